@@ -1,0 +1,129 @@
+//! What Raft orders: a closed list of commands.
+//! Knows nothing of how they are proposed, or what becomes of them.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    hlc::Millis,
+    id::{ClusterId, CommandId, GrantId, PayloadHash, TokenId, VersionId},
+    isolation::Role,
+    line::Place,
+    name::{CallerName, MasterKeyName, SecretName},
+    record::{Idempotency, Record},
+    registry::{Grant, KeyCheck, TokenEntry},
+};
+
+/// The format marker of batches written by this release.
+pub const BATCH_FORMAT: u8 = 1;
+
+/// One proposal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Its id.
+    pub id: CommandId,
+    /// Who asked for it.
+    pub by: CallerName,
+    /// When, by the proposing node's clock; the same on every node that applies it.
+    pub at: Millis,
+    /// What lets a retry find its outcome; absent when the request had no idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<Idempotency>,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What a command does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Founds the cluster with its first admin. The first command of every log.
+    Found {
+        /// The cluster.
+        cluster: ClusterId,
+        /// The first admin's token.
+        token: (TokenId, TokenEntry),
+    },
+    /// Makes a master key known by its check value; the first one under a name holds.
+    KnowKey(MasterKeyName, KeyCheck),
+    /// Creates secrets: all or none.
+    Create(Vec<NewSecret>),
+    /// Gives a version the next number.
+    Agree(NewVersion),
+    /// Erases payloads for good.
+    Destroy(Vec<(VersionId, PayloadHash)>),
+    /// Makes a caller with a first token.
+    AddCaller(Role, TokenId, TokenEntry),
+    /// Takes a caller away for good, with its tokens and the grants given to it.
+    RemoveCaller(CallerName),
+    /// Gives a caller another token.
+    AddToken(TokenId, TokenEntry),
+    /// Takes a token of a caller away.
+    RemoveToken(CallerName, TokenId),
+    /// Gives a grant.
+    AddGrant(Grant),
+    /// Takes back a grant of this owner.
+    RemoveGrant(CallerName, GrantId),
+}
+
+/// A name and its first version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewSecret {
+    /// Whose namespace.
+    pub owner: CallerName,
+    /// The name.
+    pub name: SecretName,
+    /// The first version.
+    pub version: SealedVersion,
+    /// Labels and description to begin with, a record of marks; absent when there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<Record>,
+}
+
+/// A version that asks for the next number of its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewVersion {
+    /// The version.
+    pub version: SealedVersion,
+    /// What must be the last agreed version; absent when anything may be.
+    pub condition: Option<Condition>,
+    /// Labels and description that change with it, a record of marks; absent when none do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<Record>,
+}
+
+/// What `If-Match` asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Condition {
+    /// Some version exists: `*`.
+    Exists,
+    /// The last agreed version is one of these.
+    OneOf(Vec<VersionId>),
+}
+
+/// A version record with the payload it names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedVersion {
+    /// The signed record; its body is a version.
+    pub record: Record,
+    /// The sealed payload; its hash stands in the record.
+    #[serde(with = "serde_bytes")]
+    pub payload: Vec<u8>,
+}
+
+impl SealedVersion {
+    /// The version's place in the line of its secret.
+    pub fn place(&self) -> Place {
+        Place { time: self.record.header().time, id: self.record.id() }
+    }
+}
+
+impl Condition {
+    /// Whether `last`, the last agreed version, is what was asked for.
+    pub fn is_met_by(&self, last: &VersionId) -> bool {
+        match self {
+            Self::Exists => true,
+            Self::OneOf(ids) => ids.contains(last),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The rules of Covault, pure. Time and chance arrive as arguments; no clock, file, socket or hash map
+//! compiles here (`no_std`).
+//!
+//! Read in this order: [`name`] and [`id`] say what things are called, [`record`] what is written,
+//! [`hlc`] and [`line`] when it counts, [`marks`] what merges, [`command`], [`plan`](mod@plan) and [`registry`] what
+//! is agreed, [`isolation`] who may, [`limits`] how much, [`refusal`] why not.
+
+#![no_std]
+
+extern crate alloc;
+
+mod cbor;
+pub mod command;
+pub mod hlc;
+pub mod id;
+pub mod isolation;
+pub mod key;
+pub mod limits;
+pub mod line;
+pub mod marks;
+pub mod name;
+pub mod plan;
+pub mod record;
+pub mod refusal;
+pub mod registry;
+pub mod token;
+
+pub use cbor::{DecodeError, decode, encode};

@@ -1,0 +1,49 @@
+//! Every bound of the system in one place, with the relations between them.
+
+/// Longest secret name, in bytes.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Longest caller name, in bytes.
+pub const CALLER_BYTES_MAX: usize = 64;
+/// Largest plaintext value, in bytes (1 MiB); a node may be configured lower.
+pub const VALUE_BYTES_MAX: usize = 1 << 20;
+/// Largest sealed payload, in bytes: the value and the envelope around it.
+pub const PAYLOAD_BYTES_MAX: usize = VALUE_BYTES_MAX + 1024;
+/// Longest label key, in bytes.
+pub const LABEL_KEY_BYTES_MAX: usize = 64;
+/// Longest label value, in bytes.
+pub const LABEL_VALUE_BYTES_MAX: usize = 256;
+/// Labels one request may set, and one secret may carry.
+pub const LABELS_MAX: usize = 64;
+/// Longest description, in bytes.
+pub const DESCRIPTION_BYTES_MAX: usize = 1024;
+/// Longest content type, in bytes.
+pub const CONTENT_TYPE_BYTES_MAX: usize = 128;
+/// Parents one record may name.
+pub const PARENTS_MAX: usize = 16;
+/// Marks one record may carry.
+pub const MARKS_MAX: usize = 128;
+/// Largest signed record, in bytes.
+pub const RECORD_BYTES_MAX: usize = 64 * 1024;
+/// Secrets one command may create.
+pub const CREATE_MAX: usize = 1024;
+/// Versions one request may destroy, delete or bring back.
+pub const VERSIONS_PER_REQUEST_MAX: usize = 256;
+/// Longest idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+/// Longest master key name, in bytes.
+pub const MASTER_KEY_NAME_BYTES_MAX: usize = 64;
+/// Tokens one caller may hold.
+pub const TOKENS_PER_CALLER_MAX: usize = 64;
+/// Grants one owner may give.
+pub const GRANTS_PER_OWNER_MAX: usize = 1024;
+/// Rows one page may hold.
+pub const PAGE_MAX: usize = 1000;
+/// Rows of a page when the request does not say.
+pub const PAGE_DEFAULT: usize = 100;
+/// How far ahead of a node's clock a record's time may lie before it is held back, in milliseconds.
+pub const SKEW_MS_MAX: u64 = 30_000;
+
+const _: () = assert!(LABELS_MAX < MARKS_MAX, "one request may set all labels and more in one record");
+const _: () = assert!(VALUE_BYTES_MAX < PAYLOAD_BYTES_MAX, "a sealed value is larger than the value");
+const _: () = assert!(MARKS_MAX * (LABEL_KEY_BYTES_MAX + LABEL_VALUE_BYTES_MAX + 16) < RECORD_BYTES_MAX);
+const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);

@@ -1,0 +1,207 @@
+//! What secrets and callers may be called. Keeps N1: a name is valid because it exists.
+//! Knows nothing of who owns a name or whether it is taken.
+
+use alloc::{borrow::ToOwned, string::String};
+use core::{borrow::Borrow, fmt, ops::Deref};
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{
+    CALLER_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, DESCRIPTION_BYTES_MAX, LABEL_KEY_BYTES_MAX,
+    LABEL_VALUE_BYTES_MAX, MASTER_KEY_NAME_BYTES_MAX, NAME_BYTES_MAX,
+};
+
+/// Why a text is not a name. Says which rule, never repeats the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameError {
+    /// Nothing there.
+    Empty,
+    /// More bytes than the limit given.
+    TooLong(usize),
+    /// A byte outside the alphabet, at this offset.
+    Alphabet(usize),
+    /// A segment between slashes is empty, `.` or `..`.
+    Segment,
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("must not be empty"),
+            Self::TooLong(max) => write!(f, "must be at most {max} bytes"),
+            Self::Alphabet(at) => write!(f, "has a character that is not allowed at byte {at}"),
+            Self::Segment => f.write_str("has an empty, '.' or '..' segment"),
+        }
+    }
+}
+
+impl core::error::Error for NameError {}
+
+macro_rules! text_type {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks `text` against the rule of this type.
+            pub fn parse(text: &str) -> Result<Self, NameError> {
+                let check: fn(&str) -> Result<(), NameError> = $check;
+                check(text)?;
+                Ok(Self(text.to_owned()))
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+            fn try_from(text: String) -> Result<Self, NameError> {
+                let check: fn(&str) -> Result<(), NameError> = $check;
+                check(&text)?;
+                Ok(Self(text))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl Deref for $name {
+            type Target = str;
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_type!(
+    /// The name of a secret within its owner's namespace: segments of `[A-Za-z0-9._-]` joined by `/`,
+    /// at most 256 bytes.
+    SecretName,
+    |text| {
+        bounded(text, NAME_BYTES_MAX)?;
+        alphabet(text, |b| is_name_byte(b) || b == b'/')?;
+        segments(text)
+    }
+);
+
+text_type!(
+    /// The name of a caller: `[A-Za-z0-9._-]`, at most 64 bytes.
+    CallerName,
+    |text| {
+        bounded(text, CALLER_BYTES_MAX)?;
+        alphabet(text, is_name_byte)?;
+        segments(text)
+    }
+);
+
+text_type!(
+    /// What a grant covers: the beginning of names, or nothing for all of them. Same alphabet as a name.
+    NamePrefix,
+    |text| {
+        if text.len() > NAME_BYTES_MAX {
+            return Err(NameError::TooLong(NAME_BYTES_MAX));
+        }
+        alphabet(text, |b| is_name_byte(b) || b == b'/')
+    }
+);
+
+text_type!(
+    /// The key of a label: `[A-Za-z0-9._/-]`, at most 64 bytes.
+    LabelKey,
+    |text| {
+        bounded(text, LABEL_KEY_BYTES_MAX)?;
+        alphabet(text, |b| is_name_byte(b) || b == b'/')
+    }
+);
+
+text_type!(
+    /// The value of a label: any text without control characters, at most 256 bytes; may be empty.
+    LabelValue,
+    |text| plain_text(text, LABEL_VALUE_BYTES_MAX)
+);
+
+text_type!(
+    /// What a secret is for, in words: at most 1,024 bytes, no control characters but line breaks and tabs.
+    Description,
+    |text| plain_text(text, DESCRIPTION_BYTES_MAX)
+);
+
+text_type!(
+    /// A media type such as `text/plain`: printable ASCII, at most 128 bytes.
+    ContentType,
+    |text| {
+        bounded(text, CONTENT_TYPE_BYTES_MAX)?;
+        alphabet(text, |b| (0x20..0x7f).contains(&b))
+    }
+);
+
+text_type!(
+    /// The name of a master key in a keyring: `[A-Za-z0-9._-]`, at most 64 bytes.
+    MasterKeyName,
+    |text| {
+        bounded(text, MASTER_KEY_NAME_BYTES_MAX)?;
+        alphabet(text, is_name_byte)
+    }
+);
+
+impl NamePrefix {
+    /// Whether `name` begins with this.
+    pub fn covers(&self, name: &SecretName) -> bool {
+        name.starts_with(self.as_str())
+    }
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
+}
+
+fn bounded(text: &str, max: usize) -> Result<(), NameError> {
+    match text.len() {
+        0 => Err(NameError::Empty),
+        len if len <= max => Ok(()),
+        _ => Err(NameError::TooLong(max)),
+    }
+}
+
+fn alphabet(text: &str, allowed: fn(u8) -> bool) -> Result<(), NameError> {
+    match text.bytes().position(|byte| !allowed(byte)) {
+        None => Ok(()),
+        Some(at) => Err(NameError::Alphabet(at)),
+    }
+}
+
+fn segments(text: &str) -> Result<(), NameError> {
+    let bad = |segment: &str| matches!(segment, "" | "." | "..");
+    if text.split('/').any(bad) { Err(NameError::Segment) } else { Ok(()) }
+}
+
+fn plain_text(text: &str, max: usize) -> Result<(), NameError> {
+    if text.len() > max {
+        return Err(NameError::TooLong(max));
+    }
+    match text.char_indices().find(|(_, c)| c.is_control() && !matches!(c, '\n' | '\t')) {
+        None => Ok(()),
+        Some((at, _)) => Err(NameError::Alphabet(at)),
+    }
+}

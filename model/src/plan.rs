@@ -1,0 +1,300 @@
+//! From a command and the registry to what is to be written: the one place where existence is decided.
+//!
+//! Keeps E1 (a name is created once), E2 (numbers without gaps, never moved), E3 (times rise with
+//! numbers), E4 (one conditional update wins), E5 (a pure function of state and command), E6 (all or
+//! none), E7 (destroyed stays destroyed) and I1 (one key, one request, one outcome).
+//!
+//! [`decide`] runs before agreement on one node, [`plan`] after it on every node alike; both are the same
+//! function of the registry as it then is, since two good decisions may have raced. A plan is values:
+//! whoever keeps the rows writes them. Knows nothing of disk, Raft or time.
+
+use alloc::{collections::BTreeSet, vec, vec::Vec};
+
+use crate::{
+    command::{Action, Command, NewSecret, NewVersion, SealedVersion},
+    id::{ClusterId, Digest, GrantId, PayloadHash, SecretId, TokenId, VersionId},
+    isolation::Role,
+    limits::{CREATE_MAX, GRANTS_PER_OWNER_MAX, TOKENS_PER_CALLER_MAX},
+    line::Place,
+    name::{CallerName, MasterKeyName},
+    record::Record,
+    refusal::{CallerMistake, Limit, NoAuthority, NodeFault, Refusal},
+    registry::{
+        CallerEntry, Grant, KeyCheck, Outcome, Registry, Remembered, SecretEntry, TokenEntry, number_of,
+    },
+};
+
+/// What a command comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Rows to write, in order.
+    pub writes: Vec<Write>,
+    /// What it did.
+    pub outcome: Outcome,
+    /// Whether this is the remembered outcome of an earlier command, with nothing to write.
+    pub replayed: bool,
+}
+
+/// One row of the registry to write, or one effect on histories that commits with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// The cluster's id.
+    Cluster(ClusterId),
+    /// A master key's check value.
+    KeyCheck(MasterKeyName, KeyCheck),
+    /// A name, made or moved forward.
+    Secret(SecretId, SecretEntry),
+    /// A number given.
+    Number(SecretId, u64, Place),
+    /// A version to insert in its history under this number, with its payload unless it is destroyed.
+    Version(SealedVersion, u64),
+    /// A record of marks to insert in its secret's history.
+    Marks(Record),
+    /// A payload to erase and refuse from now on.
+    Destroy(VersionId, PayloadHash),
+    /// A caller, made or removed.
+    Caller(CallerName, CallerEntry),
+    /// A token, made.
+    Token(TokenId, TokenEntry),
+    /// A token, taken away.
+    NoToken(TokenId, CallerName),
+    /// A grant, given.
+    Grant(GrantId, Grant),
+    /// A grant, taken back.
+    NoGrant(GrantId, CallerName),
+    /// An outcome to remember.
+    Remember(CallerName, Digest, Remembered),
+}
+
+type Planned<E> = Result<Result<Plan, Refusal>, E>;
+
+/// Before agreement: may this be proposed? The answer holds only for the registry as it is now.
+pub fn decide<R: Registry>(registry: &R, command: &Command) -> Result<Result<(), Refusal>, R::Error> {
+    Ok(plan(registry, command)?.map(|_| ()))
+}
+
+/// After agreement: what this command writes, or why it is refused.
+pub fn plan<R: Registry>(registry: &R, command: &Command) -> Planned<R::Error> {
+    if let Some(idempotency) = &command.idempotency
+        && let Some(remembered) = registry.remembered(&command.by, idempotency.key())?
+    {
+        return Ok(replay(remembered, idempotency.request()));
+    }
+    let planned = act(registry, command)?;
+    Ok(planned.map(|(mut writes, outcome)| {
+        if let Some(idempotency) = &command.idempotency {
+            let remembered = Remembered { request: *idempotency.request(), outcome: outcome.clone() };
+            writes.push(Write::Remember(command.by.clone(), *idempotency.key(), remembered));
+        }
+        Plan { writes, outcome, replayed: false }
+    }))
+}
+
+fn replay(remembered: Remembered, request: &Digest) -> Result<Plan, Refusal> {
+    if remembered.request == *request {
+        Ok(Plan { writes: Vec::new(), outcome: remembered.outcome, replayed: true })
+    } else {
+        Err(CallerMistake::IdempotencyConflict.into())
+    }
+}
+
+type Acted = Result<(Vec<Write>, Outcome), Refusal>;
+
+fn act<R: Registry>(registry: &R, command: &Command) -> Result<Acted, R::Error> {
+    match &command.action {
+        Action::Found { cluster, token } => found(registry, command, cluster, token),
+        Action::KnowKey(name, check) => know_key(registry, name, check),
+        Action::Create(secrets) => create(registry, secrets),
+        Action::Agree(new) => agree(registry, new),
+        Action::Destroy(versions) => Ok(Ok(destroy(versions))),
+        Action::AddCaller(role, id, token) => add_caller(registry, command, *role, id, token),
+        Action::RemoveCaller(name) => remove_caller(registry, name),
+        Action::AddToken(id, token) => add_token(registry, id, token),
+        Action::RemoveToken(caller, id) => remove_token(registry, caller, id),
+        Action::AddGrant(grant) => add_grant(registry, grant),
+        Action::RemoveGrant(owner, id) => remove_grant(registry, owner, id),
+    }
+}
+
+fn found<R: Registry>(
+    registry: &R,
+    command: &Command,
+    cluster: &ClusterId,
+    (id, token): &(TokenId, TokenEntry),
+) -> Result<Acted, R::Error> {
+    if registry.cluster()?.is_some() {
+        return Ok(Ok((Vec::new(), Outcome::Done)));
+    }
+    let admin = CallerEntry { role: Role::Admin, created_at: command.at, removed: false };
+    let writes = vec![
+        Write::Cluster(*cluster),
+        Write::Caller(token.caller.clone(), admin),
+        Write::Token(*id, token.clone()),
+    ];
+    Ok(Ok((writes, Outcome::Token(*id))))
+}
+
+fn know_key<R: Registry>(registry: &R, name: &MasterKeyName, check: &KeyCheck) -> Result<Acted, R::Error> {
+    Ok(match registry.key_check(name)? {
+        None => Ok((vec![Write::KeyCheck(name.clone(), check.clone())], Outcome::Done)),
+        Some(known) if known == *check => Ok((Vec::new(), Outcome::Done)),
+        Some(_) => Err(NodeFault::WrongMasterKey(name.clone()).into()),
+    })
+}
+
+fn create<R: Registry>(registry: &R, secrets: &[NewSecret]) -> Result<Acted, R::Error> {
+    let (mut writes, mut agreed, mut taken) = (Vec::new(), Vec::new(), Vec::new());
+    let mut made = BTreeSet::new();
+    if secrets.len() > CREATE_MAX {
+        return Ok(Err(NodeFault::Corrupt.into()));
+    }
+    for new in secrets {
+        let id = SecretId::of(&new.owner, &new.name);
+        if new.version.record.header().secret != id {
+            return Ok(Err(NodeFault::Corrupt.into()));
+        }
+        if !made.insert(id) || registry.secret(&id)?.is_some() {
+            taken.push(new.name.clone());
+            continue;
+        }
+        let place = new.version.place();
+        let entry = SecretEntry { owner: new.owner.clone(), name: new.name.clone(), agreed: 1, last: place };
+        agreed.push((place.id, 1));
+        writes.extend([
+            Write::Secret(id, entry),
+            Write::Number(id, 1, place),
+            Write::Version(new.version.clone(), 1),
+        ]);
+        writes.extend(new.marks.clone().map(Write::Marks));
+    }
+    Ok(if taken.is_empty() {
+        Ok((writes, Outcome::Agreed(agreed)))
+    } else {
+        Err(CallerMistake::SecretExists(taken).into())
+    })
+}
+
+fn agree<R: Registry>(registry: &R, new: &NewVersion) -> Result<Acted, R::Error> {
+    let id = new.version.record.header().secret;
+    let place = new.version.place();
+    let Some(entry) = registry.secret(&id)? else {
+        return Ok(Err(CallerMistake::NotFound.into()));
+    };
+    if place <= entry.last
+        && let Some(number) = number_of(registry, &id, &entry, &place)?
+    {
+        return Ok(Ok((Vec::new(), Outcome::Agreed(vec![(place.id, number)]))));
+    }
+    if new.condition.as_ref().is_some_and(|condition| !condition.is_met_by(&entry.last.id)) {
+        return Ok(Err(CallerMistake::VersionMismatch.into()));
+    }
+    if place.time <= entry.last.time {
+        return Ok(Err(NoAuthority::StaleTime.into()));
+    }
+    let number = entry.agreed + 1;
+    let moved = SecretEntry { agreed: number, last: place, ..entry };
+    let mut writes = vec![
+        Write::Secret(id, moved),
+        Write::Number(id, number, place),
+        Write::Version(new.version.clone(), number),
+    ];
+    writes.extend(new.marks.clone().map(Write::Marks));
+    Ok(Ok((writes, Outcome::Agreed(vec![(place.id, number)]))))
+}
+
+fn destroy(versions: &[(VersionId, PayloadHash)]) -> (Vec<Write>, Outcome) {
+    let writes = versions.iter().map(|(version, payload)| Write::Destroy(*version, *payload));
+    (writes.collect(), Outcome::Done)
+}
+
+fn add_caller<R: Registry>(
+    registry: &R,
+    command: &Command,
+    role: Role,
+    id: &TokenId,
+    token: &TokenEntry,
+) -> Result<Acted, R::Error> {
+    if registry.caller(&token.caller)?.is_some() {
+        return Ok(Err(CallerMistake::CallerExists.into()));
+    }
+    let entry = CallerEntry { role, created_at: command.at, removed: false };
+    let writes = vec![Write::Caller(token.caller.clone(), entry), Write::Token(*id, token.clone())];
+    Ok(Ok((writes, Outcome::Token(*id))))
+}
+
+fn remove_caller<R: Registry>(registry: &R, name: &CallerName) -> Result<Acted, R::Error> {
+    let Some(entry) = present_caller(registry, name)? else {
+        return Ok(Err(CallerMistake::NotFound.into()));
+    };
+    let tokens: Vec<TokenId> = registry.tokens_of(name)?.into_iter().map(|(id, _)| id).collect();
+    if entry.role == Role::Admin && !another_admin_has_token(registry, name)? {
+        return Ok(Err(CallerMistake::LastAdmin.into()));
+    }
+    let mut writes = vec![Write::Caller(name.clone(), CallerEntry { removed: true, ..entry })];
+    writes.extend(tokens.into_iter().map(|id| Write::NoToken(id, name.clone())));
+    Ok(Ok((writes, Outcome::Done)))
+}
+
+fn add_token<R: Registry>(registry: &R, id: &TokenId, token: &TokenEntry) -> Result<Acted, R::Error> {
+    Ok(if present_caller(registry, &token.caller)?.is_none() {
+        Err(CallerMistake::NotFound.into())
+    } else if registry.tokens_of(&token.caller)?.len() >= TOKENS_PER_CALLER_MAX {
+        Err(CallerMistake::TooMany(Limit::Tokens).into())
+    } else {
+        Ok((vec![Write::Token(*id, token.clone())], Outcome::Token(*id)))
+    })
+}
+
+fn remove_token<R: Registry>(registry: &R, name: &CallerName, id: &TokenId) -> Result<Acted, R::Error> {
+    let Some(entry) = present_caller(registry, name)? else {
+        return Ok(Err(CallerMistake::NotFound.into()));
+    };
+    let tokens = registry.tokens_of(name)?;
+    if !tokens.iter().any(|(held, _)| held == id) {
+        return Ok(Err(CallerMistake::NotFound.into()));
+    }
+    let last = entry.role == Role::Admin && tokens.len() == 1;
+    Ok(if last && !another_admin_has_token(registry, name)? {
+        Err(CallerMistake::LastAdmin.into())
+    } else {
+        Ok((vec![Write::NoToken(*id, name.clone())], Outcome::Done))
+    })
+}
+
+fn add_grant<R: Registry>(registry: &R, grant: &Grant) -> Result<Acted, R::Error> {
+    let id = grant.id();
+    if present_caller(registry, &grant.grantee)?.is_none() {
+        return Ok(Err(CallerMistake::NotFound.into()));
+    }
+    let grants = registry.grants_by(&grant.owner)?;
+    Ok(if grants.iter().any(|(held, _)| *held == id) {
+        Ok((Vec::new(), Outcome::Grant(id)))
+    } else if grants.len() >= GRANTS_PER_OWNER_MAX {
+        Err(CallerMistake::TooMany(Limit::Grants).into())
+    } else {
+        Ok((vec![Write::Grant(id, grant.clone())], Outcome::Grant(id)))
+    })
+}
+
+fn remove_grant<R: Registry>(registry: &R, owner: &CallerName, id: &GrantId) -> Result<Acted, R::Error> {
+    let held = registry.grants_by(owner)?.iter().any(|(held, _)| held == id);
+    Ok(if held {
+        Ok((vec![Write::NoGrant(*id, owner.clone())], Outcome::Done))
+    } else {
+        Err(CallerMistake::NotFound.into())
+    })
+}
+
+fn present_caller<R: Registry>(registry: &R, name: &CallerName) -> Result<Option<CallerEntry>, R::Error> {
+    Ok(registry.caller(name)?.filter(|entry| !entry.removed))
+}
+
+fn another_admin_has_token<R: Registry>(registry: &R, name: &CallerName) -> Result<bool, R::Error> {
+    for (other, entry) in registry.callers()? {
+        let admin = entry.role == Role::Admin && !entry.removed && other != *name;
+        if admin && !registry.tokens_of(&other)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,114 @@
+//! Why the rules said no, sorted by who must act. Nothing here carries a value, a token or a key.
+//! Knows nothing of HTTP: `src/api/problem.rs` has the status codes.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::VersionId,
+    name::{MasterKeyName, SecretName},
+};
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// Mend the request; repeating it cannot help.
+    Caller(CallerMistake),
+    /// Nobody may decide at present; repeat later.
+    NotNow(NoAuthority),
+    /// Somebody must mend this node.
+    Operator(NodeFault),
+}
+
+/// What is wrong with the request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CallerMistake {
+    /// These names exist already.
+    SecretExists(Vec<SecretName>),
+    /// No such thing, or none that this caller may see.
+    NotFound,
+    /// The last agreed version is another one.
+    VersionMismatch,
+    /// The version is marked deleted.
+    VersionDeleted,
+    /// The version's value is erased.
+    VersionDestroyed,
+    /// The version's expiry has passed.
+    VersionExpired,
+    /// The idempotency key came with another request before.
+    IdempotencyConflict,
+    /// A caller of this name exists, or existed.
+    CallerExists,
+    /// This caller has no right to do that, whatever exists.
+    Forbidden,
+    /// It would leave the cluster without an admin who has a token.
+    LastAdmin,
+    /// A limit on how many there may be: what of.
+    TooMany(Limit),
+}
+
+/// What there may not be more of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Limit {
+    /// Labels on one secret.
+    Labels,
+    /// Tokens of one caller.
+    Tokens,
+    /// Grants of one owner.
+    Grants,
+}
+
+/// Why nobody may decide now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NoAuthority {
+    /// No leader is known; nothing was proposed or stored.
+    QuorumUnavailable,
+    /// Proposed, but no answer in time: it may still be agreed. With the version it would make.
+    OutcomeUnknown(Option<VersionId>),
+    /// A miss could not be confirmed by a majority.
+    Unconfirmed,
+    /// The version's time is not later than the last agreed one's; stamp it anew.
+    StaleTime,
+    /// The node is stopping.
+    ShuttingDown,
+    /// More is waiting than the node will hold.
+    Overloaded,
+}
+
+/// What is wrong with the node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeFault {
+    /// The master key of this name is missing or wrong; `None` when there is no keyring at all.
+    MasterKeyUnavailable(Option<MasterKeyName>),
+    /// No room for another write.
+    StorageFull,
+    /// Reading or writing the store failed.
+    StorageFailed,
+    /// A stored value or record is not what was written.
+    Corrupt,
+    /// The audit log cannot take another line.
+    AuditUnavailable,
+    /// This node's clock is too far from its peers'.
+    ClockSkew,
+    /// The master key of this name has another check value in this cluster.
+    WrongMasterKey(MasterKeyName),
+}
+
+impl From<CallerMistake> for Refusal {
+    fn from(mistake: CallerMistake) -> Self {
+        Self::Caller(mistake)
+    }
+}
+
+impl From<NoAuthority> for Refusal {
+    fn from(why: NoAuthority) -> Self {
+        Self::NotNow(why)
+    }
+}
+
+impl From<NodeFault> for Refusal {
+    fn from(fault: NodeFault) -> Self {
+        Self::Operator(fault)
+    }
+}

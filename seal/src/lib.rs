@@ -1,0 +1,5 @@
+//! Envelope encryption, the master keyring and the plaintext type.
+
+mod plaintext;
+
+pub use plaintext::Plaintext;

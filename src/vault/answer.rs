@@ -1,0 +1,240 @@
+//! What the vault answers, as values. Knows nothing of HTTP or JSON.
+
+use std::collections::BTreeMap;
+
+use covault_model::{
+    hlc::Millis,
+    id::{GrantId, NodeId, TokenId, VersionId},
+    isolation::Role,
+    line::{Place, State},
+    name::{CallerName, ContentType, Description, LabelKey, LabelValue, MasterKeyName, SecretName},
+};
+use covault_seal::Plaintext;
+
+/// One version of a secret, without its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its number; absent while it is provisional, or superseded.
+    pub number: Option<u64>,
+    /// Its id.
+    pub id: VersionId,
+    /// From when it is in force.
+    pub valid_from: Millis,
+    /// Until when; absent for the last of the line.
+    pub valid_to: Option<Millis>,
+    /// When it was made.
+    pub created_at: Millis,
+    /// The node that made it.
+    pub author: NodeId,
+    /// The caller on whose behalf.
+    pub caller: CallerName,
+    /// What it is now.
+    pub state: State,
+    /// The media type given with it.
+    pub content_type: Option<ContentType>,
+    /// When its value stops being served.
+    pub expires_at: Option<Millis>,
+    /// The version it brought back, if it is a rollback.
+    pub restores: Option<VersionId>,
+}
+
+/// How widely a write is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replication {
+    /// Voters known to have it.
+    pub acknowledged: u32,
+    /// Voters there are.
+    pub members: u32,
+    /// Voters that make a majority.
+    pub quorum: u32,
+}
+
+/// A write that was agreed or kept.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The secret's name.
+    pub name: SecretName,
+    /// The version written.
+    pub version: Version,
+    /// How widely it is kept.
+    pub replication: Replication,
+    /// Whether this is the remembered answer of an earlier request with the same idempotency key.
+    pub replayed: bool,
+}
+
+/// What a secret is, without its value.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Its name.
+    pub name: SecretName,
+    /// Its current version.
+    pub version: Version,
+    /// Its labels.
+    pub labels: BTreeMap<LabelKey, LabelValue>,
+    /// Its description.
+    pub description: Option<Description>,
+}
+
+/// A secret with the value of one of its versions.
+pub struct Opened {
+    /// The secret; `version` is the one whose value this is.
+    pub summary: Summary,
+    /// The value.
+    pub value: Plaintext,
+    /// How the answering node stands with its majority.
+    pub standing: Standing,
+}
+
+/// A change of marks that was kept.
+#[derive(Debug, Clone)]
+pub struct Marked {
+    /// The secret as it now is.
+    pub summary: Summary,
+    /// How widely the change is kept.
+    pub replication: Replication,
+    /// Whether this is the remembered answer of an earlier request with the same idempotency key.
+    pub replayed: bool,
+}
+
+/// One page of something, and where the next one begins.
+#[derive(Debug, Clone)]
+pub struct Page<T, C> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Where to go on; absent on the last page.
+    pub next: Option<C>,
+}
+
+/// A page of secrets; the next page begins after a name.
+pub type SecretPage = Page<Summary, SecretName>;
+/// A page of versions, newest first; the next page begins before a place.
+pub type VersionPage = Page<Version, Place>;
+
+/// How a node stands with its majority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// In touch with it.
+    Majority,
+    /// Cut off from it.
+    Minority,
+}
+
+impl Standing {
+    /// The word the contract uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Majority => "majority",
+            Self::Minority => "minority",
+        }
+    }
+}
+
+/// A caller, for admins.
+#[derive(Debug, Clone)]
+pub struct CallerInfo {
+    /// Its name.
+    pub name: CallerName,
+    /// Its role.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: Millis,
+    /// Its tokens, without their secret halves.
+    pub tokens: Vec<TokenInfo>,
+}
+
+/// A token, without its secret half.
+#[derive(Debug, Clone)]
+pub struct TokenInfo {
+    /// Its public half.
+    pub id: TokenId,
+    /// When it was made.
+    pub created_at: Millis,
+    /// When it stops being accepted; absent for never.
+    pub expires_at: Option<Millis>,
+}
+
+/// A token just made: the only time its text is seen.
+pub struct NewToken {
+    /// Whose it is.
+    pub caller: CallerName,
+    /// The caller's role.
+    pub role: Role,
+    /// Its public half.
+    pub id: TokenId,
+    /// When it stops being accepted; absent for never.
+    pub expires_at: Option<Millis>,
+    /// Its text; absent when this is the answer to a retry, since it is shown once.
+    pub text: Option<Plaintext>,
+    /// Whether this is the remembered answer of an earlier request with the same idempotency key.
+    pub replayed: bool,
+}
+
+/// A grant that was given.
+#[derive(Debug, Clone)]
+pub struct GrantInfo {
+    /// Its id.
+    pub id: GrantId,
+    /// What it says.
+    pub grant: covault_model::registry::Grant,
+}
+
+/// What a node says of itself.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// This node.
+    pub node: NodeId,
+    /// The release it runs.
+    pub release: &'static str,
+    /// Its cluster.
+    pub cluster: covault_model::id::ClusterId,
+    /// The voters.
+    pub members: Vec<MemberStatus>,
+    /// The leader it knows of.
+    pub leader: Option<NodeId>,
+    /// The Raft term.
+    pub term: u64,
+    /// The last log index it holds.
+    pub last_log: u64,
+    /// The last log index it applied.
+    pub applied: u64,
+    /// How it stands with its majority.
+    pub standing: Standing,
+    /// Its master keyring.
+    pub keys: KeyStatus,
+    /// Secrets that exist.
+    pub secrets: u64,
+    /// Versions in all histories.
+    pub versions: u64,
+    /// Versions that were not agreed yet.
+    pub provisional: u64,
+    /// Bytes of disk the store uses.
+    pub disk_used: u64,
+    /// Bytes the file system has left for it.
+    pub disk_free: u64,
+    /// Whether the node takes writes now; otherwise the code of the reason.
+    pub refuses_writes: Option<covault_model::refusal::Refusal>,
+    /// The node's wall clock.
+    pub now: Millis,
+    /// Since when the process serves.
+    pub started_at: Millis,
+}
+
+/// One member of the cluster.
+#[derive(Debug, Clone)]
+pub struct MemberStatus {
+    /// The node.
+    pub node: NodeId,
+    /// `leader`, `follower` or `learner`.
+    pub role: &'static str,
+}
+
+/// What a node can open and seal.
+#[derive(Debug, Clone)]
+pub struct KeyStatus {
+    /// The key new values are sealed with; absent without a keyring.
+    pub active: Option<MasterKeyName>,
+    /// Every key of the ring that is the cluster's.
+    pub usable: Vec<MasterKeyName>,
+    /// Keys that the cluster knows and this node lacks or has wrong.
+    pub unavailable: Vec<MasterKeyName>,
+}
