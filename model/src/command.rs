@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     hlc::Millis,
-    id::{ClusterId, CommandId, GrantId, PayloadHash, TokenId, VersionId},
+    id::{ClusterId, CommandId, GrantId, PayloadHash, SecretId, TokenId, VersionId},
     isolation::Role,
     line::Place,
     name::{CallerName, MasterKeyName, SecretName},
@@ -50,8 +50,8 @@ pub enum Action {
     Create(Vec<NewSecret>),
     /// Gives a version the next number.
     Agree(NewVersion),
-    /// Erases payloads for good.
-    Destroy(Vec<(VersionId, PayloadHash)>),
+    /// Erases payloads of this secret for good.
+    Destroy(SecretId, Vec<(Place, PayloadHash)>),
     /// Makes a caller with a first token.
     AddCaller(Role, TokenId, TokenEntry),
     /// Takes a caller away for good, with its tokens and the grants given to it.

@@ -12,7 +12,7 @@ use alloc::{collections::BTreeSet, vec, vec::Vec};
 
 use crate::{
     command::{Action, Command, NewSecret, NewVersion, SealedVersion},
-    id::{ClusterId, Digest, GrantId, PayloadHash, SecretId, TokenId, VersionId},
+    id::{ClusterId, Digest, GrantId, PayloadHash, SecretId, TokenId},
     isolation::Role,
     limits::{CREATE_MAX, GRANTS_PER_OWNER_MAX, TOKENS_PER_CALLER_MAX},
     line::Place,
@@ -51,7 +51,7 @@ pub enum Write {
     /// A record of marks to insert in its secret's history.
     Marks(Record),
     /// A payload to erase and refuse from now on.
-    Destroy(VersionId, PayloadHash),
+    Destroy(SecretId, Place, PayloadHash),
     /// A caller, made or removed.
     Caller(CallerName, CallerEntry),
     /// A token, made.
@@ -106,7 +106,7 @@ fn act<R: Registry>(registry: &R, command: &Command) -> Result<Acted, R::Error> 
         Action::KnowKey(name, check) => know_key(registry, name, check),
         Action::Create(secrets) => create(registry, secrets),
         Action::Agree(new) => agree(registry, new),
-        Action::Destroy(versions) => Ok(Ok(destroy(versions))),
+        Action::Destroy(secret, versions) => destroy(registry, secret, versions),
         Action::AddCaller(role, id, token) => add_caller(registry, command, *role, id, token),
         Action::RemoveCaller(name) => remove_caller(registry, name),
         Action::AddToken(id, token) => add_token(registry, id, token),
@@ -202,9 +202,16 @@ fn agree<R: Registry>(registry: &R, new: &NewVersion) -> Result<Acted, R::Error>
     Ok(Ok((writes, Outcome::Agreed(vec![(place.id, number)]))))
 }
 
-fn destroy(versions: &[(VersionId, PayloadHash)]) -> (Vec<Write>, Outcome) {
-    let writes = versions.iter().map(|(version, payload)| Write::Destroy(*version, *payload));
-    (writes.collect(), Outcome::Done)
+fn destroy<R: Registry>(
+    registry: &R,
+    id: &SecretId,
+    versions: &[(Place, PayloadHash)],
+) -> Result<Acted, R::Error> {
+    if registry.secret(id)?.is_none() {
+        return Ok(Err(CallerMistake::NotFound.into()));
+    }
+    let writes = versions.iter().map(|(place, payload)| Write::Destroy(*id, *place, *payload));
+    Ok(Ok((writes.collect(), Outcome::Done)))
 }
 
 fn add_caller<R: Registry>(
