@@ -18,6 +18,7 @@ pub mod key;
 pub mod limits;
 pub mod line;
 pub mod marks;
+pub mod history;
 pub mod name;
 pub mod plan;
 pub mod record;

@@ -1,1 +1,34 @@
-//! stub
+//! Durable state of one node, in LMDB: one typed list of tables, one writer with group commit, the raft
+//! log as bytes by index, histories, and views that can be rebuilt.
+//!
+//! Synchronous. Knows nothing of plaintext, sockets, async or openraft; what is agreed arrives as
+//! `covault_model` commands, and what Raft keeps as bytes.
+
+mod error;
+mod open;
+mod tables;
+mod keys;
+mod rows;
+mod view;
+mod registry;
+mod txn;
+mod history;
+mod log;
+mod snapshot;
+mod writer;
+mod capacity;
+mod rebuild;
+mod backup;
+
+pub use backup::{BackupError, Manifest, RestoreAs, restore, verify_backup};
+pub use capacity::Room;
+pub use error::{OpenError, StoreError};
+pub use log::LogEntry;
+pub use open::{Options, Store};
+pub use rebuild::{Difference, RebuildReport};
+pub use registry::Applied;
+pub use rows::{Counts, HeadRow, LineRow, SecretView};
+pub use tables::{Meta, TABLES, TableInfo};
+pub use txn::{ChangeOf, Txn};
+pub use view::{NameRow, View};
+pub use writer::{Writer, WriterMode};

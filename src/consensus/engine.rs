@@ -1,0 +1,190 @@
+//! Raft, started and stopped, and what the vault may ask of it: agree on this, confirm that nothing newer
+//! was agreed, say how we stand. Knows nothing of secrets.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use covault_model::{
+    command::Command,
+    id::NodeId,
+    refusal::{NoAuthority, Refusal},
+};
+use covault_store::{Applied, Meta, Store, StoreError};
+use openraft::{BasicNode, Config, SnapshotPolicy};
+
+use super::{
+    log::LogStore,
+    machine::Machine,
+    network::NoPeers,
+    proposer::Proposer,
+    types::{Raft, StoredMembership, decode},
+};
+
+/// How agreement is run.
+#[derive(Debug, Clone, Copy)]
+pub struct ConsensusConfig {
+    /// How long a proposal or a confirmation may take.
+    pub deadline: Duration,
+    /// Log entries between snapshots.
+    pub entries_per_snapshot: u64,
+    /// Log entries kept behind a snapshot.
+    pub entries_kept: u64,
+}
+
+impl Default for ConsensusConfig {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(5), entries_per_snapshot: 2000, entries_kept: 1000 }
+    }
+}
+
+/// Why agreement could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The engine refused.
+    #[error("consensus cannot start: {0}")]
+    Engine(String),
+    /// No leader in time.
+    #[error("no leader was elected within {0:?}")]
+    NoLeader(Duration),
+}
+
+/// A member of the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// The node.
+    pub node: NodeId,
+    /// Whether it votes.
+    pub voter: bool,
+}
+
+/// How this node stands.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The leader it knows of.
+    pub leader: Option<NodeId>,
+    /// The term.
+    pub term: u64,
+    /// The last log index it holds.
+    pub last_log: u64,
+    /// The last log index it applied.
+    pub applied: u64,
+    /// The members.
+    pub members: Vec<Member>,
+    /// Whether a majority stands behind what it says.
+    pub majority: bool,
+}
+
+/// Agreement, as the rest of the node sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Consensus {
+    raft: Raft,
+    proposer: Proposer,
+    deadline: Duration,
+    me: NodeId,
+}
+
+impl Consensus {
+    /// Starts Raft on `store`; a store without a membership becomes a cluster of this node alone.
+    pub async fn start(store: Arc<Store>, me: NodeId, config: ConsensusConfig) -> Result<Self, StartError> {
+        let sole_voter = stored_membership(&store)?.is_some_and(|stored| stored.voter_ids().eq([me]));
+        let log = LogStore::new(store.clone(), me, sole_voter);
+        let raft = Raft::new(me, Arc::new(raft_config(config)?), NoPeers, log.clone(), Machine::new(log));
+        let raft = raft.await.map_err(engine_error)?;
+        if !raft.is_initialized().await.map_err(engine_error)? {
+            let members = BTreeMap::from([(me, BasicNode::default())]);
+            raft.initialize(members).await.map_err(engine_error)?;
+        } else if sole_voter {
+            raft.trigger().elect().await.map_err(engine_error)?;
+        }
+        let led = raft.wait(Some(config.deadline)).metrics(|metrics| metrics.current_leader.is_some(), "leader");
+        led.await.map_err(|_| StartError::NoLeader(config.deadline))?;
+        let (proposer, _) = Proposer::start(raft.clone(), store, config.deadline);
+        Ok(Self { raft, proposer, deadline: config.deadline, me })
+    }
+
+    /// Has `command`, about `bytes` large, agreed and applied here.
+    pub async fn propose(&self, command: Command, bytes: usize) -> Result<Applied, Refusal> {
+        self.proposer.propose(command, bytes).await
+    }
+
+    /// Returns once this node has applied everything that was agreed before the call.
+    pub async fn confirm(&self) -> Result<(), Refusal> {
+        match tokio::time::timeout(self.deadline, self.raft.ensure_linearizable()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(NoAuthority::Unconfirmed.into()),
+        }
+    }
+
+    /// How this node stands.
+    pub fn standing(&self) -> Standing {
+        let metrics = self.raft.metrics().borrow().clone();
+        let membership = metrics.membership_config.membership();
+        let voters: std::collections::BTreeSet<NodeId> = membership.voter_ids().collect();
+        let member = |(node, _): (&NodeId, &BasicNode)| Member { node: *node, voter: voters.contains(node) };
+        Standing {
+            leader: metrics.current_leader,
+            term: metrics.current_term,
+            last_log: metrics.last_log_index.unwrap_or_default(),
+            applied: metrics.last_applied.map_or(0, |id| id.index),
+            members: membership.nodes().map(member).collect(),
+            majority: self.has_majority(),
+        }
+    }
+
+    /// Whether a majority stands behind what this node says.
+    pub fn has_majority(&self) -> bool {
+        self.raft.server_metrics().borrow().current_leader == Some(self.me)
+    }
+
+    /// How many vote.
+    pub fn voters(&self) -> u32 {
+        self.raft.server_metrics().borrow().membership_config.voter_ids().count() as u32
+    }
+
+    /// Waits until the engine has stopped by itself, which it does only on a storage failure.
+    pub async fn failed(&self) -> String {
+        let mut metrics = self.raft.metrics();
+        loop {
+            if let Err(fatal) = &metrics.borrow_and_update().running_state {
+                return fatal.to_string();
+            }
+            if metrics.changed().await.is_err() {
+                return "the engine is gone".to_owned();
+            }
+        }
+    }
+
+    /// Stops Raft. Proposals in flight are answered or time out first.
+    pub async fn stop(&self) {
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::error!(%error, "consensus did not stop cleanly");
+        }
+    }
+}
+
+fn stored_membership(store: &Store) -> Result<Option<StoredMembership>, StartError> {
+    let view = store.view()?;
+    let row = view.rows().meta(Meta::Membership)?;
+    row.map(|bytes| decode(bytes).map_err(|error| StartError::Engine(error.to_string()))).transpose()
+}
+
+fn raft_config(config: ConsensusConfig) -> Result<Config, StartError> {
+    let raft = Config {
+        cluster_name: "covault".into(),
+        heartbeat_interval: 200,
+        election_timeout_min: 800,
+        election_timeout_max: 1600,
+        install_snapshot_timeout: 2000,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(config.entries_per_snapshot),
+        max_in_snapshot_log_to_keep: config.entries_kept,
+        purge_batch_size: 256,
+        ..Config::default()
+    };
+    raft.validate().map_err(engine_error)
+}
+
+fn engine_error(error: impl std::fmt::Display) -> StartError {
+    StartError::Engine(error.to_string())
+}

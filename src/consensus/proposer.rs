@@ -1,0 +1,115 @@
+//! Puts everything that waits into one log entry, one proposal in flight: the next entry gathers while
+//! the last one is being synced. Every proposal has a deadline, and a missed one means unknown, never
+//! failed. Keeps D3 at the door: what does not fit is refused before it is proposed.
+//! Knows nothing of what commands mean.
+
+use std::{sync::Arc, time::Duration};
+
+use covault_model::{
+    command::Command,
+    refusal::{NoAuthority, NodeFault, Refusal},
+};
+use covault_store::{Applied, Store};
+use openraft::error::{ClientWriteError, RaftError};
+use tokio::sync::{mpsc, oneshot};
+
+use super::types::{Batch, Raft};
+
+/// Commands that one log entry may hold.
+const COMMANDS_PER_ENTRY_MAX: usize = 256;
+/// Bytes after which an entry takes no further command.
+const ENTRY_BYTES_SOFT_MAX: usize = 4 << 20;
+/// Commands that may wait; more are told that the node is overloaded.
+const WAITING_MAX: usize = 4096;
+
+/// What becomes of a proposal.
+pub type Proposed = Result<Applied, Refusal>;
+
+/// The way in. Cheap to clone.
+#[derive(Clone)]
+pub struct Proposer {
+    queue: mpsc::Sender<Waiting>,
+}
+
+struct Waiting {
+    command: Command,
+    bytes: usize,
+    answer: oneshot::Sender<Proposed>,
+}
+
+impl Proposer {
+    /// Starts the task that proposes to `raft`; it ends when every handle is gone.
+    pub fn start(raft: Raft, store: Arc<Store>, deadline: Duration) -> (Self, tokio::task::JoinHandle<()>) {
+        let (queue, waiting) = mpsc::channel(WAITING_MAX);
+        (Self { queue }, tokio::spawn(propose(raft, store, deadline, waiting)))
+    }
+
+    /// Proposes `command`, about `bytes` large, and waits for what becomes of it.
+    pub async fn propose(&self, command: Command, bytes: usize) -> Proposed {
+        let (answer, outcome) = oneshot::channel();
+        self.queue.try_send(Waiting { command, bytes, answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Refusal::from(NoAuthority::Overloaded),
+            mpsc::error::TrySendError::Closed(_) => NoAuthority::ShuttingDown.into(),
+        })?;
+        outcome.await.unwrap_or(Err(NoAuthority::OutcomeUnknown(None).into()))
+    }
+}
+
+async fn propose(
+    raft: Raft,
+    store: Arc<Store>,
+    deadline: Duration,
+    mut waiting: mpsc::Receiver<Waiting>,
+) {
+    let mut next = Vec::with_capacity(COMMANDS_PER_ENTRY_MAX);
+    while next_batch(&mut waiting, &mut next).await {
+        let bytes = next.iter().map(|one| one.bytes as u64).sum();
+        let (commands, answers): (Vec<_>, Vec<_>) =
+            next.drain(..).map(|Waiting { command, answer, .. }| (command, answer)).unzip();
+        match store.room() {
+            Ok(room) if !room.fits(bytes) => refuse(answers, &NodeFault::StorageFull.into()),
+            Err(_) => refuse(answers, &NodeFault::StorageFailed.into()),
+            Ok(_) => {
+                let written = raft.client_write(Batch(Arc::new(commands)));
+                match tokio::time::timeout(deadline, written).await {
+                    Ok(Ok(response)) => {
+                        for (answer, applied) in answers.into_iter().zip(response.data) {
+                            let _ = answer.send(Ok(applied));
+                        }
+                    }
+                    Ok(Err(error)) => refuse(answers, &refusal_of(&error)),
+                    Err(_) => refuse(answers, &NoAuthority::OutcomeUnknown(None).into()),
+                }
+            }
+        }
+    }
+}
+
+/// Waits for one command, then takes what else is there, up to the limits of an entry.
+async fn next_batch(waiting: &mut mpsc::Receiver<Waiting>, batch: &mut Vec<Waiting>) -> bool {
+    let Some(first) = waiting.recv().await else { return false };
+    let mut bytes = first.bytes;
+    batch.push(first);
+    while batch.len() < COMMANDS_PER_ENTRY_MAX && bytes < ENTRY_BYTES_SOFT_MAX {
+        let Ok(another) = waiting.try_recv() else { break };
+        bytes += another.bytes;
+        batch.push(another);
+    }
+    true
+}
+
+fn refuse(answers: Vec<oneshot::Sender<Proposed>>, refusal: &Refusal) {
+    for answer in answers {
+        let _ = answer.send(Err(refusal.clone()));
+    }
+}
+
+fn refusal_of(
+    error: &RaftError<covault_model::id::NodeId, ClientWriteError<covault_model::id::NodeId, openraft::BasicNode>>,
+) -> Refusal {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => NoAuthority::QuorumUnavailable.into(),
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(_)) => NoAuthority::QuorumUnavailable.into(),
+        RaftError::Fatal(_) => NodeFault::StorageFailed.into(),
+    }
+}

@@ -1,0 +1,57 @@
+//! How much room there is, before a write begins. Keeps D3: a write that might not fit is refused while
+//! refusing is clean. Knows nothing of what is written.
+
+use crate::{error::StoreError, open::Store};
+
+/// The room a store has, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Pages in use, of the map.
+    pub map_used: u64,
+    /// The most the map may use.
+    pub map_max: u64,
+    /// What the file system has left for this user.
+    pub disk_free: u64,
+}
+
+/// What is always kept free, so that Raft's own small writes and a restart find room: 1 MiB and a
+/// sixteenth of the map, 16 MiB at the most.
+const RESERVE_MIN: u64 = 1 << 20;
+const RESERVE_MAX: u64 = 16 << 20;
+
+/// A write is kept twice (in the log and in its table), and moves pages around it.
+const WRITE_AMPLIFICATION: u64 = 4;
+
+impl Room {
+    /// Whether a write of `bytes` fits and leaves the reserve.
+    pub fn fits(&self, bytes: u64) -> bool {
+        let reserve = (RESERVE_MIN + self.map_max / 16).min(RESERVE_MAX);
+        let wanted = bytes.saturating_mul(WRITE_AMPLIFICATION).saturating_add(reserve);
+        wanted <= self.map_max.saturating_sub(self.map_used) && wanted.min(self.disk_reserve(bytes)) <= self.disk_free
+    }
+
+    fn disk_reserve(&self, bytes: u64) -> u64 {
+        bytes.saturating_mul(WRITE_AMPLIFICATION).saturating_add(RESERVE_MIN)
+    }
+}
+
+impl Store {
+    /// The room there is now.
+    pub fn room(&self) -> Result<Room, StoreError> {
+        let txn = self.env().read_txn()?;
+        let mut pages = 0;
+        let mut page_size = 4096;
+        for table in self.tables().all() {
+            let stat = table.stat(&txn)?;
+            pages += stat.branch_pages + stat.leaf_pages + stat.overflow_pages;
+            page_size = u64::from(stat.page_size);
+        }
+        let space = rustix::fs::statvfs(self.path())
+            .map_err(|errno| StoreError::from(heed::Error::Io(errno.into())))?;
+        Ok(Room {
+            map_used: pages as u64 * page_size,
+            map_max: self.map_bytes() as u64,
+            disk_free: space.f_bavail.saturating_mul(space.f_frsize),
+        })
+    }
+}

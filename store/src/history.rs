@@ -1,0 +1,233 @@
+//! Histories: records are inserted once, and the line and view of their secret move with them.
+//! Keeps H2 (twice is once, nothing inserted is replaced), E7 (a destroyed payload is not stored again)
+//! and, with `rebuild.rs`, H4 (views equal what is rebuilt).
+//! Knows nothing of agreement: a number comes with the record or it does not.
+
+use covault_model::{
+    id::{PayloadHash, SecretId, VersionId},
+    limits::PARENTS_MAX,
+    line::Place,
+    marks::{Mark, Stamp, Stamped},
+    record::{Body, Parent, Record, VersionBody},
+    registry::Registry,
+};
+
+use crate::{
+    error::StoreError,
+    keys::{self, Kind},
+    rows::{HeadRow, LineRow, SecretView, to_row},
+    txn::Txn,
+};
+
+impl Txn<'_> {
+    /// Inserts a version, or gives one that is there its number. `false` when nothing changed.
+    pub fn insert_version(
+        &mut self,
+        record: &Record,
+        payload: Option<&[u8]>,
+        number: Option<u64>,
+    ) -> Result<bool, StoreError> {
+        let Body::Version(body) = &record.header().body else {
+            return Err(StoreError::Inconsistent("a record of marks came as a version"));
+        };
+        let secret = record.header().secret;
+        let place = Place { time: record.header().time, id: record.id() };
+        if let Some(row) = self.rows().line_row(&secret, &place)? {
+            return self.number_version(&secret, &place, row, number);
+        }
+        let destroyed = self.store_payload(&secret, body, payload)?;
+        let deleted = self.rows().deleted(&secret, &place.id)?.is_some_and(|mark| mark.1);
+        let row = LineRow {
+            number,
+            author: record.header().author,
+            caller: record.header().caller.clone(),
+            payload: body.payload,
+            content_type: body.content_type.clone(),
+            expires_at: body.expires_at,
+            restores: body.restores,
+            deleted,
+            destroyed,
+        };
+        let mut view = self.insert_record(record)?;
+        view.versions += 1;
+        self.put_line(&secret, &place, &row)?;
+        if view.current.as_ref().is_none_or(|(last, _)| *last < place) {
+            view.current = Some((place, row));
+        }
+        self.counts_mut().versions += 1;
+        self.counts_mut().provisional += u64::from(number.is_none());
+        self.put_view(&secret, &view)?;
+        Ok(true)
+    }
+
+    /// Inserts a record of marks. `false` when it was there already.
+    pub fn insert_marks(&mut self, record: &Record) -> Result<bool, StoreError> {
+        let Body::Marks(marks) = &record.header().body else {
+            return Err(StoreError::Inconsistent("a version came as a record of marks"));
+        };
+        let secret = record.header().secret;
+        if self.rows().record(&secret, &record.id())?.is_some() {
+            return Ok(false);
+        }
+        let stamp = Stamp(record.header().time, record.id());
+        let mut view = self.insert_record(record)?;
+        for mark in marks {
+            match mark {
+                Mark::Label(key, value) => merge_label(&mut view, key, stamp, value.clone()),
+                Mark::Description(text) => Stamped::merge(&mut view.description, stamp, text.clone()),
+                Mark::Deleted(version, deleted) => {
+                    self.merge_deleted(&secret, &mut view, version, stamp, *deleted)?;
+                }
+            }
+        }
+        self.put_view(&secret, &view)?;
+        Ok(true)
+    }
+
+    /// Erases a payload for good, whether or not its version has arrived.
+    pub(crate) fn destroy(
+        &mut self,
+        secret: &SecretId,
+        place: &Place,
+        payload: &PayloadHash,
+    ) -> Result<(), StoreError> {
+        let tables = *self.tables();
+        self.put(tables.destroyed, payload.as_bytes(), place.id.as_bytes())?;
+        self.delete(tables.histories, &keys::payload(secret, payload))?;
+        let Some(row) = self.rows().line_row(secret, place)? else { return Ok(()) };
+        self.replace_line(secret, place, LineRow { destroyed: true, ..row })
+    }
+
+
+    fn number_version(
+        &mut self,
+        secret: &SecretId,
+        place: &Place,
+        row: LineRow,
+        number: Option<u64>,
+    ) -> Result<bool, StoreError> {
+        if row.number.is_some() || number.is_none() {
+            return Ok(false);
+        }
+        self.counts_mut().provisional -= 1;
+        self.replace_line(secret, place, LineRow { number, ..row })?;
+        Ok(true)
+    }
+
+    fn store_payload(
+        &mut self,
+        secret: &SecretId,
+        body: &VersionBody,
+        payload: Option<&[u8]>,
+    ) -> Result<bool, StoreError> {
+        if self.rows().is_destroyed(&body.payload)? {
+            return Ok(true);
+        }
+        if let Some(bytes) = payload {
+            if PayloadHash::of(bytes) != body.payload {
+                return Err(StoreError::Inconsistent("a payload is not the one its record names"));
+            }
+            self.put(self.tables().histories, &keys::payload(secret, &body.payload), bytes)?;
+        }
+        Ok(false)
+    }
+
+    /// Stores the record's bytes and moves the heads; gives the view for the caller to finish and put.
+    fn insert_record(&mut self, record: &Record) -> Result<SecretView, StoreError> {
+        let header = record.header();
+        let change = self.change_of(record);
+        self.put(self.tables().histories, &keys::record(&header.secret, &record.id()), &record.to_bytes())?;
+        self.saw_time(header.time);
+        let mut view = self.rows().secret_view(&header.secret)?.unwrap_or_else(SecretView::empty);
+        for Parent(parent, _) in &header.parents {
+            match view.heads.binary_search_by(|head| head.id.cmp(parent)) {
+                Ok(at) => drop(view.heads.remove(at)),
+                Err(_) if self.rows().record(&header.secret, parent)?.is_some() => {}
+                Err(_) => insert_sorted(&mut view.awaited, *parent),
+            }
+        }
+        match view.awaited.binary_search(&record.id()) {
+            Ok(at) => drop(view.awaited.remove(at)),
+            Err(_) => {
+                let at = view.heads.partition_point(|head| head.id < record.id());
+                view.heads.insert(at, HeadRow { id: record.id(), change, depth: header.depth });
+            }
+        }
+        Ok(view)
+    }
+
+    fn merge_deleted(
+        &mut self,
+        secret: &SecretId,
+        view: &mut SecretView,
+        version: &VersionId,
+        stamp: Stamp,
+        deleted: bool,
+    ) -> Result<(), StoreError> {
+        let mut mark = self.rows().deleted(secret, version)?;
+        Stamped::merge(&mut mark, stamp, deleted);
+        let Some(Stamped(_, deleted)) = mark else { return Ok(()) };
+        self.put(self.tables().histories, &keys::deleted(secret, version), &to_row(&mark))?;
+        let Some(place) = self.rows().place_of(secret, version)? else { return Ok(()) };
+        let Some(row) = self.rows().line_row(secret, &place)? else { return Ok(()) };
+        let row = LineRow { deleted, ..row };
+        self.put_line(secret, &place, &row)?;
+        if let Some((last, current)) = &mut view.current
+            && *last == place
+        {
+            *current = row;
+        }
+        Ok(())
+    }
+
+    fn replace_line(&mut self, secret: &SecretId, place: &Place, row: LineRow) -> Result<(), StoreError> {
+        self.put_line(secret, place, &row)?;
+        let Some(mut view) = self.rows().secret_view(secret)? else { return Ok(()) };
+        if view.current.as_ref().is_some_and(|(last, _)| last == place) {
+            view.current = Some((*place, row));
+            self.put_view(secret, &view)?;
+        }
+        Ok(())
+    }
+
+    fn put_line(&mut self, secret: &SecretId, place: &Place, row: &LineRow) -> Result<(), StoreError> {
+        self.put(self.tables().histories, &keys::line(secret, place), &to_row(row))
+    }
+
+    fn put_view(&mut self, secret: &SecretId, view: &SecretView) -> Result<(), StoreError> {
+        self.put(self.tables().histories, &keys::prefix(secret, Kind::View), &to_row(view))
+    }
+}
+
+impl SecretView {
+    /// The parents that a new record should name, rising by id, and its depth. Of more heads than a
+    /// record may name, those with the greatest depth.
+    pub fn parents(&self) -> (Vec<Parent>, u64) {
+        let mut heads: Vec<&HeadRow> = self.heads.iter().collect();
+        heads.sort_by_key(|head| std::cmp::Reverse((head.depth, head.id)));
+        heads.truncate(PARENTS_MAX);
+        let depth = 1 + heads.first().map_or(0, |head| head.depth);
+        let mut parents: Vec<Parent> = heads.iter().map(|head| Parent(head.id, head.change)).collect();
+        parents.sort_unstable();
+        (parents, depth)
+    }
+}
+
+fn merge_label(
+    view: &mut SecretView,
+    key: &covault_model::name::LabelKey,
+    stamp: Stamp,
+    value: Option<covault_model::name::LabelValue>,
+) {
+    let mut held = view.labels.remove(key);
+    Stamped::merge(&mut held, stamp, value);
+    if let Some(held) = held {
+        view.labels.insert(key.clone(), held);
+    }
+}
+
+fn insert_sorted<T: Ord>(list: &mut Vec<T>, item: T) {
+    if let Err(at) = list.binary_search(&item) {
+        list.insert(at, item);
+    }
+}

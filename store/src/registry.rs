@@ -1,0 +1,194 @@
+//! The registry as tables: reads for the rules, and the writes that a plan asks for.
+//! Decides nothing: `covault_model::plan` does. Keeps E7 here by never storing a destroyed payload again.
+
+use covault_model::{
+    command::{Command, SealedVersion},
+    id::{ClusterId, Digest, GrantId, PayloadHash, SecretId, TokenId},
+    line::Place,
+    name::{CallerName, MasterKeyName},
+    plan::{Plan, Write, plan},
+    refusal::Refusal,
+    registry::{CallerEntry, Grant, KeyCheck, Outcome, Registry, Remembered, SecretEntry, TokenEntry},
+};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    error::StoreError,
+    keys::{self, Kind},
+    rows::{from_row, to_row},
+    tables::{Meta, Table, Tables},
+    txn::Txn,
+    view::Rows,
+};
+
+/// What became of one command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// What it did, or why it was refused.
+    pub outcome: Result<Outcome, Refusal>,
+    /// Whether it had been done before under the same idempotency key.
+    pub replayed: bool,
+}
+
+impl Rows<'_> {
+    fn row<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        name: &'static str,
+        key: &[u8],
+    ) -> Result<Option<T>, StoreError> {
+        table.get(self.txn, key)?.map(|row| from_row(name, row)).transpose()
+    }
+
+    /// The master keys that the cluster knows, by name.
+    pub fn key_checks(&self) -> Result<Vec<(MasterKeyName, KeyCheck)>, StoreError> {
+        self.tables
+            .keys
+            .iter(self.txn)?
+            .map(|row| {
+                let (key, value) = row?;
+                let name = std::str::from_utf8(key).ok().and_then(|text| MasterKeyName::parse(text).ok());
+                let name = name.ok_or(StoreError::Inconsistent("a master key's name is not one"))?;
+                Ok((name, from_row("keys", value)?))
+            })
+            .collect()
+    }
+}
+
+impl Registry for Rows<'_> {
+    type Error = StoreError;
+
+    fn cluster(&self) -> Result<Option<ClusterId>, StoreError> {
+        self.meta(Meta::Cluster)?.map(|row| from_row("meta", row)).transpose()
+    }
+
+    fn secret(&self, id: &SecretId) -> Result<Option<SecretEntry>, StoreError> {
+        self.row(self.tables.histories, "histories", &keys::prefix(id, Kind::Entry))
+    }
+
+    fn numbered(&self, secret: &SecretId, number: u64) -> Result<Option<Place>, StoreError> {
+        self.row(self.tables.histories, "histories", &keys::number(secret, number))
+    }
+
+    fn is_destroyed(&self, payload: &PayloadHash) -> Result<bool, StoreError> {
+        Ok(self.tables.destroyed.get(self.txn, payload.as_bytes())?.is_some())
+    }
+
+    fn caller(&self, name: &CallerName) -> Result<Option<CallerEntry>, StoreError> {
+        self.row(self.tables.callers, "callers", name.as_bytes())
+    }
+
+    fn callers(&self) -> Result<Vec<(CallerName, CallerEntry)>, StoreError> {
+        self.tables
+            .callers
+            .iter(self.txn)?
+            .map(|row| {
+                let (key, value) = row?;
+                let name = std::str::from_utf8(key).ok().and_then(|text| CallerName::parse(text).ok());
+                let name = name.ok_or(StoreError::Inconsistent("a caller's name is not one"))?;
+                Ok((name, from_row("callers", value)?))
+            })
+            .collect()
+    }
+
+    fn token(&self, id: &TokenId) -> Result<Option<TokenEntry>, StoreError> {
+        self.row(self.tables.tokens, "tokens", id.as_bytes())
+    }
+
+    fn tokens_of(&self, caller: &CallerName) -> Result<Vec<(TokenId, TokenEntry)>, StoreError> {
+        let mut tokens = Vec::new();
+        for row in self.tables.caller_tokens.prefix_iter(self.txn, &keys::scoped(caller, &[]))? {
+            let id = keys::after_owner(row?.0).and_then(|id| id.try_into().ok()).map(TokenId);
+            let id = id.ok_or(StoreError::Inconsistent("a caller's token id is not one"))?;
+            let token = self.token(&id)?.ok_or(StoreError::Inconsistent("a caller's token is missing"))?;
+            tokens.push((id, token));
+        }
+        Ok(tokens)
+    }
+
+    fn grants_by(&self, owner: &CallerName) -> Result<Vec<(GrantId, Grant)>, StoreError> {
+        self.tables
+            .grants
+            .prefix_iter(self.txn, &keys::scoped(owner, &[]))?
+            .map(|row| {
+                let grant: Grant = from_row("grants", row?.1)?;
+                Ok((grant.id(), grant))
+            })
+            .collect()
+    }
+
+    fn remembered(&self, caller: &CallerName, key: &Digest) -> Result<Option<Remembered>, StoreError> {
+        self.row(self.tables.remembered, "remembered", &keys::scoped(caller, key.as_bytes()))
+    }
+
+    fn key_check(&self, key: &MasterKeyName) -> Result<Option<KeyCheck>, StoreError> {
+        self.row(self.tables.keys, "keys", key.as_bytes())
+    }
+}
+
+impl Txn<'_> {
+    /// Plans `command` against what this transaction sees, and writes what the plan says.
+    pub fn apply(&mut self, command: &Command) -> Result<Applied, StoreError> {
+        match plan(&self.rows(), command)? {
+            Err(refusal) => Ok(Applied { outcome: Err(refusal), replayed: false }),
+            Ok(Plan { writes, outcome, replayed }) => {
+                for write in writes {
+                    self.carry_out(write)?;
+                }
+                Ok(Applied { outcome: Ok(outcome), replayed })
+            }
+        }
+    }
+
+    fn carry_out(&mut self, write: Write) -> Result<(), StoreError> {
+        let Tables { histories, names, callers, tokens, caller_tokens, grants, remembered, keys: known, .. } =
+            *self.tables();
+        match write {
+            Write::Cluster(id) => self.put_meta(Meta::Cluster, &to_row(&id)),
+            Write::KeyCheck(name, check) => self.put(known, name.as_bytes(), &to_row(&check)),
+            Write::Secret(id, entry) => {
+                if entry.agreed == 1 {
+                    self.put(names, &keys::scoped(&entry.owner, entry.name.as_bytes()), id.as_bytes())?;
+                }
+                self.put(histories, &keys::prefix(&id, Kind::Entry), &to_row(&entry))
+            }
+            Write::Number(id, number, place) => {
+                self.put(histories, &keys::number(&id, number), &to_row(&place))
+            }
+            Write::Version(SealedVersion { record, payload }, number) => {
+                self.insert_version(&record, Some(&payload), Some(number)).map(|_| ())
+            }
+            Write::Marks(record) => self.insert_marks(&record).map(|_| ()),
+            Write::Destroy(secret, place, payload) => self.destroy(&secret, &place, &payload),
+            Write::Caller(name, entry) => self.put(callers, name.as_bytes(), &to_row(&entry)),
+            Write::Token(id, entry) => {
+                self.put(caller_tokens, &keys::scoped(&entry.caller, id.as_bytes()), &[])?;
+                self.put(tokens, id.as_bytes(), &to_row(&entry))
+            }
+            Write::NoToken(id, caller) => {
+                self.delete(caller_tokens, &keys::scoped(&caller, id.as_bytes()))?;
+                self.delete(tokens, id.as_bytes())
+            }
+            Write::Grant(id, grant) => {
+                self.put(grants, &keys::scoped(&grant.owner, id.as_bytes()), &to_row(&grant))
+            }
+            Write::NoGrant(id, owner) => self.delete(grants, &keys::scoped(&owner, id.as_bytes())),
+            Write::Remember(caller, key, what) => {
+                self.put(remembered, &keys::scoped(&caller, key.as_bytes()), &to_row(&what))
+            }
+        }
+    }
+
+    /// Remembers what a request that needs no agreement came to. The first outcome under a key holds.
+    pub fn remember(
+        &mut self,
+        caller: &CallerName,
+        key: &Digest,
+        what: &Remembered,
+    ) -> Result<(), StoreError> {
+        if self.rows().remembered(caller, key)?.is_some() {
+            return Ok(());
+        }
+        self.put(self.tables().remembered, &keys::scoped(caller, key.as_bytes()), &to_row(what))
+    }
+}

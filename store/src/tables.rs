@@ -1,0 +1,135 @@
+//! Every table there is: what its rows are, and how long they live.
+//! Knows nothing of what rows mean.
+
+use heed::{Database, types::Bytes};
+
+/// A table of byte keys and byte values.
+pub(crate) type Table = Database<'static, Bytes, Bytes>;
+
+/// What there is to know of a table before reading it.
+#[derive(Debug, Clone, Copy)]
+pub struct TableInfo {
+    /// Its name in the LMDB file.
+    pub name: &'static str,
+    /// What its keys are.
+    pub key: &'static str,
+    /// What its values are.
+    pub row: &'static str,
+    /// How long a row lives.
+    pub lifetime: &'static str,
+}
+
+/// All tables, in the order of [`Tables`].
+pub const TABLES: [TableInfo; 11] = [
+    TableInfo {
+        name: "meta",
+        key: "one byte, see Meta",
+        row: "format, clock, counts; vote, applied, membership, purged, snapshot; audit anchor",
+        lifetime: "replaced",
+    },
+    TableInfo {
+        name: "log",
+        key: "index, 8 bytes, big end first",
+        row: "a raft log entry as bytes",
+        lifetime: "inserted; cut from the end by a new leader, purged from the front by a snapshot",
+    },
+    TableInfo {
+        name: "histories",
+        key: "secret id, kind, rest: see keys.rs",
+        row: "entry (agreed, moves forward); number (agreed, inserted once); view and line (derived); \
+              record (inserted once); payload (inserted once, erased by destroy); delete mark (merged)",
+        lifetime: "as long as the vault; a payload until it is destroyed",
+    },
+    TableInfo {
+        name: "names",
+        key: "owner, 0, name",
+        row: "secret id",
+        lifetime: "derived from entries; inserted once",
+    },
+    TableInfo { name: "callers", key: "name", row: "CallerEntry", lifetime: "inserted; marked removed, never deleted" },
+    TableInfo { name: "tokens", key: "token id", row: "TokenEntry", lifetime: "until revoked" },
+    TableInfo { name: "caller_tokens", key: "caller, 0, token id", row: "nothing", lifetime: "until revoked" },
+    TableInfo { name: "grants", key: "owner, 0, grant id", row: "Grant", lifetime: "until revoked" },
+    TableInfo {
+        name: "remembered",
+        key: "caller, 0, key digest",
+        row: "Remembered",
+        lifetime: "inserted once, kept as long as the vault",
+    },
+    TableInfo { name: "keys", key: "master key name", row: "KeyCheck", lifetime: "inserted once" },
+    TableInfo {
+        name: "destroyed",
+        key: "payload hash",
+        row: "version id",
+        lifetime: "inserted once, kept as long as the vault",
+    },
+];
+
+/// The open tables.
+#[derive(Clone, Copy)]
+pub(crate) struct Tables {
+    pub meta: Table,
+    pub log: Table,
+    pub histories: Table,
+    pub names: Table,
+    pub callers: Table,
+    pub tokens: Table,
+    pub caller_tokens: Table,
+    pub grants: Table,
+    pub remembered: Table,
+    pub keys: Table,
+    pub destroyed: Table,
+}
+
+impl From<[Table; TABLES.len()]> for Tables {
+    fn from(all: [Table; TABLES.len()]) -> Self {
+        let [meta, log, histories, names, callers, tokens, caller_tokens, grants, remembered, keys, destroyed] =
+            all;
+        Self { meta, log, histories, names, callers, tokens, caller_tokens, grants, remembered, keys, destroyed }
+    }
+}
+
+impl Tables {
+    /// All of them, in the order of [`TABLES`].
+    pub fn all(&self) -> [Table; TABLES.len()] {
+        [
+            self.meta,
+            self.log,
+            self.histories,
+            self.names,
+            self.callers,
+            self.tokens,
+            self.caller_tokens,
+            self.grants,
+            self.remembered,
+            self.keys,
+            self.destroyed,
+        ]
+    }
+}
+
+/// The single values a node keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Meta {
+    /// The format of the whole environment, one byte.
+    Format = 0,
+    /// The cluster's id.
+    Cluster = 1,
+    /// The latest hybrid time of any record stored.
+    Clock = 2,
+    /// How many versions there are, and how many of them provisional.
+    Counts = 3,
+    /// Raft's vote, as consensus encodes it.
+    Vote = 4,
+    /// The last log id applied, as consensus encodes it.
+    Applied = 5,
+    /// The membership as of that log id, as consensus encodes it.
+    Membership = 6,
+    /// The last log id purged, as consensus encodes it.
+    Purged = 7,
+    /// What the last snapshot covers, as consensus encodes it.
+    Snapshot = 8,
+    /// The newest audit line known to be on disk: sequence number and hash.
+    AuditAnchor = 9,
+}

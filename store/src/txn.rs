@@ -1,0 +1,89 @@
+//! One write in progress. Everything it changes is committed together or not at all (D2).
+//! Knows nothing of who asked for it.
+
+use covault_model::{
+    hlc::Hlc,
+    id::ChangeHash,
+    record::Record,
+};
+use heed::RwTxn;
+
+use crate::{
+    error::StoreError,
+    rows::{Counts, to_row},
+    tables::{Meta, Table, Tables},
+    view::Rows,
+};
+
+/// The document change that inserts a record: a pure function, of the room that knows the document.
+pub type ChangeOf = fn(&Record) -> ChangeHash;
+
+/// A write transaction, nested in the one that commits.
+pub struct Txn<'e> {
+    txn: RwTxn<'e>,
+    tables: &'e Tables,
+    change_of: ChangeOf,
+    clock: Hlc,
+    counts: Counts,
+    counts_before: Counts,
+    clock_before: Hlc,
+}
+
+impl<'e> Txn<'e> {
+    pub(crate) fn begin(txn: RwTxn<'e>, tables: &'e Tables, change_of: ChangeOf) -> Result<Self, StoreError> {
+        let rows = Rows { txn: &txn, tables };
+        let (clock, counts) = (rows.clock()?, rows.counts()?);
+        Ok(Self { clock, clock_before: clock, counts_before: counts.clone(), counts, txn, tables, change_of })
+    }
+
+    pub(crate) fn commit(mut self) -> Result<(), StoreError> {
+        if self.clock != self.clock_before {
+            let row = to_row(&self.clock);
+            self.put_meta(Meta::Clock, &row)?;
+        }
+        if self.counts != self.counts_before {
+            let row = to_row(&self.counts);
+            self.put_meta(Meta::Counts, &row)?;
+        }
+        Ok(self.txn.commit()?)
+    }
+
+    /// What this transaction sees: what was committed, and its own writes.
+    pub fn rows(&self) -> Rows<'_> {
+        Rows { txn: &self.txn, tables: self.tables }
+    }
+
+    /// Sets one of the single values.
+    pub fn put_meta(&mut self, key: Meta, value: &[u8]) -> Result<(), StoreError> {
+        self.put(self.tables.meta, &[key as u8], value)
+    }
+
+    pub(crate) fn tables(&self) -> &'e Tables {
+        self.tables
+    }
+
+    pub(crate) fn counts_mut(&mut self) -> &mut Counts {
+        &mut self.counts
+    }
+
+    pub(crate) fn saw_time(&mut self, time: Hlc) {
+        self.clock = self.clock.max(time);
+    }
+
+    pub(crate) fn change_of(&self, record: &Record) -> ChangeHash {
+        (self.change_of)(record)
+    }
+
+    pub(crate) fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        Ok(table.put(&mut self.txn, key, value)?)
+    }
+
+    pub(crate) fn delete(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError> {
+        table.delete(&mut self.txn, key)?;
+        Ok(())
+    }
+
+    pub(crate) fn raw(&mut self) -> &mut RwTxn<'e> {
+        &mut self.txn
+    }
+}
