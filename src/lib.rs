@@ -1,3 +1,11 @@
-//! Covault, an embedded secrets vault: existence is agreed, history is merged.
+//! Covault, an embedded, peer-to-peer secrets vault: existence is agreed, history is merged.
+//!
+//! A program that embeds a vault starts a [`node::Node`] and asks its [`vault::Vault`]; there is no HTTP
+//! unless it adds it. The `covault` program is this library with [`api`] in front and [`cli`] beside.
 
+pub mod host;
+pub mod audit;
+pub mod merge;
+pub mod consensus;
 pub mod vault;
+pub mod node;

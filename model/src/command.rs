@@ -1,7 +1,7 @@
 //! What Raft orders: a closed list of commands.
 //! Knows nothing of how they are proposed, or what becomes of them.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,7 @@ pub enum Action {
     /// Creates secrets: all or none.
     Create(Vec<NewSecret>),
     /// Gives a version the next number.
-    Agree(NewVersion),
+    Agree(Box<NewVersion>),
     /// Erases payloads of this secret for good.
     Destroy(SecretId, Vec<(Place, PayloadHash)>),
     /// Makes a caller with a first token.

@@ -73,11 +73,8 @@ impl SecretState {
         let header = record.header();
         match &header.body {
             Body::Version(body) => {
-                let facts = VersionFacts {
-                    author: header.author,
-                    caller: header.caller.clone(),
-                    body: body.clone(),
-                };
+                let facts =
+                    VersionFacts { author: header.author, caller: header.caller.clone(), body: body.clone() };
                 self.line.insert(Place { time: header.time, id: record.id() }, facts);
             }
             Body::Marks(marks) => self.merge(marks, header.time, record.id()),

@@ -2,7 +2,7 @@
 //! compiles here (`no_std`).
 //!
 //! Read in this order: [`name`] and [`id`] say what things are called, [`record`] what is written,
-//! [`hlc`] and [`line`] when it counts, [`marks`] what merges, [`command`], [`plan`](mod@plan) and [`registry`] what
+//! [`hlc`] and [`line`](mod@line) when it counts, [`marks`] what merges, [`command`], [`plan`](mod@plan) and [`registry`] what
 //! is agreed, [`isolation`] who may, [`limits`] how much, [`refusal`] why not.
 
 #![no_std]

@@ -184,9 +184,11 @@ impl Record {
     /// Signs `header` as its author.
     ///
     /// # Panics
-    /// If `key` is not the author's: a node signs its own records only.
+    /// If `key` is not the author's, or the header breaks a rule of its fields: a node signs its own
+    /// records only, and none that it could not read again.
     pub fn sign(header: Header, key: &NodeKey) -> Self {
         assert_eq!(header.author, key.node_id(), "a node signs its own records only");
+        assert_eq!(header.check(), Ok(()), "a node signs what it could read again");
         let header_bytes = header.to_bytes();
         let id = RecordId::of(&header_bytes);
         Self { id, signature: key.sign(&signed_message(&id)), header, header_bytes }

@@ -57,6 +57,10 @@ pub enum Limit {
     Tokens,
     /// Grants of one owner.
     Grants,
+    /// Bytes of a value.
+    ValueBytes,
+    /// Versions named by one request.
+    Versions,
 }
 
 /// Why nobody may decide now.
@@ -93,6 +97,63 @@ pub enum NodeFault {
     ClockSkew,
     /// The master key of this name has another check value in this cluster.
     WrongMasterKey(MasterKeyName),
+}
+
+impl Refusal {
+    /// The stable code that clients, logs and the audit know it by.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Caller(mistake) => mistake.code(),
+            Self::NotNow(why) => why.code(),
+            Self::Operator(fault) => fault.code(),
+        }
+    }
+}
+
+impl CallerMistake {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::SecretExists(_) => "secret_exists",
+            Self::NotFound => "not_found",
+            Self::VersionMismatch => "version_mismatch",
+            Self::VersionDeleted => "version_deleted",
+            Self::VersionDestroyed => "version_destroyed",
+            Self::VersionExpired => "version_expired",
+            Self::IdempotencyConflict => "idempotency_conflict",
+            Self::CallerExists => "caller_exists",
+            Self::Forbidden => "forbidden",
+            Self::LastAdmin => "last_admin",
+            Self::TooMany(Limit::ValueBytes) => "value_too_large",
+            Self::TooMany(_) => "limit_reached",
+        }
+    }
+}
+
+impl NoAuthority {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::QuorumUnavailable => "quorum_unavailable",
+            Self::OutcomeUnknown(_) => "outcome_unknown",
+            Self::Unconfirmed => "unconfirmed",
+            Self::StaleTime => "stale_time",
+            Self::ShuttingDown => "shutting_down",
+            Self::Overloaded => "overloaded",
+        }
+    }
+}
+
+impl NodeFault {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::MasterKeyUnavailable(_) => "master_key_unavailable",
+            Self::StorageFull => "storage_full",
+            Self::StorageFailed => "storage_failed",
+            Self::Corrupt => "corrupt",
+            Self::AuditUnavailable => "audit_unavailable",
+            Self::ClockSkew => "clock_skew",
+            Self::WrongMasterKey(_) => "wrong_master_key",
+        }
+    }
 }
 
 impl From<CallerMistake> for Refusal {

@@ -1,5 +1,16 @@
-//! Envelope encryption, the master keyring and the plaintext type.
+//! Sealing: what stands between a secret value and everything that is kept or sent.
+//!
+//! [`Plaintext`] is a value in memory (S1), [`seal`] and [`open`] its envelope (S2), [`Keyring`] the keys
+//! that envelopes are made with (S3). Chance comes in as an argument. Knows nothing of tables, callers or
+//! requests.
 
+mod envelope;
+mod keyring;
+mod master_key;
+mod payload;
 mod plaintext;
 
+pub use envelope::{Context, SealError, open, seal};
+pub use keyring::{CREDENTIAL_NAME, Keyring, KeyringError, KeyringSource, Verdict};
+pub use payload::master_key_of;
 pub use plaintext::Plaintext;

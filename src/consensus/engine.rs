@@ -98,7 +98,8 @@ impl Consensus {
         } else if sole_voter {
             raft.trigger().elect().await.map_err(engine_error)?;
         }
-        let led = raft.wait(Some(config.deadline)).metrics(|metrics| metrics.current_leader.is_some(), "leader");
+        let wait = raft.wait(Some(config.deadline));
+        let led = wait.metrics(|metrics| metrics.current_leader.is_some(), "a leader is known");
         led.await.map_err(|_| StartError::NoLeader(config.deadline))?;
         let (proposer, _) = Proposer::start(raft.clone(), store, config.deadline);
         Ok(Self { raft, proposer, deadline: config.deadline, me })

@@ -1,7 +1,101 @@
-//! The vault service: authoritative operations, for a caller who has been identified.
+//! The vault service: authoritative operations, for a caller who has been identified. Every operation is
+//! checked against the caller's rights, carried out, and recorded in the audit log before it is answered.
+//!
+//! Knows nothing of HTTP or JSON: what is asked and answered are the values of `request.rs` and
+//! `answer.rs`.
 
-mod answer;
 mod request;
+mod answer;
+mod session;
+mod access;
+mod audited;
+mod author;
+mod digest;
+mod keys;
+mod write;
+mod read;
+mod list;
+mod marks;
+mod destroy;
+mod callers;
+mod grants;
+mod status;
 
-pub use answer::*;
-pub use request::*;
+use std::sync::Arc;
+
+use covault_model::{
+    hlc::Millis,
+    id::{ClusterId, NodeId},
+    refusal::{NodeFault, Refusal},
+};
+use covault_store::{Store, StoreError};
+
+use crate::{audit::AuditLog, consensus::Consensus, host::Host};
+
+pub use crate::audit::RequestId;
+pub use answer::{
+    CallerInfo, GrantInfo, KeyStatus, Marked, MemberStatus, NewToken, Opened, Page, Replication, SecretPage,
+    Standing, Status, Summary, TokenInfo, Version, VersionPage, Written,
+};
+pub use author::Author;
+pub(crate) use callers::draw_token;
+pub use keys::{KeyVerdict, Keys};
+pub use request::{
+    Asker, Consistency, HistoryQuery, IdempotencyKey, ListQuery, NewValue, Patch, Target, UpdateTerms, Which,
+};
+pub use session::AuthFailure;
+
+/// What a vault is made of.
+pub struct VaultParts {
+    /// The node's durable state.
+    pub store: Arc<Store>,
+    /// Agreement.
+    pub consensus: Consensus,
+    /// Who stamps and signs.
+    pub author: Author,
+    /// What can be sealed and opened.
+    pub keys: Keys,
+    /// Where every operation is recorded.
+    pub audit: Arc<AuditLog>,
+    /// Time and chance.
+    pub host: Arc<dyn Host>,
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The largest value taken, in bytes.
+    pub value_bytes_max: usize,
+    /// Since when the process serves.
+    pub started_at: Millis,
+}
+
+/// The handle that can ask. Cheap to clone.
+#[derive(Clone)]
+pub struct Vault {
+    parts: Arc<VaultParts>,
+    turns: Arc<write::Turns>,
+}
+
+impl Vault {
+    /// A vault of these parts.
+    pub fn new(parts: VaultParts) -> Self {
+        Self { parts: Arc::new(parts), turns: Arc::new(write::Turns::new()) }
+    }
+
+    fn me(&self) -> NodeId {
+        self.parts.author.node()
+    }
+
+    fn now(&self) -> Millis {
+        self.parts.host.now()
+    }
+}
+
+/// What the caller is told when the disk fails, and what the log says.
+pub(crate) fn storage_refusal(error: StoreError) -> Refusal {
+    let fault = match &error {
+        StoreError::Full => NodeFault::StorageFull,
+        StoreError::Corrupt { .. } | StoreError::Inconsistent(_) => NodeFault::Corrupt,
+        StoreError::Failed(_) | StoreError::Closed => NodeFault::StorageFailed,
+    };
+    tracing::error!(%error, "the store refused");
+    fault.into()
+}

@@ -13,6 +13,8 @@ use covault_model::{
 };
 use covault_seal::Plaintext;
 
+use crate::audit::RequestId;
+
 /// Who asks, and under which request id it is audited.
 #[derive(Debug, Clone)]
 pub struct Asker {
@@ -20,22 +22,6 @@ pub struct Asker {
     pub session: Session,
     /// The request's id, as the answer's `X-Request-Id` gives it.
     pub request: RequestId,
-}
-
-/// The id of one request: 1 to 64 bytes of `[A-Za-z0-9._-]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestId(String);
-
-impl RequestId {
-    /// Checks a client's or a generated id.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
-        CallerName::parse(text).map(|checked| Self(checked.as_str().to_owned()))
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 /// A secret, by whose it is and what it is called.

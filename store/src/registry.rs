@@ -10,7 +10,7 @@ use covault_model::{
     refusal::Refusal,
     registry::{CallerEntry, Grant, KeyCheck, Outcome, Registry, Remembered, SecretEntry, TokenEntry},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     error::StoreError,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What became of one command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     /// What it did, or why it was refused.
     pub outcome: Result<Outcome, Refusal>,

@@ -1,0 +1,180 @@
+//! What an audit line says: who did what to which name, and what came of it; never a value (U1).
+//! Everything borrowed here is a checked type of a narrow alphabet, so that a line needs no escaping.
+//! Knows nothing of how lines look or where they are kept.
+
+use covault_model::{
+    hlc::Millis,
+    id::{GrantId, TokenId, VersionId},
+    name::{CallerName, MasterKeyName, NameError, NamePrefix, SecretName},
+};
+
+/// Longest code of an outcome, in bytes; what is longer is cut.
+pub const CODE_BYTES_MAX: usize = 48;
+
+/// The id of one request: 1 to 64 bytes of `[A-Za-z0-9._-]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// Checks a client's or a generated id.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        CallerName::parse(text).map(|checked| Self(checked.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One operation, as it is recorded.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// When it ended, by this node's clock.
+    pub at: Millis,
+    /// The request it came with; absent for what the node does by itself.
+    pub request: Option<&'a RequestId>,
+    /// Who asked; absent when nobody was identified, and for what the node does by itself.
+    pub caller: Option<&'a CallerName>,
+    /// What was asked for.
+    pub action: Action,
+    /// Whose namespace it was about; absent when it was about none.
+    pub owner: Option<&'a CallerName>,
+    /// What it was about.
+    pub subject: Subject<'a>,
+    /// Which version of it; absent when none was named or made.
+    pub version: Option<VersionRef>,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What an operation was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// Nothing that has a name.
+    Nothing,
+    /// A secret.
+    Secret(&'a SecretName),
+    /// All names that begin so.
+    Prefix(&'a NamePrefix),
+    /// A caller.
+    Caller(&'a CallerName),
+    /// A token, by its public half.
+    Token(TokenId),
+    /// A grant.
+    Grant(GrantId),
+    /// A master key.
+    Key(&'a MasterKeyName),
+    /// So many bytes of the log itself.
+    Bytes(u64),
+}
+
+/// Which version an operation was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VersionRef {
+    /// The agreed one with this number.
+    Number(u64),
+    /// The one with this id.
+    Id(VersionId),
+}
+
+/// What came of an operation. The codes are those of the problem the caller was told:
+/// `[a-z0-9_]`, at most [`CODE_BYTES_MAX`] bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done.
+    Done,
+    /// The rules said no.
+    Refused(&'static str),
+    /// Allowed, but it could not be done.
+    Failed(&'static str),
+    /// It may or may not have been done, or may still be.
+    Unknown(&'static str),
+}
+
+impl Outcome {
+    /// The word for it, and the code unless it was done.
+    pub(super) fn parts(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Done => ("done", None),
+            Self::Refused(code) => ("refused", Some(code)),
+            Self::Failed(code) => ("failed", Some(code)),
+            Self::Unknown(code) => ("unknown", Some(code)),
+        }
+    }
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal,)*) => {
+        /// What can be recorded: a closed list.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Action { $($(#[$doc])* $variant,)* }
+
+        impl Action {
+            /// Every action there is.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The word the log uses.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+actions! {
+    /// A secret was to be created.
+    SecretCreate = "secret.create",
+    /// A value was to be read.
+    SecretRead = "secret.read",
+    /// A new version was to be written.
+    SecretUpdate = "secret.update",
+    /// Labels or description were to be changed.
+    SecretPatch = "secret.patch",
+    /// Versions were to be marked deleted.
+    SecretDelete = "secret.delete",
+    /// Versions were to be brought back.
+    SecretUndelete = "secret.undelete",
+    /// Versions were to be erased.
+    SecretDestroy = "secret.destroy",
+    /// An old value was to be written anew.
+    SecretRollback = "secret.rollback",
+    /// Names were to be listed.
+    SecretList = "secret.list",
+    /// Versions were to be listed.
+    SecretHistory = "secret.history",
+    /// Callers were to be listed.
+    CallerList = "caller.list",
+    /// A caller was to be made.
+    CallerAdd = "caller.add",
+    /// A caller was to be removed.
+    CallerRemove = "caller.remove",
+    /// A token was to be made.
+    TokenAdd = "token.add",
+    /// A token was to be revoked.
+    TokenRemove = "token.remove",
+    /// Tokens were to be listed.
+    TokenList = "token.list",
+    /// A grant was to be given.
+    GrantAdd = "grant.add",
+    /// Grants were to be listed.
+    GrantList = "grant.list",
+    /// A grant was to be taken back.
+    GrantRemove = "grant.remove",
+    /// A caller asked who it is.
+    SelfRead = "self.read",
+    /// The node's status was to be read.
+    StatusRead = "status.read",
+    /// A token was presented; recorded when it was refused.
+    Authenticate = "authenticate",
+    /// The node began to serve.
+    NodeStart = "node.start",
+    /// The node stopped in order.
+    NodeStop = "node.stop",
+    /// A backup was to be taken.
+    Backup = "backup",
+    /// The end of this log was cut off at start, because it was never finished.
+    AuditRecovered = "audit.recovered",
+    /// A master key was to be made known to the cluster.
+    KeyKnown = "key.known",
+}

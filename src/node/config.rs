@@ -1,0 +1,239 @@
+//! One checked configuration, from a TOML file or from a program. `docs/operations.md` lists every field.
+//! Knows nothing of the command line.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use covault_model::limits::VALUE_BYTES_MAX;
+use covault_seal::KeyringSource;
+use covault_store::WriterMode;
+use serde::Deserialize;
+
+use super::{error::ConfigError, keys::DEFAULT_KEYRING_FILE};
+use crate::consensus::ConsensusConfig;
+
+/// How a node is to run, without HTTP.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// The data directory.
+    pub data: PathBuf,
+    /// Whether a directory without a vault becomes one.
+    pub create: bool,
+    /// Where the master keyring is. With `create`, a keyring file that is absent is made.
+    pub keyring: KeyringSource,
+    /// Whether to start although the keyring is missing or wrong; values then answer 503.
+    pub without_key: bool,
+    /// The largest value taken, in bytes; at most 1 MiB.
+    pub value_bytes_max: usize,
+    /// The most the data file may grow to, in bytes.
+    pub map_bytes: usize,
+    /// Where the store's writes run.
+    pub writer: WriterMode,
+    /// How agreement is run.
+    pub consensus: ConsensusConfig,
+}
+
+/// The most a data file may grow to unless configured: 64 GiB of address space.
+const MAP_BYTES_DEFAULT: usize = 64 << 30;
+/// The least a data file may be allowed: 8 MiB.
+const MAP_BYTES_MIN: usize = 8 << 20;
+
+impl NodeConfig {
+    /// The defaults, with everything in `data`.
+    pub fn at(data: &Path) -> Self {
+        Self {
+            data: data.into(),
+            create: false,
+            keyring: KeyringSource::File(data.join(DEFAULT_KEYRING_FILE)),
+            without_key: false,
+            value_bytes_max: VALUE_BYTES_MAX,
+            map_bytes: MAP_BYTES_DEFAULT,
+            writer: WriterMode::Thread,
+            consensus: ConsensusConfig::default(),
+        }
+    }
+
+    /// Where the audit log is.
+    pub fn audit_dir(&self) -> PathBuf {
+        self.data.join("audit")
+    }
+}
+
+/// How the HTTP interface is to run.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// Where to listen; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Certificate and key; without them HTTP is plain.
+    pub tls: Option<TlsFiles>,
+    /// Where plain HTTP is allowed.
+    pub plain_http: PlainHttp,
+    /// Connections served at once.
+    pub connections_max: usize,
+    /// How long one request may take.
+    pub request_deadline: Duration,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8400),
+            tls: None,
+            plain_http: PlainHttp::Loopback,
+            connections_max: 4096,
+            request_deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+/// PEM files of the HTTP interface.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// The certificate chain.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Where plain HTTP is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlainHttp {
+    /// On loopback addresses only.
+    #[default]
+    Loopback,
+    /// Anywhere: tokens and values cross the network readable.
+    Anywhere,
+}
+
+/// How to log.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// In which form.
+    pub format: LogFormat,
+    /// What: a `tracing` filter such as `info` or `covault=debug`.
+    pub level: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".into() }
+    }
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A whole configuration file.
+#[derive(Debug, Clone)]
+pub struct ConfigFile {
+    /// The node.
+    pub node: NodeConfig,
+    /// Its HTTP interface.
+    pub http: HttpConfig,
+    /// Its log.
+    pub log: LogConfig,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileText {
+    data: PathBuf,
+    listen: Option<SocketAddr>,
+    tls: Option<TlsFiles>,
+    #[serde(default)]
+    plain_http: PlainHttp,
+    keys: Option<KeysText>,
+    #[serde(default)]
+    log: LogConfig,
+    #[serde(default)]
+    limits: LimitsText,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeysText {
+    file: Option<PathBuf>,
+    env: Option<String>,
+    credential: Option<bool>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct LimitsText {
+    value_bytes_max: Option<usize>,
+    map_bytes: Option<usize>,
+    connections_max: Option<usize>,
+    request_seconds: Option<u64>,
+}
+
+impl ConfigFile {
+    /// Reads and checks the file at `path`. Relative paths in it are relative to its directory.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|why| ConfigError::Unreadable(path.into(), why))?;
+        let file: FileText = toml::from_str(&text).map_err(|error| ConfigError::Malformed {
+            path: path.into(),
+            place: error.span().map_or(String::new(), |span| {
+                format!(":{}", 1 + text[..span.start.min(text.len())].matches('\n').count())
+            }),
+            what: error.message().to_owned(),
+        })?;
+        let malformed =
+            |what: &str| ConfigError::Malformed { path: path.into(), place: String::new(), what: what.into() };
+        file.check(path.parent().unwrap_or(Path::new("."))).map_err(malformed)
+    }
+}
+
+impl FileText {
+    fn check(self, base: &Path) -> Result<ConfigFile, &'static str> {
+        let mut node = NodeConfig::at(&base.join(&self.data));
+        if let Some(keys) = self.keys {
+            node.keyring = keys.source(base)?;
+        }
+        node.value_bytes_max = self.limits.value_bytes_max.unwrap_or(node.value_bytes_max);
+        if node.value_bytes_max == 0 || VALUE_BYTES_MAX < node.value_bytes_max {
+            return Err("limits.value_bytes_max must be from 1 to 1048576");
+        }
+        node.map_bytes = self.limits.map_bytes.unwrap_or(node.map_bytes);
+        if node.map_bytes < MAP_BYTES_MIN || !node.map_bytes.is_multiple_of(4096) {
+            return Err("limits.map_bytes must be at least 8388608 and a multiple of 4096");
+        }
+        let default = HttpConfig::default();
+        let seconds = self.limits.request_seconds.map(Duration::from_secs);
+        let http = HttpConfig {
+            listen: self.listen.unwrap_or(default.listen),
+            tls: self.tls.map(|tls| TlsFiles { cert: base.join(tls.cert), key: base.join(tls.key) }),
+            plain_http: self.plain_http,
+            connections_max: self.limits.connections_max.unwrap_or(default.connections_max),
+            request_deadline: seconds.unwrap_or(default.request_deadline),
+        };
+        if http.connections_max == 0 || http.request_deadline.is_zero() {
+            return Err("limits.connections_max and limits.request_seconds must be at least 1");
+        }
+        Ok(ConfigFile { node, http, log: self.log })
+    }
+}
+
+impl KeysText {
+    fn source(self, base: &Path) -> Result<KeyringSource, &'static str> {
+        match (self.file, self.env, self.credential.unwrap_or(false)) {
+            (Some(file), None, false) => Ok(KeyringSource::File(base.join(file))),
+            (None, Some(name), false) => Ok(KeyringSource::Environment(name)),
+            (None, None, true) => Ok(KeyringSource::CredentialDirectory),
+            _ => Err("keys must name exactly one of file, env and credential"),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! A node: starts the rooms in order, keeps them going, stops them in order. A program that embeds a
+//! vault starts one of these and asks its [`Vault`](crate::vault::Vault); the `covault` program puts HTTP
+//! in front of it. Knows nothing of requests.
+
+mod config;
+mod error;
+mod keys;
+mod start;
+mod upkeep;
+
+pub use config::{ConfigFile, HttpConfig, LogConfig, LogFormat, NodeConfig, PlainHttp, TlsFiles};
+pub use error::{ConfigError, StartError};
+pub use keys::DEFAULT_KEYRING_FILE;
+pub use start::{Founded, Node, audit_dir, verify_audit};

@@ -1,0 +1,206 @@
+//! Starting and stopping a node. Order: store, identity, keyring, audit, agreement, founding, vault,
+//! upkeep; stopping goes back. Knows nothing of HTTP.
+
+use std::{path::Path, sync::Arc};
+
+use covault_model::{
+    command::{Action, Command},
+    hlc::Millis,
+    id::{ClusterId, CommandId},
+    isolation::{Role, Session},
+    name::CallerName,
+    refusal::{CallerMistake, Refusal},
+    registry::Registry,
+};
+use covault_net::NodeIdentity;
+use covault_seal::Plaintext;
+use covault_store::{Meta, Options, Store, StoreError};
+
+use super::{config::NodeConfig, error::StartError, keys, upkeep::Upkeep};
+use crate::{
+    audit::{self, Anchor, AuditLog},
+    consensus::Consensus,
+    host::Host,
+    merge,
+    vault::{Author, Vault, VaultParts, draw_token},
+};
+
+/// The caller that founds a vault.
+const FIRST_ADMIN: &str = "admin";
+
+/// A running node.
+pub struct Node {
+    vault: Vault,
+    store: Arc<Store>,
+    consensus: Consensus,
+    upkeep: Upkeep,
+    host: Arc<dyn Host>,
+    founded: Option<Founded>,
+}
+
+/// What is told once, when a vault is founded.
+pub struct Founded {
+    /// The first admin.
+    pub caller: CallerName,
+    /// Its token. Show it, then drop it.
+    pub token: Plaintext,
+}
+
+impl Node {
+    /// Starts a node. With `config.create` an empty directory becomes a vault of one node.
+    pub async fn start(config: NodeConfig, host: Arc<dyn Host>) -> Result<Self, StartError> {
+        let now = host.now();
+        let new = config.create && !config.data.join("data.mdb").exists();
+        let store = Arc::new(Store::open(&config.data, store_options(&config))?);
+        let mut chance = |bytes: &mut [u8]| host.fill(bytes);
+        let identity = match new {
+            true => NodeIdentity::load_or_create(&config.data, &mut chance)?,
+            false => NodeIdentity::load(&config.data)?,
+        };
+        let ring = keys::load(&config, new, &*host)?;
+        let audit = Arc::new(open_audit(&config, &store, now)?);
+        let consensus = Consensus::start(store.clone(), identity.id(), config.consensus).await?;
+        consensus.confirm().await.map_err(|_| StartError::Founding("no majority"))?;
+
+        let founded = found(&store, &consensus, &*host).await?;
+        let (cluster, known, last) = {
+            let view = store.view()?;
+            let rows = view.rows();
+            (rows.cluster()?, rows.key_checks()?, rows.clock()?)
+        };
+        let cluster = cluster.ok_or(StartError::Founding("it has no cluster id"))?;
+        let keys = keys::judge(&config, ring, &known)?;
+        if let Some((name, check)) = keys.active_check() {
+            let known = known.iter().any(|(other, _)| *other == name);
+            if !known {
+                agree(&consensus, &*host, Action::KnowKey(name, check)).await?;
+            }
+        }
+        let vault = Vault::new(VaultParts {
+            store: store.clone(),
+            consensus: consensus.clone(),
+            author: Author::new(identity.into_key(), last),
+            keys,
+            audit: audit.clone(),
+            host: host.clone(),
+            cluster,
+            value_bytes_max: config.value_bytes_max,
+            started_at: now,
+        });
+        let upkeep = Upkeep::start(store.clone(), audit, host.clone());
+        Ok(Self { vault, store, consensus, upkeep, host, founded })
+    }
+
+    /// The handle that can ask.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// The first admin's token, if this start founded the vault. Given once.
+    pub fn take_founded(&mut self) -> Option<Founded> {
+        self.founded.take()
+    }
+
+    /// A session for `caller` without a token, made as a member if there is none of that name: for the
+    /// program that holds this node, and with it all its keys.
+    pub async fn local_session(&self, caller: CallerName) -> Result<Session, Refusal> {
+        let view = |error| crate::vault::storage_refusal(error);
+        let entry = self.store.view().and_then(|look| look.rows().caller(&caller)).map_err(view)?;
+        match entry {
+            Some(entry) if entry.removed => Err(CallerMistake::NotFound.into()),
+            Some(entry) => Ok(Session { caller, role: entry.role }),
+            None => {
+                let drawn =
+                    draw_token(&caller, self.host.now(), None, &mut |bytes| self.host.fill(bytes));
+                let add = Action::AddCaller(Role::Member, drawn.id, drawn.entry);
+                let command = command(&*self.host, caller.clone(), add);
+                match self.consensus.propose(command, 1024).await?.outcome {
+                    Ok(_) => Ok(Session { caller, role: Role::Member }),
+                    Err(refusal) => Err(refusal),
+                }
+            }
+        }
+    }
+
+    /// Waits until agreement has failed for good, which is a reason to end the process; says why.
+    pub async fn failed(&self) -> String {
+        self.consensus.failed().await
+    }
+
+    /// Stops in order: no more proposals, everything synced, the audit log closed with a line.
+    pub async fn stop(self) {
+        self.consensus.stop().await;
+        self.upkeep.stop().await;
+    }
+}
+
+/// How every door to the store opens it.
+pub(crate) fn store_options(config: &NodeConfig) -> Options {
+    Options {
+        map_bytes: config.map_bytes,
+        create: config.create,
+        sync: true,
+        writer: config.writer,
+        change_of: merge::change_hash_of,
+    }
+}
+
+fn open_audit(config: &NodeConfig, store: &Store, now: Millis) -> Result<AuditLog, StartError> {
+    let dir = config.audit_dir();
+    let anchor = read_anchor(store)?;
+    AuditLog::open(&dir, anchor, now).map_err(|error| StartError::Audit(error, dir))
+}
+
+/// The newest audit line that the store knows to be on disk.
+pub(crate) fn read_anchor(store: &Store) -> Result<Option<Anchor>, StoreError> {
+    let view = store.view()?;
+    let row = view.rows().meta(Meta::AuditAnchor)?;
+    let corrupt = |why| StoreError::Corrupt { table: "meta", why };
+    row.map(|bytes| Anchor::from_bytes(bytes).map_err(corrupt)).transpose()
+}
+
+async fn found(
+    store: &Store,
+    consensus: &Consensus,
+    host: &dyn Host,
+) -> Result<Option<Founded>, StartError> {
+    if store.view()?.rows().cluster()?.is_some() {
+        return Ok(None);
+    }
+    let caller = CallerName::parse(FIRST_ADMIN).expect("the first admin's name is a name");
+    let mut cluster = ClusterId::default();
+    host.fill(&mut cluster.0);
+    let drawn = draw_token(&caller, host.now(), None, &mut |bytes| host.fill(bytes));
+    agree(consensus, host, Action::Found { cluster, token: (drawn.id, drawn.entry) }).await?;
+    Ok(Some(Founded { caller, token: drawn.text }))
+}
+
+async fn agree(consensus: &Consensus, host: &dyn Host, action: Action) -> Result<(), StartError> {
+    let admin = CallerName::parse(FIRST_ADMIN).expect("the first admin's name is a name");
+    let applied = consensus.propose(command(host, admin, action), 1024).await;
+    match applied.and_then(|applied| applied.outcome) {
+        Ok(_) => Ok(()),
+        Err(refusal) => Err(StartError::Founding(refusal.code())),
+    }
+}
+
+fn command(host: &dyn Host, by: CallerName, action: Action) -> Command {
+    let mut id = CommandId::default();
+    host.fill(&mut id.0);
+    Command { id, by, at: host.now(), idempotency: None, action }
+}
+
+/// Where `audit verify` finds the log of a data directory.
+pub fn audit_dir(data: &Path) -> std::path::PathBuf {
+    NodeConfig::at(data).audit_dir()
+}
+
+/// Checks an audit log against the anchor in its node's store.
+pub fn verify_audit(
+    data: &Path,
+    progress: &mut dyn FnMut(u64),
+) -> Result<audit::Report, Box<dyn std::error::Error>> {
+    let config = NodeConfig::at(data);
+    let store = Store::open_reader(data, config.map_bytes, merge::change_hash_of)?;
+    Ok(audit::verify(&config.audit_dir(), read_anchor(&store)?, progress)?)
+}

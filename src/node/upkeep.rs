@@ -1,0 +1,115 @@
+//! What a node does by itself: once a second it brings the audit log to the disk and keeps its newest line
+//! in the store, so that a cut is found. Keeps U2. Knows nothing of requests.
+
+use std::{sync::Arc, time::Duration};
+
+use covault_store::{Meta, Store};
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::{
+    audit::{Action, Anchor, AuditLog, Entry, Outcome, Subject},
+    host::Host,
+};
+
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The running task.
+pub(super) struct Upkeep {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Upkeep {
+    /// Notes the start in the audit log and begins.
+    pub fn start(store: Arc<Store>, audit: Arc<AuditLog>, host: Arc<dyn Host>) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        note(&audit, &*host, Action::NodeStart);
+        Self { stop, task: tokio::spawn(run(store, audit, host, stopped)) }
+    }
+
+    /// Notes the stop, syncs and anchors the log.
+    pub async fn stop(self) {
+        drop(self.stop);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "upkeep did not stop cleanly");
+        }
+    }
+}
+
+async fn run(
+    store: Arc<Store>,
+    audit: Arc<AuditLog>,
+    host: Arc<dyn Host>,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut anchored = None;
+    loop {
+        let stopping = tokio::select! {
+            biased;
+            _ = &mut stopped => true,
+            _ = ticks.tick() => false,
+        };
+        if stopping {
+            note(&audit, &*host, Action::NodeStop);
+        }
+        anchored = anchor(&store, &audit, anchored).await;
+        if stopping {
+            return;
+        }
+    }
+}
+
+/// Syncs the log and keeps its newest line in the store, unless it is there already.
+async fn anchor(store: &Arc<Store>, audit: &Arc<AuditLog>, anchored: Option<Anchor>) -> Option<Anchor> {
+    let syncing = audit.clone();
+    let synced = match tokio::task::spawn_blocking(move || syncing.sync()).await {
+        Ok(Ok(synced)) => synced,
+        Ok(Err(error)) => {
+            tracing::error!(code = "audit_unavailable", %error, "the audit log cannot be synced");
+            return anchored;
+        }
+        Err(error) => {
+            tracing::error!(%error, "the audit log was not synced");
+            return anchored;
+        }
+    };
+    if anchored == Some(synced) {
+        return anchored;
+    }
+    let (sender, kept) = oneshot::channel();
+    store.write(
+        move |txn| txn.put_meta(Meta::AuditAnchor, &synced.to_bytes()),
+        move |result| drop(sender.send(result)),
+    );
+    match kept.await {
+        Ok(Ok(())) => Some(synced),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the audit log's newest line cannot be kept in the store");
+            anchored
+        }
+        Err(_) => anchored,
+    }
+}
+
+fn note(audit: &AuditLog, host: &dyn Host, action: Action) {
+    let entry = Entry {
+        at: host.now(),
+        request: None,
+        caller: None,
+        action,
+        owner: None,
+        subject: Subject::Nothing,
+        version: None,
+        outcome: Outcome::Done,
+    };
+    let kept = audit.reserve().and_then(|ticket| ticket.record(&entry));
+    if let Err(error) = kept {
+        tracing::error!(code = "audit_unavailable", %error, "the audit log takes no line");
+    }
+}

@@ -1,0 +1,57 @@
+//! Rights, looked up. Keeps N3 with `covault_model::isolation`; another's name and a missing one take the
+//! same way to the same answer. Knows nothing of what is read or written.
+
+use covault_model::{
+    isolation::{Access, Session},
+    name::{CallerName, SecretName},
+    refusal::{CallerMistake, Refusal},
+    registry::{Grant, Registry},
+};
+use covault_store::View;
+
+use super::{Target, Vault, storage_refusal};
+
+impl Vault {
+    /// Refuses, as if nothing were there, what the caller has no right to.
+    pub(super) fn permit(
+        &self,
+        view: &View<'_>,
+        session: &Session,
+        target: &Target,
+        wanted: Access,
+    ) -> Result<(), Refusal> {
+        let grants = grants_to(view, session, &target.owner)?;
+        session.may(wanted, &target.owner, &target.name, &grants)
+    }
+
+    /// Refuses a create in another's namespace without a grant. It says nothing of what exists there.
+    pub(super) fn permit_create(
+        &self,
+        view: &View<'_>,
+        session: &Session,
+        target: &Target,
+    ) -> Result<(), Refusal> {
+        let not_found = Refusal::from(CallerMistake::NotFound);
+        self.permit(view, session, target, Access::Write)
+            .map_err(|refusal| if refusal == not_found { CallerMistake::Forbidden.into() } else { refusal })
+    }
+
+    /// Which names of `owner` the caller may read.
+    pub(super) fn readable<'v>(
+        &self,
+        view: &'v View<'_>,
+        session: &'v Session,
+        owner: &'v CallerName,
+    ) -> Result<impl Fn(&SecretName) -> bool + 'v, Refusal> {
+        let grants = grants_to(view, session, owner)?;
+        Ok(move |name: &SecretName| session.may(Access::Read, owner, name, &grants).is_ok())
+    }
+}
+
+fn grants_to(view: &View<'_>, session: &Session, owner: &CallerName) -> Result<Vec<Grant>, Refusal> {
+    if session.owns(owner) {
+        return Ok(Vec::new());
+    }
+    let grants = view.rows().grants_by(owner).map_err(storage_refusal)?;
+    Ok(grants.into_iter().map(|(_, grant)| grant).filter(|grant| grant.grantee == session.caller).collect())
+}

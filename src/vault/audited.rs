@@ -1,0 +1,92 @@
+//! Every operation gets a line, and its line's room before it begins. Keeps U1: no line, no answer.
+//! Knows nothing of what operations do.
+
+use std::future::Future;
+
+use covault_model::{
+    name::CallerName,
+    refusal::{NoAuthority, NodeFault, Refusal},
+};
+
+use super::{Asker, RequestId, Target, Vault};
+use crate::audit::{Action, Entry, Outcome, Subject, Ticket, VersionRef};
+
+/// What an operation is about, for its line.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a> {
+    pub action: Action,
+    pub owner: Option<&'a CallerName>,
+    pub subject: Subject<'a>,
+}
+
+impl<'a> About<'a> {
+    /// An operation on a secret.
+    pub fn secret(action: Action, target: &'a Target) -> Self {
+        Self { action, owner: Some(&target.owner), subject: Subject::Secret(&target.name) }
+    }
+
+    /// An operation on something that no namespace holds.
+    pub fn subject(action: Action, subject: Subject<'a>) -> Self {
+        Self { action, owner: None, subject }
+    }
+}
+
+impl Vault {
+    /// Runs `operation` between taking room for its line and writing it.
+    pub(super) async fn audited<T>(
+        &self,
+        asker: &Asker,
+        about: About<'_>,
+        version_of: impl FnOnce(&T) -> Option<VersionRef>,
+        operation: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        let ticket = self.ticket()?;
+        let result = operation.await;
+        let version = result.as_ref().ok().and_then(version_of);
+        let entry = Entry {
+            at: self.now(),
+            request: Some(&asker.request),
+            caller: Some(&asker.session.caller),
+            action: about.action,
+            owner: about.owner,
+            subject: about.subject,
+            version,
+            outcome: outcome_of(&result),
+        };
+        ticket.record(&entry).map_err(|_| Refusal::from(NodeFault::AuditUnavailable))?;
+        result
+    }
+
+    /// Records what somebody did whom no token identified.
+    pub(super) fn record_unidentified(
+        &self,
+        request: &RequestId,
+        action: Action,
+        outcome: Outcome,
+    ) -> Result<(), Refusal> {
+        let entry = Entry {
+            at: self.now(),
+            request: Some(request),
+            caller: None,
+            action,
+            owner: None,
+            subject: Subject::Nothing,
+            version: None,
+            outcome,
+        };
+        self.ticket()?.record(&entry).map_err(|_| NodeFault::AuditUnavailable.into())
+    }
+
+    fn ticket(&self) -> Result<Ticket<'_>, Refusal> {
+        self.parts.audit.reserve().map_err(|_| NodeFault::AuditUnavailable.into())
+    }
+}
+
+fn outcome_of<T>(result: &Result<T, Refusal>) -> Outcome {
+    match result {
+        Ok(_) => Outcome::Done,
+        Err(refusal @ Refusal::NotNow(NoAuthority::OutcomeUnknown(_))) => Outcome::Unknown(refusal.code()),
+        Err(refusal @ Refusal::Caller(_)) => Outcome::Refused(refusal.code()),
+        Err(refusal) => Outcome::Failed(refusal.code()),
+    }
+}

@@ -1,0 +1,46 @@
+//! What lets a retry be recognised: a digest of the idempotency key and one of the request. The second is
+//! under a secret key, since it covers the value and lies on disk: without the key it is no oracle for
+//! guessing. Keeps I1 with `covault_model::plan`, also when the active master key changed in between.
+
+use covault_model::{
+    id::{Digest, derive},
+    name::CallerName,
+    record::Idempotency,
+    refusal::{NodeFault, Refusal},
+    registry::Registry,
+};
+use covault_seal::Plaintext;
+use serde::Serialize;
+
+use super::{IdempotencyKey, Vault, storage_refusal};
+
+const KEY_CONTEXT: &str = "covault 2026-11 idempotency key";
+const REQUEST_CONTEXT: &str = "covault 2026-11 idempotent request";
+
+impl Vault {
+    /// The digests for `key`, which came with `request` and perhaps a value; nothing without a key.
+    pub(super) fn idempotency(
+        &self,
+        caller: &CallerName,
+        key: Option<&IdempotencyKey>,
+        request: &impl Serialize,
+        value: Option<&Plaintext>,
+    ) -> Result<Option<Idempotency>, Refusal> {
+        let Some(key) = key else { return Ok(None) };
+        let ring = self.parts.keys.ring()?;
+        let fields = covault_model::encode(request);
+        let value = value.map_or(&[][..], Plaintext::expose_plaintext);
+        let parts = [caller.as_bytes(), &fields, value];
+        let under = |name| ring.digest(name, REQUEST_CONTEXT, &parts).map(Digest);
+        let key = Digest(derive(KEY_CONTEXT, &[caller.as_bytes(), key.as_str().as_bytes()]));
+
+        let view = self.parts.store.view().map_err(storage_refusal)?;
+        let remembered = view.rows().remembered(caller, &key).map_err(storage_refusal)?;
+        let same = remembered.and_then(|it| ring.names().filter_map(under).find(|digest| *digest == it.request));
+        let request = same.or_else(|| under(ring.active()));
+        match request {
+            Some(request) => Ok(Some(Idempotency(key, request))),
+            None => Err(NodeFault::MasterKeyUnavailable(Some(ring.active().clone())).into()),
+        }
+    }
+}

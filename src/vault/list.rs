@@ -1,0 +1,107 @@
+//! Lists: secrets by name, versions newest first. Knows nothing of values.
+
+use covault_model::{
+    id::SecretId,
+    isolation::Access,
+    limits::PAGE_MAX,
+    line::Place,
+    refusal::{CallerMistake, Refusal},
+};
+
+use super::{
+    Asker, HistoryQuery, ListQuery, Page, SecretPage, Target, Vault, VersionPage, Which,
+    audited::About,
+    read::{find, passed_over, summarize, version_of_row},
+    storage_refusal,
+};
+use crate::audit::{Action, Subject};
+
+/// Names one page may look at. A page may come back with few rows, or none, and still say where to go on.
+const NAMES_PER_PAGE_MAX: usize = 10_000;
+
+impl Vault {
+    /// Secrets of one owner by name, without values. Shows only what the caller may read.
+    pub async fn list(&self, asker: &Asker, query: ListQuery) -> Result<SecretPage, Refusal> {
+        let about = About {
+            action: Action::SecretList,
+            owner: Some(&query.owner),
+            subject: Subject::Prefix(&query.prefix),
+        };
+        self.audited(asker, about, |_| None, async { self.list_page(asker, &query) }).await
+    }
+
+    fn list_page(&self, asker: &Asker, query: &ListQuery) -> Result<SecretPage, Refusal> {
+        let view = self.look()?;
+        let rows = view.rows();
+        let readable = self.readable(&view, &asker.session, &query.owner)?;
+        let limit = query.limit.min(PAGE_MAX);
+        let (mut items, mut after, mut seen) = (Vec::new(), query.after.clone(), 0);
+        while items.len() < limit && seen < NAMES_PER_PAGE_MAX {
+            let names = rows
+                .names(&query.owner, &query.prefix, after.as_ref(), limit + 1 - items.len())
+                .map_err(storage_refusal)?;
+            if names.is_empty() {
+                return Ok(Page { items, next: None });
+            }
+            for row in names {
+                if items.len() == limit {
+                    break;
+                }
+                seen += 1;
+                after = Some(row.name.clone());
+                if !readable(&row.name) {
+                    continue;
+                }
+                let Some(found) = find(&view, &row.secret, Which::Current)? else { continue };
+                let summary = summarize(&view, &row.secret, row.name, found)?;
+                let fits = |(key, value)| summary.labels.get(key) == Some(value);
+                if query.label.as_ref().map(|(key, value)| (key, value)).is_none_or(fits) {
+                    items.push(summary);
+                }
+            }
+        }
+        let more = rows.names(&query.owner, &query.prefix, after.as_ref(), 1).map_err(storage_refusal)?;
+        Ok(Page { items, next: after.filter(|_| !more.is_empty()) })
+    }
+
+    /// Versions of a secret, newest first, with their validity.
+    pub async fn history(
+        &self,
+        asker: &Asker,
+        target: &Target,
+        query: HistoryQuery,
+    ) -> Result<VersionPage, Refusal> {
+        let about = About::secret(Action::SecretHistory, target);
+        let history = async {
+            self.permit_existing(&asker.session, target, Access::Read).await?;
+            self.history_page(target, query)
+        };
+        self.audited(asker, about, |_| None, history).await
+    }
+
+    fn history_page(&self, target: &Target, query: HistoryQuery) -> Result<VersionPage, Refusal> {
+        let secret = SecretId::of(&target.owner, &target.name);
+        let view = self.look()?;
+        let rows = view.rows();
+        let limit = query.limit.min(PAGE_MAX);
+        let mut found =
+            rows.versions(&secret, query.before.as_ref(), limit + 1).map_err(storage_refusal)?;
+        if found.is_empty() && query.before.is_none() {
+            return Err(CallerMistake::NotFound.into());
+        }
+        let more = limit < found.len();
+        found.truncate(limit);
+        let mut next: Option<Place> = match found.first() {
+            Some((place, _)) => rows.next_place(&secret, place).map_err(storage_refusal)?,
+            None => None,
+        };
+        let mut items = Vec::with_capacity(found.len());
+        let mut last = None;
+        for (place, row) in found {
+            let passed = row.number.is_none() && passed_over(&view, &secret, &place)?;
+            items.push(version_of_row(&place, row, next.as_ref(), passed));
+            (next, last) = (Some(place), Some(place));
+        }
+        Ok(Page { items, next: last.filter(|_| more) })
+    }
+}

@@ -1,0 +1,195 @@
+//! Labels, description, delete and undelete: records that merge key by key and need no agreement.
+//! Keeps H3 through `covault_model::marks` and I1 for requests that pass no registry.
+//! Knows nothing of values.
+
+use covault_model::{
+    id::{SecretId, VersionId},
+    isolation::{Access, Session},
+    limits::LABELS_MAX,
+    marks::Mark,
+    record::{Body, Idempotency},
+    refusal::{CallerMistake, Limit, NodeFault, Refusal},
+    registry::{Outcome, Registry, Remembered},
+};
+use covault_store::{StoreError, Txn};
+use tokio::sync::oneshot;
+
+use super::{
+    Asker, IdempotencyKey, Marked, Patch, Target, Vault, Which,
+    audited::About,
+    author::Draft,
+    read::{find, summarize},
+    storage_refusal,
+    write::which_text,
+};
+use crate::audit::{Action, VersionRef};
+
+impl Vault {
+    /// Changes labels and description.
+    pub async fn patch(
+        &self,
+        asker: &Asker,
+        target: &Target,
+        patch: Patch,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Marked, Refusal> {
+        let fields = ("patch", target.owner.as_str(), target.name.as_str(), &patch.labels, &patch.description);
+        let draw = |vault: &Self, secret: &SecretId| vault.patch_marks(secret, &patch);
+        let about = About::secret(Action::SecretPatch, target);
+        self.audited(asker, about, |_| None, self.mark(&asker.session, target, key.as_ref(), &fields, draw)).await
+    }
+
+    /// Marks a version deleted, the current one unless another is named. It can be brought back.
+    pub async fn delete(
+        &self,
+        asker: &Asker,
+        target: &Target,
+        which: Option<Which>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Marked, Refusal> {
+        let which = vec![which.unwrap_or(Which::Current)];
+        self.set_deleted(asker, target, (Action::SecretDelete, true), which, key).await
+    }
+
+    /// Brings deleted versions back, the current one unless others are named.
+    pub async fn undelete(
+        &self,
+        asker: &Asker,
+        target: &Target,
+        mut which: Vec<Which>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Marked, Refusal> {
+        if which.is_empty() {
+            which.push(Which::Current);
+        }
+        self.set_deleted(asker, target, (Action::SecretUndelete, false), which, key).await
+    }
+
+    async fn set_deleted(
+        &self,
+        asker: &Asker,
+        target: &Target,
+        (action, deleted): (Action, bool),
+        which: Vec<Which>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Marked, Refusal> {
+        let versions: Vec<String> = which.iter().map(|which| which_text(*which)).collect();
+        let fields = (action.as_str(), target.owner.as_str(), target.name.as_str(), versions);
+        let draw = |vault: &Self, secret: &SecretId| {
+            let named = vault.versions_named(secret, &which)?;
+            Ok(named.into_iter().map(|id| Mark::Deleted(id, deleted)).collect())
+        };
+        let about = About::secret(action, target);
+        let version = which.first().and_then(|which| version_ref(*which));
+        self.audited(asker, about, |_| version, self.mark(&asker.session, target, key.as_ref(), &fields, draw))
+            .await
+    }
+
+    /// Makes and inserts a record of the marks that `draw` gives, in this secret's turn.
+    async fn mark(
+        &self,
+        session: &Session,
+        target: &Target,
+        key: Option<&IdempotencyKey>,
+        fields: &impl serde::Serialize,
+        draw: impl Fn(&Self, &SecretId) -> Result<Vec<Mark>, Refusal>,
+    ) -> Result<Marked, Refusal> {
+        let idempotency = self.idempotency(&session.caller, key, fields, None)?;
+        let secret = SecretId::of(&target.owner, &target.name);
+        let _turn = self.turns.wait(&secret).await;
+        self.permit_existing(session, target, Access::Write).await?;
+        let replayed = self.is_repeated(session, idempotency.as_ref())?;
+        if !replayed {
+            let marks = draw(self, &secret)?;
+            if !marks.is_empty() {
+                self.insert_marks(session, &secret, marks, idempotency).await?;
+            }
+        }
+        let view = self.look()?;
+        let found = find(&view, &secret, Which::Current)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
+        let summary = summarize(&view, &secret, target.name.clone(), found)?;
+        Ok(Marked { summary, replication: self.replication(), replayed })
+    }
+
+    async fn insert_marks(
+        &self,
+        session: &Session,
+        secret: &SecretId,
+        marks: Vec<Mark>,
+        idempotency: Option<Idempotency>,
+    ) -> Result<(), Refusal> {
+        self.require_room()?;
+        let ((parents, depth), last) = self.place_in_history(secret)?;
+        let time = self.parts.author.stamp(self.now(), last);
+        let draft = Draft { secret: *secret, parents, depth, caller: &session.caller, idempotency };
+        let record = self.parts.author.sign(draft, time, Body::Marks(marks));
+        let caller = session.caller.clone();
+        self.store_write(move |txn| {
+            txn.insert_marks(&record)?;
+            if let Some(Idempotency(key, request)) = idempotency {
+                let outcome = Outcome::Marked(record.id());
+                txn.remember(&caller, &key, &Remembered { request, outcome })?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whether this very request was done before; refuses another request under the same key.
+    fn is_repeated(&self, session: &Session, idempotency: Option<&Idempotency>) -> Result<bool, Refusal> {
+        let Some(Idempotency(key, request)) = idempotency else { return Ok(false) };
+        let remembered = self.look()?.rows().remembered(&session.caller, key).map_err(storage_refusal)?;
+        match remembered {
+            None => Ok(false),
+            Some(found) if found.request == *request => Ok(true),
+            Some(_) => Err(CallerMistake::IdempotencyConflict.into()),
+        }
+    }
+
+    fn patch_marks(&self, secret: &SecretId, patch: &Patch) -> Result<Vec<Mark>, Refusal> {
+        let view = self.look()?;
+        let held = view.rows().secret_view(secret).map_err(storage_refusal)?;
+        let held = held.map(|view| view.labels).unwrap_or_default();
+        let kept = held.iter().filter(|(key, value)| value.1.is_some() && !patch.labels.contains_key(*key));
+        let set = patch.labels.values().filter(|value| value.is_some());
+        if kept.count() + set.count() > LABELS_MAX {
+            return Err(CallerMistake::TooMany(Limit::Labels).into());
+        }
+        let labels = patch.labels.iter().map(|(key, value)| Mark::Label(key.clone(), value.clone()));
+        Ok(labels.chain(patch.description.clone().map(Mark::Description)).collect())
+    }
+
+    /// The ids of the versions that are meant; refuses one that is not there or whose value is erased.
+    fn versions_named(&self, secret: &SecretId, which: &[Which]) -> Result<Vec<VersionId>, Refusal> {
+        let view = self.look()?;
+        let id_of = |which: &Which| {
+            let found = find(&view, secret, *which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
+            if found.row.destroyed { Err(CallerMistake::VersionDestroyed.into()) } else { Ok(found.place.id) }
+        };
+        which.iter().map(id_of).collect()
+    }
+
+    fn require_room(&self) -> Result<(), Refusal> {
+        let room = self.parts.store.room().map_err(storage_refusal)?;
+        if room.fits(0) { Ok(()) } else { Err(NodeFault::StorageFull.into()) }
+    }
+
+    /// Runs `work` on the store and waits until it is synced.
+    async fn store_write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (sender, receiver) = oneshot::channel();
+        self.parts.store.write(work, move |result| drop(sender.send(result)));
+        receiver.await.unwrap_or(Err(StoreError::Closed)).map_err(storage_refusal)
+    }
+}
+
+/// The version that a request names, for its audit line.
+pub(super) fn version_ref(which: Which) -> Option<VersionRef> {
+    match which {
+        Which::Number(number) => Some(VersionRef::Number(number)),
+        Which::Id(id) => Some(VersionRef::Id(id)),
+        Which::Current | Which::At(_) => None,
+    }
+}

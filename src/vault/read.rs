@@ -1,0 +1,201 @@
+//! Reading a value. A hit is answered from this node's view; a miss only after a majority has confirmed
+//! it, so that a "not found" is always true. Knows nothing of how views come about.
+
+use covault_model::{
+    id::SecretId,
+    isolation::{Access, Session},
+    line::{Place, Standing as LineStanding, State, last_place_at},
+    name::SecretName,
+    refusal::{CallerMistake, NodeFault, Refusal},
+    registry::Registry,
+};
+use covault_seal::Context;
+use covault_store::{LineRow, SecretView, View};
+
+use super::{
+    Asker, Consistency, Opened, Standing, Summary, Target, Vault, Version, Which, audited::About, keys::seal_refusal,
+    storage_refusal,
+};
+use crate::audit::{Action, VersionRef};
+
+/// A version that was asked for, found in its secret.
+pub(super) struct Found {
+    pub view: SecretView,
+    pub place: Place,
+    pub row: LineRow,
+}
+
+impl Vault {
+    /// The value of a version of a secret.
+    pub async fn read(
+        &self,
+        asker: &Asker,
+        target: &Target,
+        which: Which,
+        consistency: Consistency,
+    ) -> Result<Opened, Refusal> {
+        let about = About::secret(Action::SecretRead, target);
+        let version = |opened: &Opened| {
+            let version = &opened.summary.version;
+            Some(version.number.map_or(VersionRef::Id(version.id), VersionRef::Number))
+        };
+        self.audited(asker, about, version, self.read_unaudited(&asker.session, target, which, consistency)).await
+    }
+
+    pub(super) async fn read_unaudited(
+        &self,
+        session: &Session,
+        target: &Target,
+        which: Which,
+        consistency: Consistency,
+    ) -> Result<Opened, Refusal> {
+        if consistency == Consistency::Quorum {
+            self.parts.consensus.confirm().await?;
+        }
+        let not_found = Refusal::from(CallerMistake::NotFound);
+        match self.open_version(session, target, which) {
+            Err(refusal) if refusal == not_found && consistency == Consistency::Local => {
+                self.parts.consensus.confirm().await?;
+                self.open_version(session, target, which)
+            }
+            other => other,
+        }
+    }
+
+    fn open_version(&self, session: &Session, target: &Target, which: Which) -> Result<Opened, Refusal> {
+        let view = self.look()?;
+        self.permit(&view, session, target, Access::Read)?;
+        let secret = SecretId::of(&target.owner, &target.name);
+        let found = find(&view, &secret, which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
+        readable(&found.row, self.now())?;
+        let rows = view.rows();
+        let sealed = rows.payload(&secret, &found.row.payload).map_err(storage_refusal)?;
+        let sealed = sealed.ok_or(Refusal::from(NodeFault::Corrupt))?;
+        let context = Context {
+            cluster: self.parts.cluster,
+            secret,
+            time: found.place.time,
+            author: found.row.author,
+        };
+        let value = covault_seal::open(self.parts.keys.ring()?, &context, sealed)
+            .map_err(|error| seal_refusal(&error))?;
+        let summary = summarize(&view, &secret, target.name.clone(), found)?;
+        let standing =
+            if self.parts.consensus.has_majority() { Standing::Majority } else { Standing::Minority };
+        Ok(Opened { summary, value, standing })
+    }
+
+    /// A look at what is committed now.
+    pub(super) fn look(&self) -> Result<View<'_>, Refusal> {
+        self.parts.store.view().map_err(storage_refusal)
+    }
+
+    /// Refuses unless the caller may do this and the secret exists; a miss is confirmed first.
+    pub(super) async fn permit_existing(
+        &self,
+        session: &Session,
+        target: &Target,
+        wanted: Access,
+    ) -> Result<(), Refusal> {
+        if self.may_and_exists(session, target, wanted)? {
+            return Ok(());
+        }
+        self.parts.consensus.confirm().await?;
+        if self.may_and_exists(session, target, wanted)? { Ok(()) } else { Err(CallerMistake::NotFound.into()) }
+    }
+
+    fn may_and_exists(&self, session: &Session, target: &Target, wanted: Access) -> Result<bool, Refusal> {
+        let view = self.look()?;
+        let secret = SecretId::of(&target.owner, &target.name);
+        let exists = view.rows().secret(&secret).map_err(storage_refusal)?.is_some();
+        match self.permit(&view, session, target, wanted) {
+            Ok(()) => Ok(exists),
+            Err(Refusal::Caller(CallerMistake::NotFound)) if exists && wanted == Access::Write => {
+                self.permit(&view, session, target, Access::Read).map_err(|_| CallerMistake::NotFound)?;
+                Err(CallerMistake::Forbidden.into())
+            }
+            Err(Refusal::Caller(CallerMistake::NotFound)) => Ok(false),
+            Err(other) => Err(other),
+        }
+    }
+}
+
+/// The version that is meant, if it is there.
+pub(super) fn find(view: &View<'_>, secret: &SecretId, which: Which) -> Result<Option<Found>, Refusal> {
+    let rows = view.rows();
+    let Some(secret_view) = rows.secret_view(secret).map_err(storage_refusal)? else { return Ok(None) };
+    let place = match which {
+        Which::Current => {
+            let current = secret_view.current.clone();
+            return Ok(current.map(|(place, row)| Found { view: secret_view, place, row }));
+        }
+        Which::At(at) => {
+            let found = rows.version_at(secret, &last_place_at(at)).map_err(storage_refusal)?;
+            return Ok(found.map(|(place, row)| Found { view: secret_view, place, row }));
+        }
+        Which::Number(number) => rows.numbered(secret, number),
+        Which::Id(id) => rows.place_of(secret, &id),
+    };
+    let Some(place) = place.map_err(storage_refusal)? else { return Ok(None) };
+    let row = rows.line_row(secret, &place).map_err(storage_refusal)?;
+    Ok(row.map(|row| Found { view: secret_view, place, row }))
+}
+
+/// Refuses a version whose value is not to be served.
+fn readable(row: &LineRow, now: covault_model::hlc::Millis) -> Result<(), Refusal> {
+    if row.destroyed {
+        Err(CallerMistake::VersionDestroyed.into())
+    } else if row.deleted {
+        Err(CallerMistake::VersionDeleted.into())
+    } else if row.expires_at.is_some_and(|end| end <= now) {
+        Err(CallerMistake::VersionExpired.into())
+    } else {
+        Ok(())
+    }
+}
+
+/// A secret, as seen from one of its versions.
+pub(super) fn summarize(
+    view: &View<'_>,
+    secret: &SecretId,
+    name: SecretName,
+    found: Found,
+) -> Result<Summary, Refusal> {
+    let Found { view: secret_view, place, row } = found;
+    let is_last = secret_view.current.as_ref().is_some_and(|(last, _)| *last == place);
+    let next = if is_last { None } else { view.rows().next_place(secret, &place).map_err(storage_refusal)? };
+    let passed_over = row.number.is_none() && passed_over(view, secret, &place)?;
+    let labels = secret_view.labels.into_iter().filter_map(|(key, held)| Some((key, held.1?))).collect();
+    let description = secret_view.description.and_then(|held| held.1);
+    Ok(Summary { name, version: version_of_row(&place, row, next.as_ref(), passed_over), labels, description })
+}
+
+/// Whether a later version than `place` was agreed.
+pub(super) fn passed_over(view: &View<'_>, secret: &SecretId, place: &Place) -> Result<bool, Refusal> {
+    let entry = view.rows().secret(secret).map_err(storage_refusal)?;
+    Ok(entry.is_some_and(|entry| *place < entry.last))
+}
+
+/// A version in the answer's words.
+pub(super) fn version_of_row(place: &Place, row: LineRow, next: Option<&Place>, passed_over: bool) -> Version {
+    let standing = LineStanding {
+        agreed: row.number.is_some(),
+        passed_over,
+        last: next.is_none(),
+        deleted: row.deleted,
+        destroyed: row.destroyed,
+    };
+    Version {
+        number: row.number,
+        id: place.id,
+        valid_from: place.time.millis(),
+        valid_to: next.map(|next| next.time.millis()),
+        created_at: place.time.millis(),
+        author: row.author,
+        caller: row.caller,
+        state: State::of(standing),
+        content_type: row.content_type,
+        expires_at: row.expires_at,
+        restores: row.restores,
+    }
+}

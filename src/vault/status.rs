@@ -1,0 +1,71 @@
+//! What a node says of itself. Knows nothing of secrets but how many there are.
+
+use covault_model::refusal::{NoAuthority, NodeFault, Refusal};
+
+use super::{Asker, MemberStatus, Standing, Status, Vault, audited::About, storage_refusal};
+use crate::audit::{Action, Subject};
+
+impl Vault {
+    /// How the node, its cluster and its disk are.
+    pub async fn status(&self, asker: &Asker) -> Result<Status, Refusal> {
+        let about = About::subject(Action::StatusRead, Subject::Nothing);
+        self.audited(asker, about, |_| None, async { self.observe() }).await
+    }
+
+    /// Whether this node can serve reads and writes now; otherwise why not.
+    pub async fn ready(&self) -> Result<(), Refusal> {
+        self.why_not_ready().map_or(Ok(()), Err)
+    }
+
+    /// How the node is, without a caller: for metrics.
+    pub fn observe(&self) -> Result<Status, Refusal> {
+        let standing = self.parts.consensus.standing();
+        let view = self.look()?;
+        let rows = view.rows();
+        let counts = rows.counts().map_err(storage_refusal)?;
+        let room = self.parts.store.room().map_err(storage_refusal)?;
+        let role = |member: &crate::consensus::Member| match member.voter {
+            _ if standing.leader == Some(member.node) => "leader",
+            true => "follower",
+            false => "learner",
+        };
+        Ok(Status {
+            node: self.me(),
+            release: env!("CARGO_PKG_VERSION"),
+            cluster: self.parts.cluster,
+            members: standing
+                .members
+                .iter()
+                .map(|member| MemberStatus { node: member.node, role: role(member) })
+                .collect(),
+            leader: standing.leader,
+            term: standing.term,
+            last_log: standing.last_log,
+            applied: standing.applied,
+            standing: if standing.majority { Standing::Majority } else { Standing::Minority },
+            keys: self.parts.keys.status(),
+            secrets: rows.secrets().map_err(storage_refusal)?,
+            versions: counts.versions,
+            provisional: counts.provisional,
+            disk_used: room.map_used,
+            disk_free: room.disk_free,
+            refuses_writes: self.why_not_ready(),
+            now: self.now(),
+            started_at: self.parts.started_at,
+        })
+    }
+
+    fn why_not_ready(&self) -> Option<Refusal> {
+        if !self.parts.consensus.has_majority() {
+            return Some(NoAuthority::QuorumUnavailable.into());
+        }
+        if let Err(refusal) = self.parts.keys.require_active() {
+            return Some(refusal);
+        }
+        match self.parts.store.room() {
+            Ok(room) if room.fits(0) => None,
+            Ok(_) => Some(NodeFault::StorageFull.into()),
+            Err(error) => Some(storage_refusal(error)),
+        }
+    }
+}

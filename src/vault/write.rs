@@ -1,0 +1,378 @@
+//! New versions: create, update, rollback. A value is sealed, its header signed, and the version offered
+//! to the registry; the answer follows agreement.
+//!
+//! On one node, updates of one secret take turns, so that each builds on the one before it.
+//! Keeps E1 to E4 by proposing only; `covault_model::plan` decides. Knows nothing of HTTP.
+
+use std::collections::BTreeMap;
+
+use covault_model::{
+    command::{Action as CommandAction, Command, NewSecret, NewVersion, SealedVersion},
+    hlc::{Hlc, Millis},
+    id::{ChangeHash, CommandId, PayloadHash, RecordId, SecretId},
+    isolation::{Access, Session},
+    limits::LABELS_MAX,
+    line::Place,
+    marks::Mark,
+    name::{Description, LabelKey, LabelValue},
+    plan::plan,
+    record::{Body, Idempotency, Parent, Record, VersionBody},
+    refusal::{CallerMistake, Limit, NoAuthority, NodeFault, Refusal},
+    registry::{Outcome, Registry},
+};
+use covault_seal::{Context, Plaintext};
+use covault_store::Applied;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::{
+    Asker, Consistency, IdempotencyKey, NewValue, Replication, Target, UpdateTerms, Vault, Version, Which, Written,
+    audited::About, author::Draft, keys::seal_refusal, read::version_of_row, storage_refusal,
+};
+use crate::{
+    audit::{Action, VersionRef},
+    merge,
+};
+
+/// Times a version is stamped anew when another node's version was agreed just before it.
+const RESTAMPS_MAX: usize = 8;
+
+/// One queue per group of secrets.
+pub(super) struct Turns(Vec<Mutex<()>>);
+
+impl Turns {
+    pub fn new() -> Self {
+        Self((0..1024).map(|_| Mutex::new(())).collect())
+    }
+
+    /// Waits for this secret's turn.
+    pub async fn wait(&self, secret: &SecretId) -> MutexGuard<'_, ()> {
+        let at = usize::from(u16::from_le_bytes([secret.0[0], secret.0[1]])) % self.0.len();
+        self.0[at].lock().await
+    }
+}
+
+/// What becomes a version, apart from its place in history.
+struct Draftable<'a> {
+    secret: SecretId,
+    value: &'a Plaintext,
+    content_type: Option<covault_model::name::ContentType>,
+    expires_at: Option<Millis>,
+    restores: Option<RecordId>,
+    labels: &'a BTreeMap<LabelKey, LabelValue>,
+    description: Option<&'a Description>,
+}
+
+/// What a request says beside its value, for the digest of retries.
+type RequestFields<'a> = (
+    &'a str,
+    &'a str,
+    &'a str,
+    Option<&'a covault_model::name::ContentType>,
+    Option<Millis>,
+    &'a BTreeMap<LabelKey, LabelValue>,
+    Option<&'a Description>,
+    Option<&'a covault_model::command::Condition>,
+);
+
+impl Vault {
+    /// Creates a secret. The first create of a name to be agreed wins, every other is refused.
+    pub async fn create(
+        &self,
+        asker: &Asker,
+        target: &Target,
+        new: NewValue,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Written, Refusal> {
+        let about = About::secret(Action::SecretCreate, target);
+        self.audited(asker, about, made, self.create_unaudited(&asker.session, target, &new, key.as_ref())).await
+    }
+
+    async fn create_unaudited(
+        &self,
+        session: &Session,
+        target: &Target,
+        new: &NewValue,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Written, Refusal> {
+        self.check_size(new)?;
+        self.permit_create(&self.look()?, session, target)?;
+        let fields = request_fields("create", target, new, None);
+        let idempotency = self.idempotency(&session.caller, key, &fields, Some(&new.value))?;
+        let secret = SecretId::of(&target.owner, &target.name);
+        let draft = draftable(secret, new);
+        let (version, marks) =
+            self.seal_version(session, &draft, (Vec::new(), 1), Hlc::default(), idempotency)?;
+        let place = version.place();
+        let first = NewSecret { owner: target.owner.clone(), name: target.name.clone(), version, marks };
+        let command = self.command(session, idempotency, CommandAction::Create(vec![first]));
+        let applied = self.agree(command, new.value.len(), Some(place.id)).await?;
+        self.written(target, &secret, &applied)
+    }
+
+    /// Writes a new version of a secret that exists.
+    pub async fn update(
+        &self,
+        asker: &Asker,
+        target: &Target,
+        new: NewValue,
+        terms: UpdateTerms,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Written, Refusal> {
+        let about = About::secret(Action::SecretUpdate, target);
+        let update = async {
+            self.check_size(&new)?;
+            let fields = request_fields("update", target, &new, terms.condition.as_ref());
+            let idempotency =
+                self.idempotency(&asker.session.caller, key.as_ref(), &fields, Some(&new.value))?;
+            let secret = SecretId::of(&target.owner, &target.name);
+            self.offer(&asker.session, target, &draftable(secret, &new), &terms, idempotency).await
+        };
+        self.audited(asker, about, made, update).await
+    }
+
+    /// Writes the value of an old version as a new one.
+    pub async fn rollback(
+        &self,
+        asker: &Asker,
+        target: &Target,
+        to: Which,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Written, Refusal> {
+        let about = About::secret(Action::SecretRollback, target);
+        let rollback = async {
+            let fields = ("rollback", target.owner.as_str(), target.name.as_str(), which_text(to));
+            let idempotency = self.idempotency(&asker.session.caller, key.as_ref(), &fields, None)?;
+            let old = self.read_unaudited(&asker.session, target, to, Consistency::Local).await?;
+            let draft = Draftable {
+                secret: SecretId::of(&target.owner, &target.name),
+                value: &old.value,
+                content_type: old.summary.version.content_type.clone(),
+                expires_at: old.summary.version.expires_at,
+                restores: Some(old.summary.version.id),
+                labels: &BTreeMap::new(),
+                description: None,
+            };
+            self.offer(&asker.session, target, &draft, &UpdateTerms::default(), idempotency).await
+        };
+        self.audited(asker, about, made, rollback).await
+    }
+
+    /// Offers a version of an existing secret to the registry, stamping it anew when its time is passed.
+    async fn offer(
+        &self,
+        session: &Session,
+        target: &Target,
+        draft: &Draftable<'_>,
+        terms: &UpdateTerms,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Written, Refusal> {
+        let _turn = self.turns.wait(&draft.secret).await;
+        self.permit_existing(session, target, Access::Write).await?;
+        for _ in 0..RESTAMPS_MAX {
+            let (history, last) = self.place_in_history(&draft.secret)?;
+            let (version, marks) = self.seal_version(session, draft, history, last, idempotency)?;
+            let id = version.record.id();
+            let offered = NewVersion { version, condition: terms.condition.clone(), marks };
+            let command = self.command(session, idempotency, CommandAction::Agree(Box::new(offered)));
+            match self.agree(command, draft.value.len(), Some(id)).await {
+                Err(Refusal::NotNow(NoAuthority::StaleTime)) => {}
+                other => return self.written(target, &draft.secret, &other?),
+            }
+        }
+        Err(NoAuthority::QuorumUnavailable.into())
+    }
+
+    /// What a new record of the secret follows, and the time it must come after.
+    pub(super) fn place_in_history(&self, secret: &SecretId) -> Result<((Vec<Parent>, u64), Hlc), Refusal> {
+        let view = self.look()?;
+        let rows = view.rows();
+        let history = rows.secret_view(secret).map_err(storage_refusal)?;
+        let entry = rows.secret(secret).map_err(storage_refusal)?;
+        let history = history.map_or((Vec::new(), 1), |view| view.parents());
+        Ok((history, entry.map_or(Hlc::default(), |entry| entry.last.time)))
+    }
+
+    /// Seals the value and signs the version, and the marks that come with it.
+    fn seal_version(
+        &self,
+        session: &Session,
+        draft: &Draftable<'_>,
+        (parents, depth): (Vec<Parent>, u64),
+        after: Hlc,
+        idempotency: Option<Idempotency>,
+    ) -> Result<(SealedVersion, Option<Record>), Refusal> {
+        let author = &self.parts.author;
+        let time = author.stamp(self.now(), after);
+        let context =
+            Context { cluster: self.parts.cluster, secret: draft.secret, time, author: author.node() };
+        let mut chance = |bytes: &mut [u8]| self.parts.host.fill(bytes);
+        let ring = self.parts.keys.ring()?;
+        let payload = covault_seal::seal(ring, &context, draft.value, &mut chance)
+            .map_err(|error| seal_refusal(&error))?;
+        let body = Body::Version(VersionBody {
+            payload: PayloadHash::of(&payload),
+            payload_len: payload.len() as u32,
+            content_type: draft.content_type.clone(),
+            expires_at: draft.expires_at,
+            restores: draft.restores,
+        });
+        let secret = draft.secret;
+        let caller = &session.caller;
+        let record = author.sign(Draft { secret, parents, depth, caller, idempotency }, time, body);
+        let marks = self.marks_of(session, draft, &record, depth + 1);
+        Ok((SealedVersion { record, payload }, marks))
+    }
+
+    /// A record of the labels and description that come with a version, following it.
+    fn marks_of(
+        &self,
+        session: &Session,
+        draft: &Draftable<'_>,
+        version: &Record,
+        depth: u64,
+    ) -> Option<Record> {
+        let labels = draft.labels.iter().map(|(key, value)| Mark::Label(key.clone(), Some(value.clone())));
+        let description = draft.description.map(|text| Mark::Description(Some(text.clone())));
+        let marks: Vec<Mark> = labels.chain(description).collect();
+        if marks.is_empty() {
+            return None;
+        }
+        let change: ChangeHash = merge::change_hash_of(version);
+        let time = self.parts.author.stamp(self.now(), version.header().time);
+        let draft = Draft {
+            secret: draft.secret,
+            parents: vec![Parent(version.id(), change)],
+            depth,
+            caller: &session.caller,
+            idempotency: None,
+        };
+        Some(self.parts.author.sign(draft, time, Body::Marks(marks)))
+    }
+
+    /// A command of this caller, now.
+    pub(super) fn command(
+        &self,
+        session: &Session,
+        idempotency: Option<Idempotency>,
+        action: CommandAction,
+    ) -> Command {
+        let mut id = CommandId::default();
+        self.parts.host.fill(&mut id.0);
+        Command { id, by: session.caller.clone(), at: self.now(), idempotency, action }
+    }
+
+    /// Has a command agreed, unless the registry as this node sees it already says what becomes of it.
+    /// `bytes` is what it carries beside its fixed parts; `version` what an unknown outcome would be of.
+    pub(super) async fn agree(
+        &self,
+        command: Command,
+        bytes: usize,
+        version: Option<RecordId>,
+    ) -> Result<Applied, Refusal> {
+        const FIXED_BYTES: usize = 2048;
+        let planned = plan(&self.look()?.rows(), &command).map_err(storage_refusal)?;
+        match planned {
+            Ok(plan) if plan.replayed => return Ok(Applied { outcome: Ok(plan.outcome), replayed: true }),
+            Ok(_) => {}
+            Err(refusal) => return Err(refusal),
+        }
+        let applied = self.parts.consensus.propose(command, bytes + FIXED_BYTES).await;
+        let applied = applied.map_err(|refusal| match refusal {
+            Refusal::NotNow(NoAuthority::OutcomeUnknown(_)) => NoAuthority::OutcomeUnknown(version).into(),
+            other => other,
+        })?;
+        let outcome = applied.outcome?;
+        Ok(Applied { outcome: Ok(outcome), replayed: applied.replayed })
+    }
+
+    /// The answer to a write, the same for a retry as it was at first.
+    fn written(&self, target: &Target, secret: &SecretId, applied: &Applied) -> Result<Written, Refusal> {
+        let Ok(Outcome::Agreed(agreed)) = &applied.outcome else {
+            return Err(NodeFault::Corrupt.into());
+        };
+        let (id, _) = agreed.first().ok_or(Refusal::from(NodeFault::Corrupt))?;
+        let view = self.look()?;
+        let place = view.rows().place_of(secret, id).map_err(storage_refusal)?;
+        let place = place.ok_or(Refusal::from(NodeFault::Corrupt))?;
+        Ok(Written {
+            name: target.name.clone(),
+            version: self.fresh_version(&view, secret, &place)?,
+            replication: self.replication(),
+            replayed: applied.replayed,
+        })
+    }
+
+    /// A version as it was when it was written: the last of the line.
+    fn fresh_version(
+        &self,
+        view: &covault_store::View<'_>,
+        secret: &SecretId,
+        place: &Place,
+    ) -> Result<Version, Refusal> {
+        let row = view.rows().line_row(secret, place).map_err(storage_refusal)?;
+        let mut row = row.ok_or(Refusal::from(NodeFault::Corrupt))?;
+        (row.deleted, row.destroyed) = (false, false);
+        Ok(version_of_row(place, row, None, false))
+    }
+
+    pub(super) fn replication(&self) -> Replication {
+        let members = self.parts.consensus.voters();
+        let quorum = members / 2 + 1;
+        Replication { acknowledged: quorum, members, quorum }
+    }
+
+    fn check_size(&self, new: &NewValue) -> Result<(), Refusal> {
+        if new.value.len() > self.parts.value_bytes_max {
+            Err(CallerMistake::TooMany(Limit::ValueBytes).into())
+        } else if new.labels.len() > LABELS_MAX {
+            Err(CallerMistake::TooMany(Limit::Labels).into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn draftable(secret: SecretId, new: &NewValue) -> Draftable<'_> {
+    Draftable {
+        secret,
+        value: &new.value,
+        content_type: new.content_type.clone(),
+        expires_at: new.expires_at,
+        restores: None,
+        labels: &new.labels,
+        description: new.description.as_ref(),
+    }
+}
+
+fn request_fields<'a>(
+    operation: &'a str,
+    target: &'a Target,
+    new: &'a NewValue,
+    condition: Option<&'a covault_model::command::Condition>,
+) -> RequestFields<'a> {
+    (
+        operation,
+        &target.owner,
+        &target.name,
+        new.content_type.as_ref(),
+        new.expires_at,
+        &new.labels,
+        new.description.as_ref(),
+        condition,
+    )
+}
+
+/// The version a write made, for its audit line.
+fn made(written: &Written) -> Option<VersionRef> {
+    Some(VersionRef::Id(written.version.id))
+}
+
+/// One way to write which version is meant, for digests.
+pub(super) fn which_text(which: Which) -> String {
+    match which {
+        Which::Current => "current".into(),
+        Which::Number(number) => format!("number {number}"),
+        Which::Id(id) => format!("id {id}"),
+        Which::At(at) => format!("at {}", at.0),
+    }
+}

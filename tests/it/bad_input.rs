@@ -1,0 +1,450 @@
+//! Every field of every request, wrong in every way: a 4xx with a stable code that names the field,
+//! nothing stored, and no value in the answer or the log.
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Client, Vault, wire};
+
+/// Stands in every request as the value; no answer and no log line may contain it.
+const MARK: &str = "NeverRepeatThisValue";
+
+/// One request that takes a body: a valid one, and what makes each of its fields wrong.
+struct Shape {
+    method: &'static str,
+    path: &'static str,
+    valid: Value,
+    required: &'static [&'static str],
+    wrong: Vec<(&'static str, Vec<Value>)>,
+}
+
+fn times() -> Vec<Value> {
+    let texts = ["yesterday", "2026-13-01T00:00:00Z", "2026-01-01", "2026-01-01T00:00:00", "-1", ""];
+    texts.iter().map(|text| json!(text)).chain([json!(1), json!({}), json!([])]).collect()
+}
+
+fn names() -> Vec<Value> {
+    let long = "n".repeat(257);
+    let texts = ["", "a b", "a//b", "/a", "a/", ".", "..", "a/../b", "ä", "a\u{0}b", "a:b", "%2F", &long];
+    texts.iter().map(|text| json!(text)).chain([json!(1), json!(null), json!(["a"]), json!(true)]).collect()
+}
+
+fn caller_names() -> Vec<Value> {
+    let long = "c".repeat(65);
+    let texts = ["", "a b", "a/b", "ä", &long];
+    texts.iter().map(|text| json!(text)).chain([json!(1), json!(null), json!({})]).collect()
+}
+
+fn labels() -> Vec<Value> {
+    let many: Value =
+        (0..65).map(|n| (format!("k{n}"), json!("v"))).collect::<serde_json::Map<_, _>>().into();
+    let (long_key, long_value) = (json!({"k".repeat(65): "v"}), json!({"k": "v".repeat(257)}));
+    vec![
+        json!({"": "v"}),
+        json!({"a b": "v"}),
+        json!({"k": 1}),
+        json!({"k": "a\u{1}b"}),
+        json!([]),
+        json!("x"),
+        long_key,
+        long_value,
+        many,
+    ]
+}
+
+fn said_of_a_value() -> Vec<(&'static str, Vec<Value>)> {
+    vec![
+        ("value", vec![json!(1), json!({"a": MARK}), json!([MARK]), json!(true)]),
+        ("content_type", vec![json!(""), json!(1), json!("a\nb"), json!("t".repeat(129))]),
+        ("expires_at", times()),
+        ("labels", labels()),
+        ("description", vec![json!(1), json!("d".repeat(1025)), json!("a\u{1}b"), json!([])]),
+    ]
+}
+
+fn versions() -> Vec<Value> {
+    let many: Vec<u64> = (1..=257).collect();
+    vec![
+        json!(1),
+        json!("1"),
+        json!([0]),
+        json!([-1]),
+        json!([1.5]),
+        json!(["x"]),
+        json!([null]),
+        json!({}),
+        json!(many),
+    ]
+}
+
+fn shapes() -> Vec<Shape> {
+    let mut owners = caller_names();
+    // A null is as good as no owner at all.
+    owners.retain(|owner| !owner.is_null());
+    let mut create = vec![("name", names()), ("owner", owners)];
+    create.extend(said_of_a_value());
+    let expiry = || vec![("expires_at", times())];
+    let access = vec![json!("all"), json!(""), json!(1), json!(null)];
+    let roles = vec![json!("root"), json!(""), json!(1)];
+    let version = vec![json!(0), json!(-1), json!("x"), json!(1.5), json!([1]), json!(null), json!({})];
+    let prefix = vec![json!("a b"), json!("ä"), json!(1), json!("p".repeat(257))];
+    let shape = |method, path, valid, required, wrong| Shape { method, path, valid, required, wrong };
+    vec![
+        shape("POST", "/v1/secrets", json!({"name": "new", "value": MARK}), &["name"], create),
+        shape("PUT", "/v1/secrets/here", json!({"value": MARK}), &[], said_of_a_value()),
+        shape("PATCH", "/v1/secrets/here", json!({"description": MARK}), &[], said_of_a_value().split_off(3)),
+        shape("POST", "/v1/undelete/here", json!({"versions": [1]}), &[], vec![("versions", versions())]),
+        shape(
+            "POST",
+            "/v1/destroy/here",
+            json!({"versions": [1]}),
+            &["versions"],
+            vec![("versions", versions())],
+        ),
+        shape("POST", "/v1/rollback/here", json!({"version": 1}), &["version"], vec![("version", version)]),
+        shape(
+            "POST",
+            "/v1/callers",
+            json!({"name": "eve"}),
+            &["name"],
+            [vec![("name", caller_names()), ("role", roles)], expiry()].concat(),
+        ),
+        shape("POST", "/v1/callers/ann/tokens", json!({}), &[], expiry()),
+        shape(
+            "POST",
+            "/v1/grants",
+            json!({"prefix": "a/", "grantee": "ann", "access": "read"}),
+            &["prefix", "grantee", "access"],
+            vec![("prefix", prefix), ("grantee", caller_names()), ("access", access)],
+        ),
+    ]
+}
+
+/// A vault with one secret and one caller, and its admin, who may send every request there is.
+fn fixture() -> (Vault, Client) {
+    let vault = Vault::start();
+    vault.caller("ann");
+    let admin = vault.admin();
+    admin.create("here", "first");
+    (vault, admin)
+}
+
+/// Everything that a refused request could have changed.
+fn all_there_is(client: &Client) -> Vec<Value> {
+    let lists = ["/v1/secrets", "/v1/history/here", "/v1/callers", "/v1/grants", "/v1/secrets/here"];
+    lists.iter().map(|path| client.get(path).expect(200).body_json()).collect()
+}
+
+/// Sends bytes as a JSON body.
+fn sent(client: &Client, shape: &Shape, body: &[u8]) -> Answer {
+    client.send(shape.method, shape.path, &[("content-type", "application/json")], Some(body))
+}
+
+#[track_caller]
+fn check(answer: Answer, code: &str, field: Option<&str>, what: &str) -> Answer {
+    assert_eq!(answer.code(), code, "{what}: {}", answer.shown());
+    assert!((400..500).contains(&answer.status), "{what}: {}", answer.shown());
+    assert!(!answer.shown().contains(MARK), "{what}: the answer repeats the value");
+    if let Some(field) = field {
+        let named = answer.at("/field").as_str().unwrap_or_default().to_owned();
+        // A member of a field is named with its place, as in `labels.k` or `versions[0]`.
+        assert!(named.starts_with(field), "{what}: names {named:?}, not {field:?}: {}", answer.shown());
+    }
+    let status = answer.status;
+    answer.expect_problem(status, code)
+}
+
+#[test]
+fn a_missing_field_is_named() {
+    let (_vault, client) = fixture();
+    let before = all_there_is(&client);
+    for shape in shapes() {
+        for field in shape.required {
+            let mut body = shape.valid.clone();
+            body.as_object_mut().unwrap().remove(*field);
+            let answer = sent(&client, &shape, body.to_string().as_bytes());
+            check(
+                answer,
+                "missing_field",
+                Some(field),
+                &format!("{} {} without {field}", shape.method, shape.path),
+            );
+        }
+    }
+    let without_value = client.post("/v1/secrets", &json!({"name": "new"}));
+    check(without_value, "missing_field", Some("value"), "a create without a value");
+    assert_eq!(all_there_is(&client), before);
+}
+
+#[test]
+fn a_wrong_field_is_named_whatever_is_wrong_with_it() {
+    let (vault, client) = fixture();
+    let before = all_there_is(&client);
+    for shape in shapes() {
+        for (field, values) in &shape.wrong {
+            for value in values {
+                let mut body = shape.valid.clone();
+                body[*field] = value.clone();
+                let what = format!("{} {} {field} = {:.60}", shape.method, shape.path, value.to_string());
+                check(
+                    sent(&client, &shape, body.to_string().as_bytes()),
+                    "invalid_field",
+                    Some(field),
+                    &what,
+                );
+            }
+        }
+    }
+    assert_eq!(all_there_is(&client), before);
+    assert!(!vault.output().contains(MARK), "the log repeats a value");
+}
+
+#[test]
+fn an_unknown_field_is_named() {
+    let (_vault, client) = fixture();
+    let before = all_there_is(&client);
+    for shape in shapes() {
+        let mut body = shape.valid.clone();
+        body["surprise"] = json!(MARK);
+        let what = format!("{} {}", shape.method, shape.path);
+        check(sent(&client, &shape, body.to_string().as_bytes()), "unknown_field", Some("surprise"), &what);
+    }
+    assert_eq!(all_there_is(&client), before);
+}
+
+#[test]
+fn a_field_that_comes_twice_is_named() {
+    let (_vault, client) = fixture();
+    let before = all_there_is(&client);
+    for shape in shapes() {
+        for (field, value) in shape.valid.as_object().unwrap() {
+            let inner = shape.valid.to_string();
+            let body = format!("{{\"{field}\":{value},{}", &inner[1..]);
+            let what = format!("{} {} {field} twice", shape.method, shape.path);
+            check(sent(&client, &shape, body.as_bytes()), "duplicate_field", Some(field), &what);
+        }
+    }
+    let body = format!(r#"{{"name":"new","value":"{MARK}","labels":{{"a":"1","a":"2"}}}}"#);
+    let answer =
+        client.send("POST", "/v1/secrets", &[("content-type", "application/json")], Some(body.as_bytes()));
+    check(answer, "duplicate_field", Some("labels"), "a label twice");
+    assert_eq!(all_there_is(&client), before);
+}
+
+#[test]
+fn broken_json_is_refused_with_line_and_column() {
+    let (_vault, client) = fixture();
+    let before = all_there_is(&client);
+    for shape in shapes() {
+        let valid = shape.valid.to_string();
+        let broken = [
+            format!("{{\n  \"value\": \"{MARK}\",\n  oops }}"),
+            format!("{valid}{valid}"),
+            format!("{valid} trailing"),
+            valid[..valid.len() - 1].to_owned(),
+            "{\"value\": \"\\ud800\"}".to_owned(),
+            "nonsense".to_owned(),
+        ];
+        for body in &broken {
+            let what = format!("{} {} {body:.40}", shape.method, shape.path);
+            let answer = check(sent(&client, &shape, body.as_bytes()), "invalid_json", None, &what);
+            assert!(
+                answer.at("/line").is_u64() && answer.at("/column").is_u64(),
+                "{what}: {}",
+                answer.shown()
+            );
+        }
+        let placed = sent(&client, &shape, broken[0].as_bytes());
+        assert_eq!((placed.at("/line"), placed.at("/column")), (json!(3), json!(3)), "{}", placed.shown());
+    }
+    assert_eq!(all_there_is(&client), before);
+}
+
+#[test]
+fn a_body_that_is_no_object_or_not_utf8_is_refused() {
+    let (_vault, client) = fixture();
+    let before = all_there_is(&client);
+    for shape in shapes() {
+        for body in ["[]", "1", "null", "\"text\"", "true"] {
+            let answer = sent(&client, &shape, body.as_bytes());
+            assert!(
+                matches!(answer.code().as_str(), "invalid_json" | "invalid_field"),
+                "{body}: {}",
+                answer.shown()
+            );
+            answer.expect(400);
+        }
+        let body = [b"{\"value\":\"".as_slice(), &[0xff, 0xfe], b"\"}"].concat();
+        check(sent(&client, &shape, &body), "invalid_utf8", None, shape.path);
+    }
+    assert_eq!(all_there_is(&client), before);
+}
+
+#[test]
+fn deep_nesting_is_refused_not_followed() {
+    let (_vault, client) = fixture();
+    for shape in shapes() {
+        let body = format!("{{\"value\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        let answer = sent(&client, &shape, body.as_bytes());
+        assert_eq!(answer.status, 400, "{}", answer.shown());
+    }
+    client.get("/v1/self").expect(200);
+}
+
+#[test]
+fn a_body_of_another_type_or_of_no_type_is_refused() {
+    let (_vault, client) = fixture();
+    let before = all_there_is(&client);
+    for shape in shapes() {
+        let body = shape.valid.to_string();
+        for media in ["text/plain", "application/xml", "application/x-www-form-urlencoded", "nonsense"] {
+            let answer =
+                client.send(shape.method, shape.path, &[("content-type", media)], Some(body.as_bytes()));
+            check(answer, "unsupported_media_type", None, media).expect(415);
+        }
+    }
+    assert_eq!(all_there_is(&client), before);
+}
+
+#[test]
+fn an_oversized_body_is_refused() {
+    let (_vault, client) = fixture();
+    let before = all_there_is(&client);
+    for shape in shapes() {
+        let large = format!("{{\"value\":\"{}\"}}", "v".repeat(3 << 20));
+        let request = wire::request(
+            shape.method,
+            shape.path,
+            client.token(),
+            &["Content-Type: application/json"],
+            large.as_bytes(),
+        );
+        assert_eq!(
+            wire::status(&wire::exchange(client.base(), &request)),
+            413,
+            "{} {}",
+            shape.method,
+            shape.path
+        );
+    }
+    assert_eq!(all_there_is(&client), before);
+}
+
+#[test]
+fn both_forms_of_a_value_or_bad_base64_are_refused() {
+    let (_vault, client) = fixture();
+    let both = json!({"name": "new", "value": MARK, "value_base64": "AA=="});
+    check(client.post("/v1/secrets", &both), "invalid_field", Some("value"), "both forms");
+    for bad in ["*", "A", "AA=A", "AA", "A A="] {
+        let body = json!({"name": "new", "value_base64": bad});
+        check(client.post("/v1/secrets", &body), "invalid_field", Some("value_base64"), bad);
+    }
+    client.get("/v1/secrets/new").expect_problem(404, "not_found");
+}
+
+#[test]
+fn a_wrong_parameter_is_named() {
+    let (_vault, client) = fixture();
+    let long = "x".repeat(300);
+    let cases = [
+        ("/v1/secrets/here?version=0", "invalid_parameter", "version"),
+        ("/v1/secrets/here?version=-1", "invalid_parameter", "version"),
+        ("/v1/secrets/here?version=abc", "invalid_parameter", "version"),
+        ("/v1/secrets/here?version=18446744073709551616", "invalid_parameter", "version"),
+        ("/v1/secrets/here?version=", "invalid_parameter", "version"),
+        ("/v1/secrets/here?at=yesterday", "invalid_parameter", "at"),
+        ("/v1/secrets/here?at=2026-02-30T00:00:00.000Z", "invalid_parameter", "at"),
+        ("/v1/secrets/here?consistency=maybe", "invalid_parameter", "consistency"),
+        ("/v1/secrets/here?owner=a%20b", "invalid_parameter", "owner"),
+        ("/v1/secrets/here?owner=%ff", "invalid_parameter", "owner"),
+        ("/v1/secrets/here?surprise=1", "unknown_parameter", "surprise"),
+        ("/v1/secrets/here?version=1&version=1", "duplicate_parameter", "version"),
+        ("/v1/secrets?limit=0", "invalid_parameter", "limit"),
+        ("/v1/secrets?limit=1001", "invalid_parameter", "limit"),
+        ("/v1/secrets?limit=ten", "invalid_parameter", "limit"),
+        ("/v1/secrets?prefix=a%20b", "invalid_parameter", "prefix"),
+        ("/v1/secrets?label=nocolon", "invalid_parameter", "label"),
+        ("/v1/secrets?cursor=nonsense", "invalid_cursor", "cursor"),
+        ("/v1/secrets?cursor=", "invalid_cursor", "cursor"),
+        ("/v1/history/here?limit=-1", "invalid_parameter", "limit"),
+        ("/v1/history/here?cursor=%00", "invalid_cursor", "cursor"),
+        ("/v1/history/here?surprise=1", "unknown_parameter", "surprise"),
+    ];
+    for (path, code, field) in cases {
+        check(client.get(path), code, Some(field), path).expect(400);
+    }
+    check(
+        client.get(&format!("/v1/secrets?prefix={long}")),
+        "invalid_parameter",
+        Some("prefix"),
+        "a long prefix",
+    );
+    check(
+        client.get(&format!("/v1/secrets?cursor={long}")),
+        "invalid_cursor",
+        Some("cursor"),
+        "a long cursor",
+    );
+    let of_history = client.get("/v1/history/here?limit=1");
+    assert_eq!(of_history.at("/next"), Value::Null);
+}
+
+#[test]
+fn a_cursor_of_one_list_is_refused_by_another() {
+    let (_vault, client) = fixture();
+    client.update("here", "second");
+    let cursor = client.get("/v1/history/here?limit=1").text("/next");
+    check(
+        client.get(&format!("/v1/secrets?cursor={cursor}")),
+        "invalid_cursor",
+        Some("cursor"),
+        "of history",
+    );
+}
+
+#[test]
+fn a_wrong_name_in_a_path_is_refused() {
+    let (_vault, client) = fixture();
+    let long = "n".repeat(257);
+    for name in ["a%20b", "a//b", "%2e%2e/x", "a/%2E", "%ff", "%", "%zz", "a%00", &long] {
+        let request = wire::request("GET", &format!("/v1/secrets/{name}"), client.token(), &[], b"");
+        let answer = wire::exchange(client.base(), &request);
+        assert_eq!(wire::status(&answer), 400, "{name}: {}", String::from_utf8_lossy(&answer));
+    }
+}
+
+#[test]
+fn a_wrong_header_is_named() {
+    let (_vault, client) = fixture();
+    let before = all_there_is(&client);
+    let long = "k".repeat(129);
+    for (header, value) in [
+        ("Idempotency-Key", ""),
+        ("Idempotency-Key", "has space"),
+        ("Idempotency-Key", long.as_str()),
+        ("If-Match", "nonsense"),
+        ("If-Match", "\"nonsense\""),
+        ("If-Match", "W/\"00\""),
+    ] {
+        let answer = client.json("PUT", "/v1/secrets/here", &[(header, value)], &json!({"value": MARK}));
+        let named = answer.at("/field").as_str().unwrap_or_default().to_ascii_lowercase();
+        let refused =
+            answer.status == 400 && answer.code() == "invalid_header" && named == header.to_ascii_lowercase();
+        // An entity tag that is well formed and names no version simply does not match.
+        let unmatched = header == "If-Match" && answer.status == 412;
+        assert!(refused || unmatched, "{header}: {value}: {}", answer.shown());
+    }
+    assert_eq!(all_there_is(&client), before);
+}
+
+#[test]
+fn unknown_paths_and_methods_say_so() {
+    let (_vault, client) = fixture();
+    for path in ["/", "/v1", "/v1/nothing", "/v2/secrets", "/v1/secrets/", "/v1/history", "/favicon.ico"] {
+        let answer = client.get(path);
+        assert!((400..500).contains(&answer.status), "{path}: {}", answer.shown());
+        assert!(!answer.code().is_empty(), "{path}: {}", answer.shown());
+    }
+    let answer = client.send("PATCH", "/v1/secrets", &[("content-type", "application/json")], Some(b"{}"));
+    assert!(answer.header("allow").is_some_and(|allow| allow.contains("POST")));
+    answer.expect_problem(405, "method_not_allowed");
+}

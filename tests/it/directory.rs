@@ -1,0 +1,147 @@
+//! A data directory that is not what it should be: a clear message and a non-zero exit, never a panic,
+//! never a start on half of it.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{Read, Seek, SeekFrom, Write},
+    path::Path,
+};
+
+use crate::support::{Place, covault};
+
+/// A node's directory with some secrets in it, at rest.
+fn filled() -> Place {
+    let place = Place::initialised();
+    let mut node = place.serve("", &[]);
+    for number in 0..50 {
+        place.admin().create(&format!("s/{number}"), &"v".repeat(500));
+    }
+    node.ask_to_stop();
+    assert!(node.wait().success(), "{}", node.output());
+    place
+}
+
+fn check_refused(place: &Place, words: &[&str]) {
+    let said = place.refused("", &[]).to_lowercase();
+    assert!(!said.contains("panicked"), "{said}");
+    assert!(words.iter().any(|word| said.contains(word)), "none of {words:?} in: {said}");
+}
+
+fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
+    let mut file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+#[test]
+fn a_second_process_on_the_same_directory_is_refused() {
+    let place = Place::initialised();
+    let _node = place.serve("", &[]);
+    check_refused(&place, &["another process", "in use", "locked", "already"]);
+    place.admin().create("still", "served");
+}
+
+#[test]
+fn init_does_not_touch_a_directory_that_is_in_use() {
+    let place = filled();
+    let data = place.data();
+    let again = covault(&["init", "--data", data.to_str().unwrap()]).expect(1);
+    assert!(!again.stderr.is_empty());
+    let _node = place.serve("", &[]);
+    assert_eq!(place.admin().value("s/1").len(), 500);
+}
+
+#[test]
+fn a_missing_or_empty_directory_is_refused() {
+    let place = Place::empty();
+    check_refused(&place, &["init", "not found", "no such", "does not exist", "no vault"]);
+    fs::create_dir_all(place.data()).unwrap();
+    check_refused(&place, &["init", "not found", "no such", "no vault"]);
+}
+
+#[test]
+fn a_foreign_file_in_place_of_the_store_is_refused() {
+    let place = filled();
+    fs::write(place.data().join("data.mdb"), b"this is a shopping list, not a store\n".repeat(400)).unwrap();
+    check_refused(&place, &["not a", "foreign", "corrupt", "damaged", "format"]);
+}
+
+#[test]
+fn a_truncated_store_is_refused() {
+    let place = filled();
+    let path = place.data().join("data.mdb");
+    for keep in [0, 1, 100, 4096, 8192] {
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(keep).unwrap();
+        check_refused(
+            &place,
+            &["corrupt", "truncated", "cut", "damaged", "not a", "empty", "shorter", "no vault"],
+        );
+    }
+}
+
+#[test]
+fn a_store_whose_pages_were_overwritten_is_refused_or_says_so() {
+    let place = filled();
+    let path = place.data().join("data.mdb");
+    let length = fs::metadata(&path).unwrap().len();
+    let mut at = 8192;
+    while at + 4096 <= length {
+        overwrite(&path, at, &[0xa5; 4096]);
+        at += 4096;
+    }
+    check_refused(&place, &["corrupt", "damaged", "not a"]);
+}
+
+#[test]
+fn a_newer_format_is_refused_by_its_number() {
+    let place = filled();
+    let path = place.data().join("data.mdb");
+    let mut bytes = Vec::new();
+    fs::File::open(&path).unwrap().read_to_end(&mut bytes).unwrap();
+    // The second page word of both meta pages is LMDB's own version.
+    for page in [0, 4096] {
+        overwrite(&path, page + 20, &77_u32.to_le_bytes());
+    }
+    check_refused(&place, &["version", "newer", "format", "corrupt", "not a"]);
+}
+
+#[test]
+fn a_lost_or_foreign_node_key_is_refused() {
+    let place = filled();
+    let key = place.data().join("node.key");
+    let kept = fs::read(&key).unwrap();
+    fs::remove_file(&key).unwrap();
+    check_refused(&place, &["node.key", "node key", "identity"]);
+    fs::write(&key, b"short").unwrap();
+    check_refused(&place, &["node.key", "node key", "identity"]);
+    fs::write(&key, vec![b'7'; kept.len()]).unwrap();
+    check_refused(&place, &["node.key", "node key", "identity"]);
+    fs::write(&key, kept).unwrap();
+    set_private(&key);
+    let _node = place.serve("", &[]);
+    assert_eq!(place.admin().value("s/1").len(), 500);
+}
+
+fn set_private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_by_the_name_of_the_setting() {
+    let place = Place::initialised();
+    for (settings, word) in [
+        ("surprise = 1\n", "surprise"),
+        ("[limits]\nmap_bytes = \"large\"\n", "map_bytes"),
+        ("[log]\nformat = \"xml\"\n", "format"),
+        ("plain_http = \"sometimes\"\n", "plain_http"),
+        ("[tls]\ncert = \"missing.pem\"\nkey = \"missing.pem\"\n", "missing.pem"),
+        ("[keys]\nfile = \"a\"\nenv = true\n", "keys"),
+    ] {
+        let said = place.refused(settings, &[]);
+        assert!(said.contains(word), "{word} is not named: {said}");
+    }
+    let missing = covault(&["node", "--config", "/nonexistent/covault.toml"]).expect(1);
+    assert!(missing.stderr.contains("covault.toml"), "{}", missing.stderr);
+}

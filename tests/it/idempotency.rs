@@ -1,0 +1,111 @@
+//! Retries: the same key with the same request replays the first answer, with another it is refused (I1).
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Client, Vault, vault::new_caller};
+
+fn keyed(client: &Client, method: &str, path: &str, key: &str, body: &Value) -> Answer {
+    client.json(method, path, &[("idempotency-key", key)], body)
+}
+
+fn check_replay(client: &Client, method: &str, path: &str, key: &str, body: &Value) {
+    let first = keyed(client, method, path, key, body);
+    assert!(first.status < 300, "{}", first.shown());
+    assert_eq!(first.header("idempotency-replayed"), None);
+    let again = keyed(client, method, path, key, body).expect(first.status);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"), "{method} {path}");
+    assert_eq!(again.at("/version/id"), first.at("/version/id"));
+    assert_eq!(again.at("/version/number"), first.at("/version/number"));
+}
+
+#[test]
+fn a_retry_replays_the_first_answer_and_writes_nothing() {
+    let vault = Vault::start();
+    let member = vault.member();
+    check_replay(&member, "POST", "/v1/secrets", "k-create", &json!({"name": "i", "value": "1"}));
+    check_replay(&member, "PUT", "/v1/secrets/i", "k-update", &json!({"value": "2"}));
+    assert_eq!(member.history("i").len(), 2);
+    check_replay(&member, "POST", "/v1/rollback/i", "k-rollback", &json!({"version": 1}));
+    assert_eq!(member.history("i").len(), 3);
+    check_replay(&member, "PATCH", "/v1/secrets/i", "k-patch", &json!({"labels": {"a": "b"}}));
+}
+
+#[test]
+fn the_same_key_with_another_request_is_refused() {
+    let vault = Vault::start();
+    let member = vault.member();
+    keyed(&member, "POST", "/v1/secrets", "k", &json!({"name": "a", "value": "1"})).expect(201);
+    let others = [
+        ("POST", "/v1/secrets", json!({"name": "a", "value": "2"})),
+        ("POST", "/v1/secrets", json!({"name": "b", "value": "1"})),
+        ("PUT", "/v1/secrets/a", json!({"value": "1"})),
+    ];
+    for (method, path, body) in others {
+        keyed(&member, method, path, "k", &body).expect_problem(422, "idempotency_conflict");
+    }
+    assert_eq!(member.history("a").len(), 1);
+    member.get("/v1/secrets/b").expect_problem(404, "not_found");
+}
+
+#[test]
+fn a_key_is_its_callers_own() {
+    let vault = Vault::start();
+    let (ann, bob) = (vault.caller("ann"), vault.caller("bob"));
+    keyed(&ann, "POST", "/v1/secrets", "same", &json!({"name": "x", "value": "of ann"})).expect(201);
+    let other =
+        keyed(&bob, "POST", "/v1/secrets", "same", &json!({"name": "x", "value": "of bob"})).expect(201);
+    assert_eq!(other.header("idempotency-replayed"), None);
+}
+
+#[test]
+fn a_key_is_remembered_over_a_crash() {
+    let mut vault = Vault::start();
+    let body = json!({"name": "kept", "value": "1"});
+    let first = keyed(&vault.member(), "POST", "/v1/secrets", "k", &body).expect(201);
+    vault.crash_and_restart();
+    let again = keyed(&vault.member(), "POST", "/v1/secrets", "k", &body).expect(201);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(again.text("/version/id"), first.text("/version/id"));
+}
+
+#[test]
+fn a_retry_after_later_updates_still_gives_the_first_version() {
+    let vault = Vault::start();
+    let member = vault.member();
+    member.create("later", "1");
+    let first = keyed(&member, "PUT", "/v1/secrets/later", "k", &json!({"value": "2"})).expect(200);
+    member.update("later", "3");
+    let again = keyed(&member, "PUT", "/v1/secrets/later", "k", &json!({"value": "2"})).expect(200);
+    assert_eq!(again.text("/version/id"), first.text("/version/id"));
+    assert_eq!(member.value("later"), "3");
+}
+
+#[test]
+fn a_token_is_shown_once_even_to_a_retry() {
+    let vault = Vault::start();
+    let admin = vault.admin();
+    let body = json!({"name": "ann", "role": "member"});
+    let first = keyed(&admin, "POST", "/v1/callers", "k", &body).expect(201);
+    assert!(first.text("/token").starts_with("cvt_"));
+    let again = keyed(&admin, "POST", "/v1/callers", "k", &body).expect(201);
+    assert_eq!((again.at("/token"), again.header("idempotency-replayed")), (Value::Null, Some("true")));
+    new_caller(&admin, "ann", "member").expect_problem(409, "caller_exists");
+}
+
+#[test]
+fn concurrent_tries_of_one_request_make_one_version() {
+    let vault = Vault::start();
+    let clients: Vec<Client> = (0..8).map(|_| vault.member()).collect();
+    clients[0].create("many", "1");
+    let ids: std::collections::BTreeSet<String> = std::thread::scope(|scope| {
+        let tries: Vec<_> = clients
+            .iter()
+            .map(|client| {
+                scope.spawn(|| keyed(client, "PUT", "/v1/secrets/many", "k", &json!({"value": "2"})))
+            })
+            .collect();
+        tries.into_iter().map(|each| each.join().unwrap().expect(200).text("/version/id")).collect()
+    });
+    assert_eq!(ids.len(), 1);
+    assert_eq!(clients[0].history("many").len(), 2);
+}

@@ -1,0 +1,27 @@
+//! The black-box suites: they start the real binary, speak HTTP or type commands, kill, corrupt and
+//! fill, and look at what comes back. `COVAULT_BIN` chooses another binary than the one just built.
+//! Know nothing of the rooms inside.
+
+#![allow(clippy::unwrap_used)]
+
+mod audit;
+mod backup;
+mod bad_input;
+mod callers;
+mod canary;
+mod cli;
+mod concurrency;
+mod crash;
+mod directory;
+mod full_disk;
+mod history;
+mod idempotency;
+mod isolation;
+mod keys;
+mod limits;
+mod openapi;
+mod restart;
+mod secrets;
+mod shutdown;
+mod support;
+mod tls;

@@ -1,0 +1,20 @@
+//! What the black-box suites stand on: the real binary as a process, a client that this project did
+//! not write, raw connections for bytes no client would send, and a wait that polls.
+//! Knows nothing of the rooms: only the commands and the HTTP contract.
+
+pub mod chance;
+pub mod client;
+pub mod command;
+pub mod node;
+pub mod process;
+pub mod vault;
+pub mod wait;
+pub mod wire;
+
+pub use chance::Chance;
+pub use client::{Answer, Client};
+pub use command::{Done, covault};
+pub use node::Place;
+pub use process::Process;
+pub use vault::Vault;
+pub use wait::{eventually, within};

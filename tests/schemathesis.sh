@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Sends what schemathesis makes of the published description to a vault of one node, with a valid
+# token: no 5xx and no answer that the description does not have. Takes the binary as its argument
+# (the debug build by default); COVAULT_SCHEMATHESIS_SECONDS bounds the time (120 by default).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+binary=${1:-target/debug/covault}
+seconds=${COVAULT_SCHEMATHESIS_SECONDS:-120}
+
+scratch=$(mktemp -d)
+vault=
+finish() {
+  [ -z "$vault" ] || kill "$vault" 2>/dev/null || true
+  [ -z "$vault" ] || wait "$vault" 2>/dev/null || true
+  rm -rf "$scratch"
+}
+trap finish EXIT
+
+python3 -m venv "$scratch/venv"
+"$scratch/venv/bin/pip" install --quiet --disable-pip-version-check 'schemathesis==4.32.*'
+
+"$binary" dev --listen 127.0.0.1:0 --data "$scratch/vault" --ready-file "$scratch/ready" >"$scratch/log" 2>&1 &
+vault=$!
+for _ in $(seq 300); do
+  [ -s "$scratch/ready" ] && break
+  kill -0 "$vault" 2>/dev/null || { cat "$scratch/log"; exit 1; }
+  sleep 0.1
+done
+field() { python3 -c "import json,sys; print(eval('json.load(open(sys.argv[1]))' + sys.argv[2]))" "$scratch/ready" "$1"; }
+url=$(field "['nodes'][0]['url']")
+token=$(field "['admin_token']")
+
+cd "$scratch"
+"$scratch/venv/bin/schemathesis" run "$url/openapi.json" \
+  --header "Authorization: Bearer $token" \
+  --checks not_a_server_error,status_code_conformance,content_type_conformance \
+  --checks response_headers_conformance,response_schema_conformance,unsupported_method,negative_data_rejection \
+  --phases examples,coverage,fuzzing \
+  --max-examples 100 --max-time "$seconds" --request-timeout 20 --continue-on-failure --no-color
+
+# The vault is still well, and its record of all this verifies.
+curl -sSf "$url/health" >/dev/null
+kill -0 "$vault"
