@@ -9,3 +9,5 @@ pub mod merge;
 pub mod consensus;
 pub mod vault;
 pub mod node;
+pub mod api;
+pub mod cli;

@@ -59,8 +59,6 @@ pub enum Limit {
     Grants,
     /// Bytes of a value.
     ValueBytes,
-    /// Versions named by one request.
-    Versions,
 }
 
 /// Why nobody may decide now.

@@ -1,5 +1,5 @@
-//! The node's identity: an Ed25519 seed in a file of its data directory. Whoever has the seed can sign records
-//! as this node, so a file that others may open is refused, and no error repeats what is in it.
+//! The node's identity: an Ed25519 seed in a file of its data directory. Whoever has the seed can sign
+//! records as this node, so a file that others may open is refused, and no error repeats what is in it.
 //!
 //! ```text
 //! covault node key 1
@@ -147,8 +147,8 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
     Ok(text)
 }
 
-/// Writes the seed to a new file of mode 0600 and syncs it and its directory. The file gets its name only when
-/// it is whole, so a crash leaves an identity or none.
+/// Writes the seed to a new file of mode 0600 and syncs it and its directory. The file gets its name only
+/// when it is whole, so a crash leaves an identity or none.
 fn write_new(path: &Path, seed: &[u8; SEED_LEN]) -> Result<(), IdentityError> {
     // Named after this process, so that two that race for one path never share a draft.
     let draft = path.with_extension(format!("key.{}.new", process::id()));

@@ -49,7 +49,8 @@ impl Keyring {
         text::parse(text, place)
     }
 
-    /// A ring with one fresh key, its name drawn too, so that two rings never mean different keys by one name.
+    /// A ring with one fresh key, its name drawn too, so that no two rings mean
+    /// different keys by one name.
     pub fn generate(chance: &mut dyn FnMut(&mut [u8])) -> Self {
         let (mut bytes, mut suffix) = (Zeroizing::new([0; MASTER_KEY_LEN]), [0; 8]);
         chance(bytes.as_mut_slice());

@@ -1,6 +1,6 @@
-//! One master key. Keeps S3's part of secrecy: no `Debug`, no `Clone`, wiped on drop, kept in one place on the
-//! heap so that moving its owner leaves no copy. Each purpose has a key of its own, derived from it, so that
-//! what is learnt through one use says nothing about another. Knows nothing of names and rings.
+//! One master key. Keeps S3's part of secrecy: no `Debug`, no `Clone`, wiped on drop, kept in one place on
+//! the heap so that moving its owner leaves no copy. Each purpose has a key of its own, derived from it, so
+//! that what is learnt through one use says nothing about another. Knows nothing of names and rings.
 
 use covault_model::registry::KeyCheck;
 use zeroize::Zeroizing;

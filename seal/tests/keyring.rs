@@ -344,7 +344,7 @@ proptest! {
     }
 
     #[test]
-    fn no_altered_keyring_makes_the_reader_panic(at in 0_usize..130, patch in "[\"'=\\[\\]#. é\\\\a\r\n]{1,4}") {
+    fn no_altered_ring_makes_the_reader_panic(at in 0_usize..130, patch in "[\"'=\\[\\]#. é\\\\a\r\n]{1,4}") {
         let mut text: Vec<char> = good_text().chars().collect();
         let at = at.min(text.len());
         text.splice(at..(at + 1).min(text.len()), patch.chars());

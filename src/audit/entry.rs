@@ -171,8 +171,6 @@ actions! {
     NodeStart = "node.start",
     /// The node stopped in order.
     NodeStop = "node.stop",
-    /// A backup was to be taken.
-    Backup = "backup",
     /// The end of this log was cut off at start, because it was never finished.
     AuditRecovered = "audit.recovered",
     /// A master key was to be made known to the cluster.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use covault_model::limits::VALUE_BYTES_MAX;
+use covault_model::{limits::VALUE_BYTES_MAX, name::CallerName};
 use covault_seal::KeyringSource;
 use covault_store::WriterMode;
 use serde::Deserialize;
@@ -22,6 +22,8 @@ pub struct NodeConfig {
     pub data: PathBuf,
     /// Whether a directory without a vault becomes one.
     pub create: bool,
+    /// What the first admin of a new vault is called.
+    pub admin: CallerName,
     /// Where the master keyring is. With `create`, a keyring file that is absent is made.
     pub keyring: KeyringSource,
     /// Whether to start although the keyring is missing or wrong; values then answer 503.
@@ -36,6 +38,8 @@ pub struct NodeConfig {
     pub consensus: ConsensusConfig,
 }
 
+/// What the first admin is called unless configured.
+const FIRST_ADMIN: &str = "admin";
 /// The most a data file may grow to unless configured: 64 GiB of address space.
 const MAP_BYTES_DEFAULT: usize = 64 << 30;
 /// The least a data file may be allowed: 8 MiB.
@@ -47,6 +51,7 @@ impl NodeConfig {
         Self {
             data: data.into(),
             create: false,
+            admin: CallerName::parse(FIRST_ADMIN).expect("the first admin's name is a name"),
             keyring: KeyringSource::File(data.join(DEFAULT_KEYRING_FILE)),
             without_key: false,
             value_bytes_max: VALUE_BYTES_MAX,

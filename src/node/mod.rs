@@ -5,10 +5,12 @@
 mod config;
 mod error;
 mod keys;
+mod offline;
 mod start;
 mod upkeep;
 
 pub use config::{ConfigFile, HttpConfig, LogConfig, LogFormat, NodeConfig, PlainHttp, TlsFiles};
 pub use error::{ConfigError, StartError};
 pub use keys::DEFAULT_KEYRING_FILE;
-pub use start::{Founded, Node, audit_dir, verify_audit};
+pub use offline::{CheckError, back_up, restore, verify_audit};
+pub use start::{Founded, Node};

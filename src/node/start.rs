@@ -1,7 +1,7 @@
 //! Starting and stopping a node. Order: store, identity, keyring, audit, agreement, founding, vault,
 //! upkeep; stopping goes back. Knows nothing of HTTP.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use covault_model::{
     command::{Action, Command},
@@ -18,15 +18,12 @@ use covault_store::{Meta, Options, Store, StoreError};
 
 use super::{config::NodeConfig, error::StartError, keys, upkeep::Upkeep};
 use crate::{
-    audit::{self, Anchor, AuditLog},
+    audit::{Anchor, AuditLog},
     consensus::Consensus,
     host::Host,
     merge,
-    vault::{Author, Vault, VaultParts, draw_token},
+    vault::{Author, Vault, VaultParts, draw_token, storage_refusal},
 };
-
-/// The caller that founds a vault.
-const FIRST_ADMIN: &str = "admin";
 
 /// A running node.
 pub struct Node {
@@ -62,7 +59,7 @@ impl Node {
         let consensus = Consensus::start(store.clone(), identity.id(), config.consensus).await?;
         consensus.confirm().await.map_err(|_| StartError::Founding("no majority"))?;
 
-        let founded = found(&store, &consensus, &*host).await?;
+        let founded = found(&store, &consensus, &*host, &config.admin).await?;
         let (cluster, known, last) = {
             let view = store.view()?;
             let rows = view.rows();
@@ -73,7 +70,7 @@ impl Node {
         if let Some((name, check)) = keys.active_check() {
             let known = known.iter().any(|(other, _)| *other == name);
             if !known {
-                agree(&consensus, &*host, Action::KnowKey(name, check)).await?;
+                agree(&consensus, &*host, &config.admin, Action::KnowKey(name, check)).await?;
             }
         }
         let vault = Vault::new(VaultParts {
@@ -104,21 +101,30 @@ impl Node {
     /// A session for `caller` without a token, made as a member if there is none of that name: for the
     /// program that holds this node, and with it all its keys.
     pub async fn local_session(&self, caller: CallerName) -> Result<Session, Refusal> {
-        let view = |error| crate::vault::storage_refusal(error);
-        let entry = self.store.view().and_then(|look| look.rows().caller(&caller)).map_err(view)?;
+        if let Some(role) = self.role_of(&caller)? {
+            return Ok(Session { caller, role });
+        }
+        self.issue_token(caller.clone(), Role::Member).await?;
+        Ok(Session { caller, role: Role::Member })
+    }
+
+    /// A new token for `caller`, made with `role` if there is none of that name: for the program that
+    /// holds this node.
+    pub async fn issue_token(&self, caller: CallerName, role: Role) -> Result<Plaintext, Refusal> {
+        let drawn = draw_token(&caller, self.host.now(), None, &mut |bytes| self.host.fill(bytes));
+        let action = match self.role_of(&caller)? {
+            Some(_) => Action::AddToken(drawn.id, drawn.entry),
+            None => Action::AddCaller(role, drawn.id, drawn.entry),
+        };
+        self.consensus.propose(command(&*self.host, caller, action), 1024).await?.outcome?;
+        Ok(drawn.text)
+    }
+
+    fn role_of(&self, caller: &CallerName) -> Result<Option<Role>, Refusal> {
+        let entry = self.store.view().and_then(|view| view.rows().caller(caller)).map_err(storage_refusal)?;
         match entry {
             Some(entry) if entry.removed => Err(CallerMistake::NotFound.into()),
-            Some(entry) => Ok(Session { caller, role: entry.role }),
-            None => {
-                let drawn =
-                    draw_token(&caller, self.host.now(), None, &mut |bytes| self.host.fill(bytes));
-                let add = Action::AddCaller(Role::Member, drawn.id, drawn.entry);
-                let command = command(&*self.host, caller.clone(), add);
-                match self.consensus.propose(command, 1024).await?.outcome {
-                    Ok(_) => Ok(Session { caller, role: Role::Member }),
-                    Err(refusal) => Err(refusal),
-                }
-            }
+            entry => Ok(entry.map(|entry| entry.role)),
         }
     }
 
@@ -163,21 +169,25 @@ async fn found(
     store: &Store,
     consensus: &Consensus,
     host: &dyn Host,
+    admin: &CallerName,
 ) -> Result<Option<Founded>, StartError> {
     if store.view()?.rows().cluster()?.is_some() {
         return Ok(None);
     }
-    let caller = CallerName::parse(FIRST_ADMIN).expect("the first admin's name is a name");
     let mut cluster = ClusterId::default();
     host.fill(&mut cluster.0);
-    let drawn = draw_token(&caller, host.now(), None, &mut |bytes| host.fill(bytes));
-    agree(consensus, host, Action::Found { cluster, token: (drawn.id, drawn.entry) }).await?;
-    Ok(Some(Founded { caller, token: drawn.text }))
+    let drawn = draw_token(admin, host.now(), None, &mut |bytes| host.fill(bytes));
+    agree(consensus, host, admin, Action::Found { cluster, token: (drawn.id, drawn.entry) }).await?;
+    Ok(Some(Founded { caller: admin.clone(), token: drawn.text }))
 }
 
-async fn agree(consensus: &Consensus, host: &dyn Host, action: Action) -> Result<(), StartError> {
-    let admin = CallerName::parse(FIRST_ADMIN).expect("the first admin's name is a name");
-    let applied = consensus.propose(command(host, admin, action), 1024).await;
+async fn agree(
+    consensus: &Consensus,
+    host: &dyn Host,
+    by: &CallerName,
+    action: Action,
+) -> Result<(), StartError> {
+    let applied = consensus.propose(command(host, by.clone(), action), 1024).await;
     match applied.and_then(|applied| applied.outcome) {
         Ok(_) => Ok(()),
         Err(refusal) => Err(StartError::Founding(refusal.code())),
@@ -188,19 +198,4 @@ fn command(host: &dyn Host, by: CallerName, action: Action) -> Command {
     let mut id = CommandId::default();
     host.fill(&mut id.0);
     Command { id, by, at: host.now(), idempotency: None, action }
-}
-
-/// Where `audit verify` finds the log of a data directory.
-pub fn audit_dir(data: &Path) -> std::path::PathBuf {
-    NodeConfig::at(data).audit_dir()
-}
-
-/// Checks an audit log against the anchor in its node's store.
-pub fn verify_audit(
-    data: &Path,
-    progress: &mut dyn FnMut(u64),
-) -> Result<audit::Report, Box<dyn std::error::Error>> {
-    let config = NodeConfig::at(data);
-    let store = Store::open_reader(data, config.map_bytes, merge::change_hash_of)?;
-    Ok(audit::verify(&config.audit_dir(), read_anchor(&store)?, progress)?)
 }

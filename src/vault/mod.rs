@@ -80,7 +80,8 @@ impl Vault {
         Self { parts: Arc::new(parts), turns: Arc::new(write::Turns::new()) }
     }
 
-    fn me(&self) -> NodeId {
+    /// The node that answers.
+    pub fn node(&self) -> NodeId {
         self.parts.author.node()
     }
 

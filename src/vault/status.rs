@@ -30,7 +30,7 @@ impl Vault {
             false => "learner",
         };
         Ok(Status {
-            node: self.me(),
+            node: self.node(),
             release: env!("CARGO_PKG_VERSION"),
             cluster: self.parts.cluster,
             members: standing

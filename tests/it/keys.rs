@@ -168,7 +168,7 @@ fn a_keyring_may_come_from_the_environment_or_a_credential_directory() {
     let credentials = place.path("credentials");
     fs::create_dir(&credentials).unwrap();
     place.write_private("credentials/covault-master-keys", &keyring);
-    let config = format!("{top}[keys]\ncredential = \"covault-master-keys\"\n");
+    let config = format!("{top}[keys]\ncredential = true\n");
     let variables = [("CREDENTIALS_DIRECTORY", credentials.to_str().unwrap())];
     let mut node = place.launch_with(&config, &[], &variables);
     place.until_ready(&mut node);

@@ -1,5 +1,5 @@
-//! Where a keyring is kept, and its file. Part of S3: a file that others may open is refused before it is read.
-//! Knows nothing of what the text means.
+//! Where a keyring is kept, and its file. Part of S3: a file that others may open is refused before it is
+//! read. Knows nothing of what the text means.
 
 use std::{
     env,
@@ -33,8 +33,8 @@ pub enum KeyringSource {
     File(PathBuf),
     /// The environment variable of this name holds the text.
     Environment(String),
-    /// The file [`CREDENTIAL_NAME`] in the directory that the service manager names in `CREDENTIALS_DIRECTORY`.
-    /// The manager may open it to a group, which is how its access list shows in the mode.
+    /// The file [`CREDENTIAL_NAME`] in the directory that `CREDENTIALS_DIRECTORY` names, put there by the
+    /// service manager. The manager may open it to a group, which is how its access list shows in the mode.
     CredentialDirectory,
 }
 

@@ -1,0 +1,422 @@
+//! JSON bodies out. The one place that opens plaintext for a response (S1): a secret's value and a new
+//! token's text go from their wiped buffers straight into the body.
+//! Knows nothing of requests.
+
+use std::{collections::BTreeMap, fmt::Display};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use covault_model::{
+    id::{NodeId, VersionId},
+    name::{LabelKey, LabelValue, MasterKeyName},
+};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::{Serialize, Serializer};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::{
+    api::{headers, problem::Problem, time::Time},
+    vault::{
+        CallerInfo, GrantInfo, Marked, MemberStatus, NewToken, Opened, Replication, Status, Summary,
+        TokenInfo, Version, Written,
+    },
+};
+
+/// Room for everything in a read answer but the value and the labels, in bytes.
+const READ_HEAD_BYTES: usize = 768;
+
+/// One answer, before it is an HTTP response.
+#[derive(Clone)]
+pub struct Answer {
+    status: StatusCode,
+    content_type: &'static str,
+    body: Bytes,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Answer {
+    /// An answer with this body.
+    pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { status, content_type, body: body.into(), headers: Vec::new() }
+    }
+
+    /// An answer in JSON.
+    pub fn json(status: StatusCode, body: &impl Serialize) -> Self {
+        Self::json_in(status, Vec::with_capacity(READ_HEAD_BYTES), body)
+    }
+
+    /// An answer without a body.
+    pub fn empty(status: StatusCode) -> Self {
+        Self::new(status, "", Bytes::new())
+    }
+
+    fn json_in(status: StatusCode, mut room: Vec<u8>, body: &impl Serialize) -> Self {
+        serde_json::to_writer(&mut room, body).expect("every body here has text keys and writes to memory");
+        Self::new(status, "application/json", room)
+    }
+
+    /// Sets a header.
+    pub fn set(&mut self, name: HeaderName, value: HeaderValue) {
+        self.headers.push((name, value));
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Its body.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// A header that was set.
+    pub fn header(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// The HTTP response.
+    pub fn into_response(self) -> http::Response<Bytes> {
+        let mut response = http::Response::new(self.body);
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.reserve(self.headers.len() + 4);
+        if !self.content_type.is_empty() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        }
+        headers.extend(self.headers);
+        response
+    }
+}
+
+/// A secret with its value; nothing but the tag and standing when the client has this version already.
+pub fn opened(opened: &Opened, fresh: bool) -> Answer {
+    let summary = &opened.summary;
+    let mut answer = if fresh { Answer::empty(StatusCode::NOT_MODIFIED) } else { with_value(opened) };
+    answer.set(header::ETAG, headers::entity_tag(&summary.version.id));
+    answer.set(headers::STANDING, HeaderValue::from_static(opened.standing.as_str()));
+    answer
+}
+
+fn with_value(opened: &Opened) -> Answer {
+    let bytes = opened.value.expose_plaintext();
+    let room = Vec::with_capacity(READ_HEAD_BYTES + bytes.len() + bytes.len() / 2);
+    let encoded;
+    let (value, value_base64) = match str::from_utf8(bytes) {
+        Ok(text) => (Some(text), None),
+        Err(_) => {
+            encoded = Zeroizing::new(STANDARD.encode(bytes));
+            (None, Some(encoded.as_str()))
+        }
+    };
+    let Summary { name, version, labels, description } = &opened.summary;
+    let description = description.as_deref();
+    let body = SecretBody { name, value, value_base64, version: version.into(), labels, description };
+    Answer::json_in(StatusCode::OK, room, &body)
+}
+
+/// A write: `201` for a create, else `200` when it was agreed and `202` when it is provisional.
+pub fn written(written: &Written, created: bool) -> Answer {
+    let Written { name, version, replication, replayed } = written;
+    let status = match version.number {
+        _ if created => StatusCode::CREATED,
+        Some(_) => StatusCode::OK,
+        None => StatusCode::ACCEPTED,
+    };
+    let body = WrittenBody { name, version: version.into(), replication: (*replication).into() };
+    let mut answer = Answer::json(status, &body);
+    answer.set(header::ETAG, headers::entity_tag(&version.id));
+    mark_replayed(&mut answer, *replayed);
+    answer
+}
+
+/// A change of marks.
+pub fn marked(marked: &Marked) -> Answer {
+    let Summary { name, version, labels, description } = &marked.summary;
+    let body = MarkedBody {
+        name,
+        version: version.into(),
+        labels,
+        description: description.as_deref(),
+        replication: marked.replication.into(),
+    };
+    let mut answer = Answer::json(StatusCode::OK, &body);
+    answer.set(header::ETAG, headers::entity_tag(&version.id));
+    mark_replayed(&mut answer, marked.replayed);
+    answer
+}
+
+/// A page of secrets without their values.
+pub fn secrets(items: &[Summary], next: Option<String>) -> Answer {
+    let secrets = items
+        .iter()
+        .map(|Summary { name, version, labels, description }| SummaryBody {
+            name,
+            version: version.into(),
+            labels,
+            description: description.as_deref(),
+        })
+        .collect();
+    Answer::json(StatusCode::OK, &SecretPageBody { secrets, next })
+}
+
+/// A page of the versions of a secret, newest first.
+pub fn versions(name: &str, items: &[Version], next: Option<String>) -> Answer {
+    let versions = items.iter().map(Into::into).collect();
+    Answer::json(StatusCode::OK, &VersionPageBody { name, versions, next })
+}
+
+/// A token just made. Its text is shown here and never again.
+pub fn new_token(token: &NewToken) -> Answer {
+    let text = token.text.as_ref().map(|text| str::from_utf8(text.expose_plaintext()).unwrap_or_default());
+    let body = NewTokenBody {
+        caller: &token.caller,
+        role: token.role.as_str(),
+        id: token.id.to_string(),
+        token: text,
+        expires_at: token.expires_at.map(Time),
+    };
+    let mut answer = Answer::json(StatusCode::CREATED, &body);
+    mark_replayed(&mut answer, token.replayed);
+    answer
+}
+
+/// One caller.
+pub fn caller(info: &CallerInfo) -> Answer {
+    Answer::json(StatusCode::OK, &CallerBody::from(info))
+}
+
+/// All callers.
+pub fn callers(items: &[CallerInfo]) -> Answer {
+    let callers: Vec<CallerBody> = items.iter().map(Into::into).collect();
+    Answer::json(StatusCode::OK, &json!({ "callers": callers }))
+}
+
+/// The tokens of a caller.
+pub fn tokens(items: &[TokenInfo]) -> Answer {
+    let tokens: Vec<TokenBody> = items.iter().map(Into::into).collect();
+    Answer::json(StatusCode::OK, &json!({ "tokens": tokens }))
+}
+
+/// A grant just given.
+pub fn new_grant(info: &GrantInfo) -> Answer {
+    Answer::json(StatusCode::CREATED, &GrantBody::from(info))
+}
+
+/// The grants of an owner.
+pub fn grants(items: &[GrantInfo]) -> Answer {
+    let grants: Vec<GrantBody> = items.iter().map(Into::into).collect();
+    Answer::json(StatusCode::OK, &json!({ "grants": grants }))
+}
+
+/// What the node says of itself.
+pub fn status(status: &Status) -> Answer {
+    let member = |member: &MemberStatus| json!({ "node": member.node.to_string(), "role": member.role });
+    let names = |keys: &[MasterKeyName]| keys.iter().map(|key| key.to_string()).collect::<Vec<_>>();
+    let refuses = status.refuses_writes.clone().map(|why| Problem::from(why).code().as_str());
+    let body = json!({
+        "node": status.node.to_string(),
+        "release": status.release,
+        "cluster": status.cluster.to_string(),
+        "members": status.members.iter().map(member).collect::<Vec<_>>(),
+        "leader": status.leader.map(|leader| leader.to_string()),
+        "term": status.term,
+        "last_log": status.last_log,
+        "applied": status.applied,
+        "lag": status.last_log.saturating_sub(status.applied),
+        "standing": status.standing.as_str(),
+        "keys": {
+            "active": status.keys.active.as_deref(),
+            "usable": names(&status.keys.usable),
+            "unavailable": names(&status.keys.unavailable),
+        },
+        "secrets": status.secrets,
+        "versions": status.versions,
+        "provisional": status.provisional,
+        "disk_used": status.disk_used,
+        "disk_free": status.disk_free,
+        "refuses_writes": refuses,
+        "now": Time(status.now),
+        "started_at": Time(status.started_at),
+    });
+    Answer::json(StatusCode::OK, &body)
+}
+
+fn mark_replayed(answer: &mut Answer, replayed: bool) {
+    if replayed {
+        answer.set(headers::IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+}
+
+type Labels = BTreeMap<LabelKey, LabelValue>;
+
+#[derive(Serialize)]
+struct SecretBody<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_base64: Option<&'a str>,
+    version: VersionBody<'a>,
+    labels: &'a Labels,
+    description: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct SummaryBody<'a> {
+    name: &'a str,
+    version: VersionBody<'a>,
+    labels: &'a Labels,
+    description: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct SecretPageBody<'a> {
+    secrets: Vec<SummaryBody<'a>>,
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct VersionPageBody<'a> {
+    name: &'a str,
+    versions: Vec<VersionBody<'a>>,
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct MarkedBody<'a> {
+    name: &'a str,
+    version: VersionBody<'a>,
+    labels: &'a Labels,
+    description: Option<&'a str>,
+    replication: ReplicationBody,
+}
+
+#[derive(Serialize)]
+struct WrittenBody<'a> {
+    name: &'a str,
+    version: VersionBody<'a>,
+    replication: ReplicationBody,
+}
+
+#[derive(Serialize)]
+struct ReplicationBody {
+    acknowledged: u32,
+    members: u32,
+    quorum: u32,
+}
+
+impl From<Replication> for ReplicationBody {
+    fn from(Replication { acknowledged, members, quorum }: Replication) -> Self {
+        Self { acknowledged, members, quorum }
+    }
+}
+
+#[derive(Serialize)]
+struct VersionBody<'a> {
+    number: Option<u64>,
+    #[serde(serialize_with = "as_text")]
+    id: &'a VersionId,
+    valid_from: Time,
+    valid_to: Option<Time>,
+    created_at: Time,
+    #[serde(serialize_with = "as_text")]
+    author: &'a NodeId,
+    caller: &'a str,
+    state: &'static str,
+    content_type: Option<&'a str>,
+    expires_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restores: Option<String>,
+}
+
+impl<'a> From<&'a Version> for VersionBody<'a> {
+    fn from(version: &'a Version) -> Self {
+        Self {
+            number: version.number,
+            id: &version.id,
+            valid_from: Time(version.valid_from),
+            valid_to: version.valid_to.map(Time),
+            created_at: Time(version.created_at),
+            author: &version.author,
+            caller: &version.caller,
+            state: version.state.as_str(),
+            content_type: version.content_type.as_deref(),
+            expires_at: version.expires_at.map(Time),
+            restores: version.restores.map(|id| id.to_string()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct NewTokenBody<'a> {
+    caller: &'a str,
+    role: &'static str,
+    id: String,
+    token: Option<&'a str>,
+    expires_at: Option<Time>,
+}
+
+#[derive(Serialize)]
+struct TokenBody {
+    id: String,
+    created_at: Time,
+    expires_at: Option<Time>,
+}
+
+impl From<&TokenInfo> for TokenBody {
+    fn from(token: &TokenInfo) -> Self {
+        Self {
+            id: token.id.to_string(),
+            created_at: Time(token.created_at),
+            expires_at: token.expires_at.map(Time),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct CallerBody<'a> {
+    name: &'a str,
+    role: &'static str,
+    created_at: Time,
+    tokens: Vec<TokenBody>,
+}
+
+impl<'a> From<&'a CallerInfo> for CallerBody<'a> {
+    fn from(info: &'a CallerInfo) -> Self {
+        Self {
+            name: &info.name,
+            role: info.role.as_str(),
+            created_at: Time(info.created_at),
+            tokens: info.tokens.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct GrantBody<'a> {
+    id: String,
+    owner: &'a str,
+    prefix: &'a str,
+    grantee: &'a str,
+    access: &'static str,
+    created_at: Time,
+}
+
+impl<'a> From<&'a GrantInfo> for GrantBody<'a> {
+    fn from(GrantInfo { id, grant }: &'a GrantInfo) -> Self {
+        Self {
+            id: id.to_string(),
+            owner: &grant.owner,
+            prefix: &grant.prefix,
+            grantee: &grant.grantee,
+            access: grant.access.as_str(),
+            created_at: Time(grant.created_at),
+        }
+    }
+}
+
+fn as_text<S: Serializer>(id: &impl Display, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(id)
+}

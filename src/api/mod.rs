@@ -1,0 +1,27 @@
+//! The API service: HTTP in front of the vault. It identifies the caller, reads the request into checked
+//! values, asks the vault and writes the answer; it decides nothing.
+//!
+//! Read in this order: [`table`] is all there is, [`service`] takes a request through it,
+//! [`call`] and [`resources`] read requests, [`answer`] and [`problem`] write answers, [`server`] listens.
+//! Knows nothing of tables, sealing or consensus.
+
+pub mod answer;
+pub mod body;
+pub mod call;
+pub mod cursor;
+pub mod headers;
+pub mod metrics;
+pub mod openapi;
+pub mod problem;
+pub mod query;
+pub mod resources;
+pub mod routes;
+pub mod schemas;
+pub mod server;
+pub mod service;
+pub mod table;
+pub mod time;
+pub mod tls;
+
+pub use server::{Listener, ServerLimits, serve};
+pub use service::{Api, RequestLimits};

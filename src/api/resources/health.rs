@@ -1,0 +1,36 @@
+//! How the node is: for load balancers, for people, for Prometheus.
+
+use http::StatusCode;
+use serde_json::json;
+
+use crate::{
+    api::{
+        answer::{self, Answer},
+        call::Call,
+        metrics::Metrics,
+        problem::Problem,
+    },
+    vault::Vault,
+};
+
+/// `GET /health`
+pub fn health() -> Answer {
+    Answer::json(StatusCode::OK, &json!({ "status": "up" }))
+}
+
+/// `GET /ready`
+pub async fn ready(vault: &Vault) -> Result<Answer, Problem> {
+    vault.ready().await?;
+    Ok(Answer::json(StatusCode::OK, &json!({ "status": "ready" })))
+}
+
+/// `GET /v1/status`
+pub async fn status(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
+    call.end()?;
+    Ok(answer::status(&vault.status(&call.asker).await?))
+}
+
+/// `GET /metrics`
+pub fn metrics(metrics: &Metrics) -> Answer {
+    Answer::new(StatusCode::OK, "text/plain; version=0.0.4", metrics.render())
+}

@@ -1,0 +1,8 @@
+//! One file per kind of thing the API has. Each reads its requests into checked values, asks the vault
+//! and hands the answer on.
+
+pub mod callers;
+pub mod grants;
+pub mod health;
+pub mod history;
+pub mod secrets;

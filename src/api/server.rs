@@ -1,0 +1,176 @@
+//! The accept loop. warp's own takes neither TLS nor a listener of ours, so this one does what it left
+//! out: a bound on connections, time limits on handshake and head, TLS, and a stop that lets whatever is
+//! in flight finish. Generic over the listener, so that a simulated network can stand in for sockets.
+//! Knows nothing of requests.
+
+use std::{io, sync::Arc, time::Duration};
+
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::{interval, sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::api::{metrics::Metrics, service::Api};
+
+/// How often recorded times are folded into the histograms.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// How long to wait after a failed accept; it fails mostly for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What one HTTP/1 connection may buffer, in bytes. Larger heads are cut off with a bare 431.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// Requests that one HTTP/2 connection may have in flight.
+const STREAMS_MAX: u32 = 128;
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Where connections come from. Sockets, or a simulated network.
+pub trait Listener: Send {
+    /// One connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Waits for the next connection. Dropping the future loses none.
+    fn accept(&mut self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        let (stream, _) = TcpListener::accept(self).await?;
+        // Answers are written whole, so waiting to fill a packet only costs time.
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+/// The bounds of one server.
+#[derive(Debug, Clone)]
+pub struct ServerLimits {
+    /// Connections at a time; more wait in the listener's queue.
+    pub connections_max: usize,
+    /// How long a TLS handshake may take.
+    pub handshake: Duration,
+    /// How long the head of a request may take, and how long a connection may idle.
+    pub head: Duration,
+    /// How long requests in flight may take to finish once the server stops.
+    pub drain: Duration,
+}
+
+/// Serves `api` on `listener` until `stop` is ready and what is in flight has finished, or the time for
+/// that is up. Returns whether everything finished.
+pub async fn serve<L: Listener>(
+    api: &Api,
+    mut listener: L,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    limits: ServerLimits,
+    stop: impl Future<Output = ()>,
+) -> bool {
+    let slots = Arc::new(Semaphore::new(limits.connections_max));
+    let acceptor = tls.map(TlsAcceptor::from);
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut upkeep = interval(METRICS_UPKEEP);
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let next = async {
+            let slot = slots.clone().acquire_owned().await;
+            (slot, accepted(&mut listener).await)
+        };
+        let (slot, stream) = tokio::select! {
+            // In this order, so that a simulated run has one course.
+            biased;
+            () = &mut stop => break,
+            Some(_) = connections.join_next() => continue,
+            _ = upkeep.tick() => {
+                api.metrics().upkeep();
+                continue;
+            }
+            next = next => next,
+        };
+        let (api, acceptor, limits) = (api.clone(), acceptor.clone(), limits.clone());
+        let watcher = graceful.watcher();
+        connections.spawn(async move {
+            let _slot = slot;
+            let _counted = Counted::new(api.metrics());
+            converse(&api, stream, acceptor, &limits, watcher).await;
+        });
+    }
+    drop(listener);
+    tracing::info!(connections = graceful.count(), "stopping: finishing what is in flight");
+    timeout(limits.drain, graceful.shutdown()).await.is_ok()
+}
+
+async fn accepted<L: Listener>(listener: &mut L) -> L::Stream {
+    loop {
+        match listener.accept().await {
+            Ok(stream) => return stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Counts a connection for as long as it lives.
+struct Counted<'a>(&'a Metrics);
+
+impl<'a> Counted<'a> {
+    fn new(metrics: &'a Metrics) -> Self {
+        metrics.connected();
+        Self(metrics)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.disconnected();
+    }
+}
+
+async fn converse<S>(
+    api: &Api,
+    stream: S,
+    acceptor: Option<TlsAcceptor>,
+    limits: &ServerLimits,
+    watcher: Watcher,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Some(acceptor) = acceptor else { return speak_http(api, stream, limits, watcher).await };
+    match timeout(limits.handshake, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => speak_http(api, stream, limits, watcher).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+}
+
+async fn speak_http<S>(api: &Api, stream: S, limits: &ServerLimits, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(BUFFER_BYTES_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(BUFFER_BYTES_MAX as u32);
+    let service = TowerToHyperService::new(api.service());
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

@@ -1,0 +1,363 @@
+//! The way of a request through the API: one warp filter takes everything, the route table says what it
+//! asks for, the vault says who asks, and whatever comes of it is one answer, one count and one line in
+//! the log. A request that changes something runs to its end even if its client has gone (U1): it is a
+//! task of its own.
+//! Knows nothing of sockets.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout};
+use tower_service::Service;
+use warp::{Filter, Stream};
+
+use crate::{
+    api::{
+        answer::Answer,
+        call::{self, Call},
+        headers,
+        metrics::Metrics,
+        openapi,
+        problem::{Code, Problem},
+        query::Query,
+        resources::{callers, grants, health, history, secrets},
+        routes::{self, Body, Found, Operation, Right, Route},
+    },
+    vault::{Asker, AuthFailure, RequestId, Vault},
+};
+
+/// Largest head of a request, in bytes: path, query and headers.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// What a body may hold beside a value, and what one without a value may hold, in bytes.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// The bounds of one request.
+#[derive(Debug, Clone)]
+pub struct RequestLimits {
+    /// How long a body may take to arrive, and how long an answer may take after that.
+    pub time: Duration,
+    /// Largest value, in bytes.
+    pub value_bytes_max: usize,
+}
+
+/// The API of one node. Cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Shared>);
+
+struct Shared {
+    vault: Vault,
+    limits: RequestLimits,
+    metrics: Metrics,
+    /// Begins the ids of requests whose client gave none.
+    request_prefix: u32,
+    requests: AtomicU64,
+}
+
+/// A request as the filter takes it apart.
+struct Arrival<S> {
+    method: Method,
+    path: String,
+    query: String,
+    headers: HeaderMap,
+    body: S,
+}
+
+impl Api {
+    /// An API in front of `vault`. `request_prefix` is drawn at random at each start, so that ids of
+    /// requests do not come again.
+    pub fn new(vault: Vault, limits: RequestLimits, request_prefix: u32) -> Self {
+        let (metrics, requests) = (Metrics::new(), AtomicU64::new(0));
+        Self(Arc::new(Shared { vault, limits, metrics, request_prefix, requests }))
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// The service that answers requests.
+    pub fn service(
+        &self,
+    ) -> impl Service<
+        Request<Incoming>,
+        Response = warp::reply::Response,
+        Error = Infallible,
+        Future = impl Future<Output = Result<warp::reply::Response, Infallible>> + Send,
+    > + Clone
+    + Send
+    + 'static {
+        let api = self.clone();
+        let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+        let everything = warp::method()
+            .and(warp::path::full())
+            .and(query)
+            .and(warp::header::headers_cloned())
+            .and(warp::body::stream())
+            .then(move |method, path: warp::path::FullPath, query, headers, body| {
+                let api = api.clone();
+                let path = path.as_str().to_owned();
+                async move { api.answer(Arrival { method, path, query, headers, body }).await }
+            });
+        warp::service(everything)
+    }
+
+    async fn answer<S, B, E>(&self, arrival: Arrival<S>) -> Response<Bytes>
+    where
+        S: Stream<Item = Result<B, E>>,
+        B: Buf,
+    {
+        let started = Instant::now();
+        let request = headers::request_id(&arrival.headers).unwrap_or_else(|| self.0.next_request_id());
+        let shown =
+            HeaderValue::from_str(request.as_str()).expect("the alphabet of request ids fits a header");
+        let confidential = arrival.path.starts_with("/v1/");
+        let (operation, result) = self.route(arrival, request).await;
+        let code = result.as_ref().err().map(|problem| problem.code());
+        let answer = result.unwrap_or_else(Problem::into_answer);
+        let (status, took) = (answer.status(), started.elapsed());
+        self.0.metrics.answered(operation, status.as_u16(), took);
+        log(operation, status, code, &shown, took);
+        let mut response = answer.into_response();
+        let headers = response.headers_mut();
+        headers.insert(headers::REQUEST_ID, shown);
+        if confidential {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        response
+    }
+
+    async fn route<S, B, E>(
+        &self,
+        arrival: Arrival<S>,
+        request: RequestId,
+    ) -> (Operation, Result<Answer, Problem>)
+    where
+        S: Stream<Item = Result<B, E>>,
+        B: Buf,
+    {
+        let Arrival { method, path, query, headers, body } = arrival;
+        if HEAD_BYTES_MAX < path.len() + query.len() + headers::size(&headers) {
+            let detail = format!("It may have {HEAD_BYTES_MAX} bytes.");
+            return (Operation::Unknown, Err(Problem::new(Code::HeadersTooLarge, detail)));
+        }
+        let (route, captured) = match routes::find(&method, &path) {
+            Found::Route(route, captured) => (route, captured),
+            Found::OtherMethods(allow) => {
+                return (Operation::Unknown, Err(Problem::method_not_allowed(allow)));
+            }
+            Found::Nothing => {
+                let problem = Problem::new(Code::UnknownPath, "GET /openapi.json lists all paths.");
+                return (Operation::Unknown, Err(problem));
+            }
+        };
+        let result = match route.right {
+            Right::Public => self.answer_anybody(route, &query).await,
+            Right::Caller | Right::Admin => {
+                match self.identify(route, captured, query, headers, body, request).await {
+                    Ok(call) => self.carry_out(route, call).await,
+                    Err(problem) => Err(problem),
+                }
+            }
+        };
+        (route.operation, result)
+    }
+
+    /// Finds out who asks, and only then reads the body.
+    async fn identify<S, B, E>(
+        &self,
+        route: &'static Route,
+        captured: [&str; 2],
+        query: String,
+        headers: HeaderMap,
+        body: S,
+        request: RequestId,
+    ) -> Result<Call, Problem>
+    where
+        S: Stream<Item = Result<B, E>>,
+        B: Buf,
+    {
+        let session =
+            self.0.vault.authenticate(headers::bearer(&headers), &request).map_err(not_identified)?;
+        let value_bytes_max = self.0.limits.value_bytes_max;
+        let body = match route.body {
+            None => Bytes::new(),
+            Some(taken) => {
+                let arriving = read_body(taken, &headers, body, value_bytes_max);
+                timeout(self.0.limits.time, arriving)
+                    .await
+                    .unwrap_or_else(|_| Err(Problem::new(Code::BodyTimeout, "Nothing was done.")))?
+            }
+        };
+        Ok(Call {
+            asker: Asker { session, request },
+            captures: call::decoded(route, captured)?,
+            query: Query::parse(&query)?,
+            headers,
+            body,
+            value_bytes_max,
+        })
+    }
+
+    async fn answer_anybody(&self, route: &Route, query: &str) -> Result<Answer, Problem> {
+        Query::parse(query)?.end()?;
+        match route.operation {
+            Operation::Health => Ok(health::health()),
+            Operation::Metrics => Ok(health::metrics(&self.0.metrics)),
+            Operation::OpenApi => Ok(openapi::answer()),
+            _ => match timeout(self.0.limits.time, health::ready(&self.0.vault)).await {
+                Ok(result) => result,
+                Err(_) => Err(Problem::new(Code::Timeout, "Nothing was done.")),
+            },
+        }
+    }
+
+    async fn carry_out(&self, route: &'static Route, call: Call) -> Result<Answer, Problem> {
+        if route.method == Method::GET {
+            let done = timeout(self.0.limits.time, carry_out(&self.0.vault, route.operation, call)).await;
+            return done.unwrap_or_else(|_| Err(Problem::new(Code::Timeout, "Nothing was done.")));
+        }
+        let api = self.clone();
+        let task = tokio::spawn(async move { carry_out(&api.0.vault, route.operation, call).await });
+        match timeout(self.0.limits.time, task).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Problem::new(Code::Internal, "The node's log says why.")),
+            Err(_) => {
+                let detail = "It may still be done. A retry with the same Idempotency-Key learns the truth.";
+                Err(Problem::new(Code::Timeout, detail))
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn next_request_id(&self) -> RequestId {
+        let count = self.requests.fetch_add(1, Ordering::Relaxed);
+        let text = format!("{:08x}-{count:x}", self.request_prefix);
+        RequestId::parse(&text).expect("hexadecimal digits are in the alphabet of request ids")
+    }
+}
+
+async fn carry_out(vault: &Vault, operation: Operation, call: Call) -> Result<Answer, Problem> {
+    match operation {
+        Operation::ReadSecret => secrets::read(vault, call).await,
+        Operation::CreateSecret => secrets::create(vault, call).await,
+        Operation::UpdateSecret => secrets::update(vault, call).await,
+        Operation::PatchSecret => secrets::patch(vault, call).await,
+        Operation::DeleteSecret => secrets::delete(vault, call).await,
+        Operation::ListSecrets => secrets::list(vault, call).await,
+        Operation::ReadHistory => history::read(vault, call).await,
+        Operation::UndeleteSecret => secrets::undelete(vault, call).await,
+        Operation::DestroySecret => secrets::destroy(vault, call).await,
+        Operation::RollBackSecret => secrets::roll_back(vault, call).await,
+        Operation::ListCallers => callers::list(vault, call).await,
+        Operation::AddCaller => callers::add(vault, call).await,
+        Operation::RemoveCaller => callers::remove(vault, call).await,
+        Operation::ListTokens => callers::tokens(vault, call).await,
+        Operation::AddToken => callers::add_token(vault, call).await,
+        Operation::RemoveToken => callers::remove_token(vault, call).await,
+        Operation::ListGrants => grants::list(vault, call).await,
+        Operation::AddGrant => grants::add(vault, call).await,
+        Operation::RemoveGrant => grants::remove(vault, call).await,
+        Operation::ReadSelf => callers::read_self(vault, call).await,
+        Operation::ReadStatus => health::status(vault, call).await,
+        Operation::Health
+        | Operation::Ready
+        | Operation::Metrics
+        | Operation::OpenApi
+        | Operation::Unknown => Err(Problem::new(Code::UnknownPath, "GET /openapi.json lists all paths.")),
+    }
+}
+
+fn not_identified(failure: AuthFailure) -> Problem {
+    match failure {
+        AuthFailure::Missing => {
+            Problem::unauthenticated("Bearer", "Send one header Authorization: Bearer with a token.")
+        }
+        AuthFailure::Invalid => Problem::unauthenticated(
+            "Bearer error=\"invalid_token\"",
+            "The token is not known, or no longer.",
+        ),
+        AuthFailure::Refused(refusal) => refusal.into(),
+    }
+}
+
+/// Collects a body that is declared to be JSON and not too large, whatever its declared length.
+async fn read_body<S, B, E>(
+    taken: Body,
+    headers: &HeaderMap,
+    body: S,
+    value_bytes_max: usize,
+) -> Result<Bytes, Problem>
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Buf,
+{
+    let max = match taken {
+        // Escapes may double the length of a value; a value of many control characters goes as base64.
+        Body::Required("CreateSecret" | "UpdateSecret") => 2 * value_bytes_max + BODY_BYTES_MAX,
+        _ => BODY_BYTES_MAX,
+    };
+    let declared = headers::content_length(headers);
+    if declared.is_some_and(|len| (max as u64) < len) {
+        return Err(too_large(max));
+    }
+    if headers.contains_key(header::CONTENT_TYPE) {
+        headers::require_json(headers)?;
+    }
+    let room = declared.map_or(0, |len| usize::try_from(len).unwrap_or(max));
+    let bytes = collect(body, room, max).await?;
+    if !bytes.is_empty() {
+        headers::require_json(headers)?;
+    }
+    Ok(bytes)
+}
+
+async fn collect<S, B, E>(body: S, room: usize, max: usize) -> Result<Bytes, Problem>
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Buf,
+{
+    let mut body = pin!(body);
+    let mut bytes = Vec::with_capacity(room);
+    while let Some(chunk) = poll_fn(|cx| body.as_mut().poll_next(cx)).await {
+        let mut chunk = chunk.map_err(|_| Problem::new(Code::BodyCutOff, "Nothing was done."))?;
+        if max - bytes.len() < chunk.remaining() {
+            return Err(too_large(max));
+        }
+        while chunk.has_remaining() {
+            let part = chunk.chunk();
+            bytes.extend_from_slice(part);
+            let len = part.len();
+            chunk.advance(len);
+        }
+    }
+    Ok(bytes.into())
+}
+
+fn too_large(max: usize) -> Problem {
+    Problem::new(Code::BodyTooLarge, format!("The body may have {max} bytes."))
+}
+
+/// One line per request. What the node is to blame for is a warning.
+fn log(operation: Operation, status: StatusCode, code: Option<Code>, request: &HeaderValue, took: Duration) {
+    let (status, micros) = (status.as_u16(), took.as_micros() as u64);
+    let request = request.to_str().unwrap_or_default();
+    match code {
+        None => tracing::info!(%operation, status, request, micros, "done"),
+        Some(code) if status < 500 => {
+            tracing::info!(%operation, status, code = code.as_str(), request, micros, "refused");
+        }
+        Some(code) => tracing::warn!(%operation, status, code = code.as_str(), request, micros, "failed"),
+    }
+}

@@ -1,0 +1,126 @@
+//! Which vault, as whom: the options that every client command has, and the client made of them.
+//! Keeps S1: a token comes from a private file or the environment and goes into one header only.
+//! Knows nothing of the commands.
+
+use std::{env, fs, path::PathBuf, time::Duration};
+
+use clap::Args;
+use ureq::{
+    Agent,
+    http::{HeaderValue, Uri},
+    tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
+};
+use zeroize::Zeroizing;
+
+use super::{client::Client, failure::Failure, private_file::read_private};
+
+/// Longest wait for a connection.
+const CONNECT_WAIT: Duration = Duration::from_secs(5);
+/// Largest token file, in bytes.
+const TOKEN_FILE_BYTES_MAX: u64 = 4096;
+/// Where systems keep the certificates they trust.
+const SYSTEM_CERTIFICATES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Which vault to talk to, and as whom.
+#[derive(Args)]
+#[command(next_help_heading = "Connection")]
+pub struct ConnectionArgs {
+    /// The vault's address.
+    #[arg(long, global = true, env = "COVAULT_URL", default_value = "http://127.0.0.1:8400")]
+    url: String,
+    /// A file with the token, readable by its owner only. Else COVAULT_TOKEN_FILE, else COVAULT_TOKEN.
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "token")]
+    token_file: Option<PathBuf>,
+    /// The token itself. Other users of this machine can see it in the list of processes: better a file.
+    #[arg(long, global = true)]
+    token: Option<String>,
+    /// Trust only the certificate authorities in this PEM file, for https with a private one.
+    #[arg(long, global = true, value_name = "FILE", env = "COVAULT_CA")]
+    ca: Option<PathBuf>,
+    /// Give up after so many seconds without a whole answer.
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+}
+
+impl ConnectionArgs {
+    /// The client these options ask for.
+    ///
+    /// # Errors
+    /// When the address cannot be one, there is no token, or a file cannot be used.
+    pub fn client(self) -> Result<Client, Failure> {
+        let base = self.url.trim_end_matches('/').to_owned();
+        let scheme =
+            base.parse::<Uri>().ok().and_then(|uri| uri.authority().and(uri.scheme_str().map(str::to_owned)));
+        let tls = match scheme.as_deref() {
+            Some("http") => TlsConfig::default(),
+            Some("https") => TlsConfig::builder().root_certs(self.trusted()?).build(),
+            _ => return Err(Failure::usage("--url needs the form http://HOST:PORT or https://HOST:PORT")),
+        };
+        let authorization = authorization(&self.read_token()?)?;
+        // No redirect and no proxy: a token goes to the named vault and nowhere else.
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .user_agent(concat!("covault/", env!("CARGO_PKG_VERSION")))
+            .tls_config(tls)
+            .timeout_connect(Some(CONNECT_WAIT))
+            .timeout_global(Some(Duration::from_secs(self.timeout)))
+            .build();
+        Ok(Client::new(config.into(), base, authorization))
+    }
+
+    fn read_token(&self) -> Result<Zeroizing<String>, Failure> {
+        if let Some(token) = &self.token {
+            return Ok(Zeroizing::new(token.clone()));
+        }
+        let named = self.token_file.clone().or_else(|| env::var_os("COVAULT_TOKEN_FILE").map(PathBuf::from));
+        if let Some(path) = named {
+            let bytes = read_private(&path, TOKEN_FILE_BYTES_MAX)?;
+            let text = str::from_utf8(&bytes)
+                .map_err(|_| Failure::new("file_failed", format!("{} holds no token", path.display())))?;
+            return Ok(Zeroizing::new(text.trim().to_owned()));
+        }
+        let from_environment = env::var("COVAULT_TOKEN").ok().filter(|token| !token.is_empty());
+        from_environment.map(Zeroizing::new).ok_or_else(|| {
+            Failure::usage("no token: give --token-file FILE, or set COVAULT_TOKEN_FILE or COVAULT_TOKEN")
+        })
+    }
+
+    fn trusted(&self) -> Result<RootCerts, Failure> {
+        let named = self.ca.clone().or_else(|| env::var_os("SSL_CERT_FILE").map(PathBuf::from));
+        let of_system = || SYSTEM_CERTIFICATES.iter().map(PathBuf::from).find(|path| path.exists());
+        let Some(path) = named.or_else(of_system) else {
+            return Err(Failure::usage("this system has no list of certificate authorities: give --ca FILE"));
+        };
+        let pem = fs::read(&path).map_err(|error| Failure::file("read", &path, &error))?;
+        let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
+            .filter_map(|item| match item {
+                Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                _ => None,
+            })
+            .collect();
+        if certificates.is_empty() {
+            return Err(Failure::new(
+                "file_failed",
+                format!("{} holds no certificate in PEM", path.display()),
+            ));
+        }
+        Ok(RootCerts::new_with_certs(&certificates))
+    }
+}
+
+fn authorization(token: &str) -> Result<HeaderValue, Failure> {
+    let text = Zeroizing::new(format!("Bearer {token}"));
+    let mut header = HeaderValue::from_str(&text)
+        .map_err(|_| Failure::usage("the token has a character that no token has"))?;
+    header.set_sensitive(true);
+    Ok(header)
+}

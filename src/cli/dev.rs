@@ -1,0 +1,118 @@
+//! `covault dev`. Knows nothing of how a node is started; `node` does.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use covault_model::{isolation::Role, name::CallerName};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    failure::Failure,
+    output::Output,
+    private_file::{read_private, write_private},
+    serve::{self, Told},
+};
+use crate::node::{ConfigFile, HttpConfig, LogConfig, LogFormat, Node, NodeConfig};
+
+const TOKENS_FILE: &str = "dev-tokens.json";
+const TOKENS_BYTES_MAX: u64 = 4096;
+
+/// Start a vault to try.
+///
+/// Makes keys and data, starts the node, prints its address, an admin token, a member token and lines to
+/// paste, and runs until Ctrl-C. A second start with the same --data finds everything again. The tokens
+/// and the master key lie beside the data: not for secrets that matter.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  covault dev\n  \
+    covault dev --data ./vault --listen 127.0.0.1:0 --ready-file ready.json")]
+pub struct DevArgs {
+    /// Where to listen; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8400")]
+    pub listen: SocketAddr,
+    /// Where the data is to be.
+    #[arg(long, value_name = "DIR", default_value = "covault-dev")]
+    pub data: PathBuf,
+    /// Write one JSON object to this file once all nodes serve.
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
+impl DevArgs {
+    /// Runs until it is told to stop.
+    ///
+    /// # Errors
+    /// When the vault cannot be started or fails.
+    pub fn run(self, output: &Output) -> Result<(), Failure> {
+        let node = NodeConfig { create: true, ..NodeConfig::at(&self.data) };
+        let http = HttpConfig { listen: self.listen, ..HttpConfig::default() };
+        let log = LogConfig { format: LogFormat::Text, level: "info,covault::api=debug".into() };
+        serve::run(ConfigFile { node, http, log }, async |mut told: Told| {
+            let tokens = DevTokens::of(&mut told.node, &self.data).await?;
+            let data = std::path::absolute(&self.data).unwrap_or_else(|_| self.data.clone());
+            let shown = Some((tokens.admin.as_str(), tokens.member.as_str()));
+            serve::write_ready_file(self.ready_file.as_ref(), &told, &data, shown)?;
+            output.text(&welcome(&told.url, &self.data, &tokens))?;
+            Ok(told.node)
+        })
+    }
+}
+
+/// The tokens of a vault to try, kept beside its data so that they can be shown at each start.
+#[derive(Serialize, Deserialize)]
+struct DevTokens {
+    admin: String,
+    member: String,
+}
+
+impl DevTokens {
+    /// The tokens made at an earlier start, or new ones.
+    async fn of(node: &mut Node, data: &Path) -> Result<Self, Failure> {
+        let path = data.join(TOKENS_FILE);
+        if path.exists() {
+            let text = read_private(&path, TOKENS_BYTES_MAX)?;
+            let malformed = || Failure::new("file_failed", format!("{} is not what dev wrote", path.display()));
+            return serde_json::from_slice(&text).map_err(|_| malformed());
+        }
+        let tokens =
+            Self { admin: issue(node, "admin", Role::Admin).await?, member: issue(node, "dev", Role::Member).await? };
+        let text = serde_json::to_vec(&tokens).map_err(|error| Failure::unexpected(error.to_string()))?;
+        write_private(&path, &text)?;
+        Ok(tokens)
+    }
+}
+
+async fn issue(node: &Node, caller: &str, role: Role) -> Result<String, Failure> {
+    let caller = CallerName::parse(caller).map_err(|error| Failure::usage(error.to_string()))?;
+    let token = node.issue_token(caller, role).await;
+    let token = token.map_err(|refusal| Failure::new(refusal.code(), "cannot make a token"))?;
+    Ok(serve::token_text(&token).to_string())
+}
+
+fn welcome(url: &str, data: &Path, tokens: &DevTokens) -> String {
+    let DevTokens { admin, member } = tokens;
+    let data = data.display();
+    format!(
+        "covault is ready at {url}, its data is in {data}
+
+  admin token   {admin}
+  member token  {member}
+
+Paste into another terminal:
+
+  export COVAULT_URL={url} COVAULT_TOKEN={member}
+
+  curl -s $COVAULT_URL/v1/secrets -H \"Authorization: Bearer $COVAULT_TOKEN\" \\
+    -H 'Content-Type: application/json' -d '{{\"name\":\"app/db\",\"value\":\"s3cret\"}}'
+  curl -s $COVAULT_URL/v1/secrets/app/db -H \"Authorization: Bearer $COVAULT_TOKEN\"
+  curl -s -X PUT $COVAULT_URL/v1/secrets/app/db -H \"Authorization: Bearer $COVAULT_TOKEN\" \\
+    -H 'Content-Type: application/json' -d '{{\"value\":\"changed\"}}'
+  curl -s $COVAULT_URL/v1/history/app/db -H \"Authorization: Bearer $COVAULT_TOKEN\"
+
+or use the program itself: covault secret list, covault secret history app/db, covault --help.
+The tokens and the master key lie beside the data: not for secrets that matter. Ctrl-C stops.
+"
+    )
+}

@@ -1,0 +1,111 @@
+//! `covault init`, and where master keys come from.
+//! Knows nothing of how a cluster is made; `node` does.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Args;
+use covault_model::name::CallerName;
+use covault_seal::KeyringSource;
+use serde_json::json;
+
+use super::{failure::Failure, output::Output, private_file::write_private, serve};
+use crate::{
+    host::Machine,
+    node::{DEFAULT_KEYRING_FILE, Node, NodeConfig},
+};
+
+const KEYS_VARIABLE: &str = "COVAULT_MASTER_KEYS";
+
+/// Make the data of a new cluster of one node.
+///
+/// Makes the node's identity, a master keyring unless one is given, and the first admin, whose token is
+/// shown once. The folder must be empty or not exist. Keep the keyring apart from the data: without it no
+/// value can be read, and with it and the data all can.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  covault init --data /var/lib/covault\n  \
+    covault init --data /var/lib/covault --key-file /etc/covault/master.keys --token-out admin.token")]
+pub struct InitArgs {
+    /// Where the data is to be.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// What the first admin is called.
+    #[arg(long, value_name = "NAME", default_value = "admin", value_parser = CallerName::parse)]
+    pub admin: CallerName,
+    /// Write the admin's token to this file, readable by its owner only, instead of to stdout.
+    #[arg(long, value_name = "FILE")]
+    pub token_out: Option<PathBuf>,
+    /// Where the master keys come from.
+    #[command(flatten)]
+    pub keys: KeySourceArgs,
+}
+
+/// Where the master keys come from: one place, `master.keys` in the data folder by default.
+#[derive(Args, Clone)]
+#[group(multiple = false)]
+pub struct KeySourceArgs {
+    /// This keyring file, readable by its owner only.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// The environment variable COVAULT_MASTER_KEYS.
+    #[arg(long)]
+    pub key_env: bool,
+    /// The service manager's credential `covault-master-keys`.
+    #[arg(long)]
+    pub key_credential: bool,
+}
+
+impl InitArgs {
+    /// Makes the data and hands the token over.
+    ///
+    /// # Errors
+    /// When there is data already, or it cannot be made.
+    pub fn run(self, output: &Output) -> Result<(), Failure> {
+        if self.data.join("data.mdb").exists() {
+            let detail = format!("{} holds a vault already", self.data.display());
+            return Err(Failure::new("vault_exists", detail).with_hint("run it with `covault node --config`"));
+        }
+        let keyring = self.keys.source(&self.data);
+        let config = NodeConfig { create: true, keyring, admin: self.admin.clone(), ..NodeConfig::at(&self.data) };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::new("cannot_start", error.to_string()))?;
+        let token = runtime.block_on(async {
+            let mut node =
+                Node::start(config, Arc::new(Machine)).await.map_err(|error| serve::cannot_start(&error))?;
+            let founded = node.take_founded();
+            node.stop().await;
+            founded.ok_or_else(|| Failure::new("vault_exists", "this directory was founded before"))
+        })?;
+        self.hand_over(output, &serve::token_text(&token.token))
+    }
+
+    fn hand_over(&self, output: &Output, token: &str) -> Result<(), Failure> {
+        let data = self.data.display();
+        match &self.token_out {
+            Some(path) => {
+                write_private(path, token.as_bytes())?;
+                output.note(&format!("made a vault in {data}; the admin token is in {}", path.display()));
+            }
+            None => {
+                let document = json!({ "admin": self.admin.as_str(), "token": token });
+                output.answer(&document, || token.to_string())?;
+                output.note(&format!("made a vault in {data}; above is the admin token, shown this once"));
+            }
+        }
+        output.note(&format!("to run it: write a file with the line  data = \"{data}\"  and start `covault node --config` with it"));
+        Ok(())
+    }
+}
+
+impl KeySourceArgs {
+    fn source(&self, data: &Path) -> KeyringSource {
+        match (&self.key_file, self.key_env, self.key_credential) {
+            (Some(path), ..) => KeyringSource::File(path.clone()),
+            (None, true, _) => KeyringSource::Environment(KEYS_VARIABLE.into()),
+            (None, false, true) => KeyringSource::CredentialDirectory,
+            (None, false, false) => KeyringSource::File(data.join(DEFAULT_KEYRING_FILE)),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Commands for people: the list of them, and the way from the command line to an exit code.
+//! A command is one file. Those that talk to a vault speak HTTP and nothing else.
+//! Knows nothing of tables, records or keys.
+
+mod answer;
+mod client;
+mod connection;
+mod failure;
+mod output;
+mod pages;
+mod private_file;
+mod progress;
+mod serve;
+mod table;
+mod value;
+
+mod audit;
+mod backup;
+mod caller;
+mod completions;
+mod dev;
+mod grant;
+mod init;
+mod node;
+mod restore;
+mod secret;
+mod status;
+mod whoami;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+use output::Output;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done as asked.
+    Done = 0,
+    /// Refused, or failed on the way.
+    Failed = 1,
+    /// The command line cannot be meant.
+    Usage = 2,
+}
+
+/// A secrets vault for programs and people.
+///
+/// `covault dev` starts one to try. The commands `secret`, `caller`, `grant`, `self` and `status` talk to
+/// a running vault over HTTP; `init`, `node`, `backup`, `restore` and `audit` run one.
+#[derive(Parser)]
+#[command(name = "covault", version, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 refused or failed (the code is on stderr), 2 usage.")]
+struct Cli {
+    /// Print one JSON document instead of text and tables.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Dev(dev::DevArgs),
+    Init(init::InitArgs),
+    Node(node::NodeArgs),
+    Secret(secret::SecretArgs),
+    Caller(caller::CallerArgs),
+    Grant(grant::GrantArgs),
+    #[command(name = "self")]
+    Whoami(whoami::WhoamiArgs),
+    Status(status::StatusArgs),
+    Audit(audit::AuditArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the command that the process was started with, and tells its failure on stderr.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::help_or_usage(&error),
+    };
+    let output = Output::new(cli.json);
+    match cli.command.run(&output) {
+        Ok(()) => Exit::Done,
+        Err(failure) => output.failure(&failure),
+    }
+}
+
+impl Command {
+    fn run(self, output: &Output) -> Result<(), Failure> {
+        match self {
+            Self::Dev(args) => args.run(output),
+            Self::Init(args) => args.run(output),
+            Self::Node(args) => args.run(output),
+            Self::Secret(args) => args.run(output),
+            Self::Caller(args) => args.run(output),
+            Self::Grant(args) => args.run(output),
+            Self::Whoami(args) => args.run(output),
+            Self::Status(args) => args.run(output),
+            Self::Audit(args) => args.run(output),
+            Self::Backup(args) => args.run(output),
+            Self::Restore(args) => args.run(output),
+            Self::Completions(args) => args.run(output),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_and_shows_an_example() {
+        fn check(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            assert!(command.get_about().is_some(), "{path} has no line about it");
+            assert!(command.get_long_about().is_some(), "{path} has no fuller text");
+            if !command.has_subcommands() {
+                let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(example.contains("Example"), "{path} has no example");
+            }
+            command.get_subcommands().for_each(|sub| check(sub, &path));
+        }
+        Cli::command().get_subcommands().for_each(|sub| check(sub, "covault"));
+    }
+}

@@ -1,0 +1,69 @@
+//! What is done to a data directory without a node: backup, restore, checking the audit log. A backup and
+//! a check also work beside a running node, since they only look.
+//! Knows nothing of terminals.
+
+use std::path::Path;
+
+use covault_net::NodeIdentity;
+use covault_store::{BackupError, Manifest, OpenError, RestoreAs, Store, StoreError};
+
+use super::{
+    config::NodeConfig,
+    start::{read_anchor, store_options},
+};
+use crate::{
+    audit::{self, VerifyError},
+    host::Host,
+    merge,
+};
+
+/// Why an audit log was not found whole.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The store cannot be opened, so the log's end cannot be known.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Rows(#[from] StoreError),
+    /// The log cannot be read, or is not what was written.
+    #[error(transparent)]
+    Log(#[from] VerifyError),
+}
+
+impl CheckError {
+    /// The stable code: `audit_broken` when the log is not what was written.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Log(VerifyError::Found(_)) => "audit_broken",
+            Self::Log(VerifyError::Read { .. }) | Self::Store(_) | Self::Rows(_) => "audit_unreadable",
+        }
+    }
+}
+
+/// Checks the whole audit log in `data` against the newest line that the store knows of.
+pub fn verify_audit(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<audit::Report, CheckError> {
+    let config = NodeConfig::at(data);
+    let anchor = read_anchor(&reader(&config)?)?;
+    Ok(audit::verify(&config.audit_dir(), anchor, progress)?)
+}
+
+/// Copies the store in `data` into the new file `to`, and reads the copy back.
+pub fn back_up(data: &Path, to: &Path) -> Result<Manifest, BackupError> {
+    let mut scratch = to.as_os_str().to_owned();
+    scratch.push(".check");
+    reader(&NodeConfig::at(data))?.back_up(to, Path::new(&scratch))
+}
+
+/// Makes a store in the empty directory `data` from a backup, for a node with an identity of its own.
+pub fn restore(backup: &Path, data: &Path, host: &dyn Host) -> Result<Manifest, BackupError> {
+    let options = store_options(&NodeConfig::at(data));
+    let manifest = covault_store::restore(backup, data, RestoreAs::NewNode, options)?;
+    NodeIdentity::create(data, &mut |bytes| host.fill(bytes))
+        .map_err(|error| BackupError::Inconsistent(error.to_string()))?;
+    Ok(manifest)
+}
+
+fn reader(config: &NodeConfig) -> Result<Store, OpenError> {
+    Store::open_reader(&config.data, config.map_bytes, merge::change_hash_of)
+}
