@@ -79,6 +79,7 @@ codes! {
     Overloaded = 503 "overloaded" "More is waiting than the node will hold";
     Timeout = 503 "timeout" "The request took too long";
     MasterKeyUnavailable = 503 "master_key_unavailable" "A master key is missing or wrong";
+    WrongMasterKey = 503 "wrong_master_key" "A master key is not the cluster's";
     StorageFull = 503 "storage_full" "There is no room for another write";
     StorageFailed = 503 "storage_failed" "The store failed";
     AuditUnavailable = 503 "audit_unavailable" "The audit log cannot be written";
@@ -104,8 +105,8 @@ impl Code {
     /// Seconds after which a repetition makes sense; absent where it does not.
     fn retry_after(self) -> Option<&'static str> {
         match self {
-            Self::MasterKeyUnavailable | Self::StorageFull | Self::StorageFailed => Some("30"),
-            Self::AuditUnavailable | Self::ClockSkew => Some("30"),
+            Self::MasterKeyUnavailable | Self::WrongMasterKey | Self::ClockSkew => Some("30"),
+            Self::StorageFull | Self::StorageFailed | Self::AuditUnavailable => Some("30"),
             _ if self.status() == 503 => Some("1"),
             _ => None,
         }
@@ -241,7 +242,7 @@ fn of_mistake(mistake: CallerMistake) -> Problem {
         Mistake::CallerExists => {
             Problem::new(Code::CallerExists, "The name of a removed caller is not given to another.")
         }
-        Mistake::Forbidden => Problem::new(Code::Forbidden, "The caller has no right to do that."),
+        Mistake::Forbidden => Problem::new(Code::Forbidden, "It takes the role admin."),
         Mistake::LastAdmin => {
             Problem::new(Code::LastAdmin, "It would leave the cluster without an admin who has a token.")
         }
@@ -250,15 +251,14 @@ fn of_mistake(mistake: CallerMistake) -> Problem {
 }
 
 fn of_limit(limit: Limit) -> Problem {
-    let (what, detail) = match limit {
-        Limit::Labels => ("labels", "The secret would carry too many labels."),
-        Limit::Tokens => ("tokens", "The caller holds as many tokens as it may."),
-        Limit::Grants => ("grants", "The owner gave as many grants as it may."),
-        Limit::ValueBytes => {
-            return Problem::new(Code::ValueTooLarge, "It is larger than this node takes.").with_field("value");
-        }
+    let (code, what, detail) = match limit {
+        Limit::Labels => (Code::LimitReached, "labels", "The secret would carry too many labels."),
+        Limit::Tokens => (Code::LimitReached, "tokens", "The caller holds as many tokens as it may."),
+        Limit::Grants => (Code::LimitReached, "grants", "The owner gave as many grants as it may."),
+        Limit::Versions => (Code::LimitReached, "versions", "The request names too many versions."),
+        Limit::ValueBytes => (Code::ValueTooLarge, "value", "The value has more bytes than this node takes."),
     };
-    Problem::new(Code::LimitReached, detail).with("limit", what)
+    Problem::new(code, detail).with("limit", what)
 }
 
 fn of_no_authority(why: NoAuthority) -> Problem {
@@ -295,7 +295,7 @@ fn of_fault(fault: NodeFault) -> Problem {
                 .with("key", key.as_str())
         }
         Fault::WrongMasterKey(key) => {
-            Problem::new(Code::MasterKeyUnavailable, "The node's key of this name is not the cluster's.")
+            Problem::new(Code::WrongMasterKey, "The node's key of this name has another check value.")
                 .with("key", key.as_str())
         }
         Fault::StorageFull => Problem::new(Code::StorageFull, "Nothing was stored. Reads go on."),
@@ -318,10 +318,15 @@ mod tests {
 
     use std::collections::BTreeSet;
 
+    use covault_model::name::MasterKeyName;
+
     use super::*;
 
+    /// The code must also be the one that logs and the audit have.
     fn check(refusal: impl Into<Refusal>, status: u16, code: &str) -> Answer {
-        let problem = Problem::from(refusal.into());
+        let refusal = refusal.into();
+        assert_eq!(refusal.code(), code);
+        let problem = Problem::from(refusal);
         assert_eq!((problem.code().status(), problem.code().as_str()), (status, code));
         problem.into_answer()
     }
@@ -342,13 +347,27 @@ mod tests {
         check(CallerMistake::VersionMismatch, 412, "version_mismatch");
         check(CallerMistake::VersionDeleted, 410, "version_deleted");
         check(CallerMistake::VersionDestroyed, 410, "version_destroyed");
+        check(CallerMistake::VersionExpired, 410, "version_expired");
         check(CallerMistake::IdempotencyConflict, 422, "idempotency_conflict");
         check(CallerMistake::CallerExists, 409, "caller_exists");
         check(CallerMistake::Forbidden, 403, "forbidden");
+        check(CallerMistake::LastAdmin, 409, "last_admin");
+        check(CallerMistake::TooMany(Limit::ValueBytes), 413, "value_too_large");
+        for limit in [Limit::Labels, Limit::Tokens, Limit::Grants, Limit::Versions] {
+            check(CallerMistake::TooMany(limit), 422, "limit_reached");
+        }
         check(NoAuthority::QuorumUnavailable, 503, "quorum_unavailable");
         check(NoAuthority::Unconfirmed, 503, "unconfirmed");
+        check(NoAuthority::StaleTime, 503, "stale_time");
+        check(NoAuthority::ShuttingDown, 503, "shutting_down");
+        check(NoAuthority::Overloaded, 503, "overloaded");
         check(NodeFault::MasterKeyUnavailable(None), 503, "master_key_unavailable");
+        check(NodeFault::WrongMasterKey(MasterKeyName::parse("k").unwrap()), 503, "wrong_master_key");
         check(NodeFault::StorageFull, 503, "storage_full");
+        check(NodeFault::StorageFailed, 503, "storage_failed");
+        check(NodeFault::Corrupt, 500, "corrupt");
+        check(NodeFault::AuditUnavailable, 503, "audit_unavailable");
+        check(NodeFault::ClockSkew, 503, "clock_skew");
     }
 
     #[test]
