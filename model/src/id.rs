@@ -97,7 +97,7 @@ id_type!(
     ChangeHash, 32
 );
 id_type!(
-    /// A proposal, drawn at random by the node that makes it, so that proposing it twice is one command.
+    /// A proposal, drawn at random by the node that makes it: what logs and traces know it by.
     CommandId, 16
 );
 id_type!(

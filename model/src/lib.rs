@@ -11,6 +11,7 @@ extern crate alloc;
 
 mod cbor;
 pub mod command;
+pub mod history;
 pub mod hlc;
 pub mod id;
 pub mod isolation;
@@ -18,7 +19,6 @@ pub mod key;
 pub mod limits;
 pub mod line;
 pub mod marks;
-pub mod history;
 pub mod name;
 pub mod plan;
 pub mod record;

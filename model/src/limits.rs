@@ -27,7 +27,7 @@ pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 /// Secrets one command may create.
 pub const CREATE_MAX: usize = 1024;
 /// Versions one request may destroy, delete or bring back.
-pub const VERSIONS_PER_REQUEST_MAX: usize = 256;
+pub const VERSIONS_PER_REQUEST_MAX: usize = 128;
 /// Longest idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 /// Longest master key name, in bytes.
@@ -44,6 +44,7 @@ pub const PAGE_DEFAULT: usize = 100;
 pub const SKEW_MS_MAX: u64 = 30_000;
 
 const _: () = assert!(LABELS_MAX < MARKS_MAX, "one request may set all labels and more in one record");
+const _: () = assert!(VERSIONS_PER_REQUEST_MAX <= MARKS_MAX, "one record marks all versions of a request");
 const _: () = assert!(VALUE_BYTES_MAX < PAYLOAD_BYTES_MAX, "a sealed value is larger than the value");
 const _: () = assert!(MARKS_MAX * (LABEL_KEY_BYTES_MAX + LABEL_VALUE_BYTES_MAX + 16) < RECORD_BYTES_MAX);
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);

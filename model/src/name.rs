@@ -138,13 +138,13 @@ text_type!(
 text_type!(
     /// The value of a label: any text without control characters, at most 256 bytes; may be empty.
     LabelValue,
-    |text| plain_text(text, LABEL_VALUE_BYTES_MAX)
+    |text| plain_text(text, LABEL_VALUE_BYTES_MAX, |_| false)
 );
 
 text_type!(
     /// What a secret is for, in words: at most 1,024 bytes, no control characters but line breaks and tabs.
     Description,
-    |text| plain_text(text, DESCRIPTION_BYTES_MAX)
+    |text| plain_text(text, DESCRIPTION_BYTES_MAX, |c| matches!(c, '\n' | '\t'))
 );
 
 text_type!(
@@ -196,11 +196,11 @@ fn segments(text: &str) -> Result<(), NameError> {
     if text.split('/').any(bad) { Err(NameError::Segment) } else { Ok(()) }
 }
 
-fn plain_text(text: &str, max: usize) -> Result<(), NameError> {
+fn plain_text(text: &str, max: usize, allowed: fn(char) -> bool) -> Result<(), NameError> {
     if text.len() > max {
         return Err(NameError::TooLong(max));
     }
-    match text.char_indices().find(|(_, c)| c.is_control() && !matches!(c, '\n' | '\t')) {
+    match text.char_indices().find(|(_, c)| c.is_control() && !allowed(*c)) {
         None => Ok(()),
         Some((at, _)) => Err(NameError::Alphabet(at)),
     }

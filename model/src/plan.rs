@@ -4,6 +4,9 @@
 //! numbers), E4 (one conditional update wins), E5 (a pure function of state and command), E6 (all or
 //! none), E7 (destroyed stays destroyed) and I1 (one key, one request, one outcome).
 //!
+//! A command that was agreed before changes nothing when it comes again: what it makes is known by its own
+//! ids (version, token, grant), so proposing twice is proposing once.
+//!
 //! [`decide`] runs before agreement on one node, [`plan`] after it on every node alike; both are the same
 //! function of the registry as it then is, since two good decisions may have raced. A plan is values:
 //! whoever keeps the rows writes them. Knows nothing of disk, Raft or time.
@@ -150,14 +153,21 @@ fn create<R: Registry>(registry: &R, secrets: &[NewSecret]) -> Result<Acted, R::
     }
     for new in secrets {
         let id = SecretId::of(&new.owner, &new.name);
-        if new.version.record.header().secret != id {
+        if !belong_to(&id, &new.version, new.marks.as_ref()) {
             return Ok(Err(NodeFault::Corrupt.into()));
         }
-        if !made.insert(id) || registry.secret(&id)?.is_some() {
+        let place = new.version.place();
+        if !made.insert(id) {
             taken.push(new.name.clone());
             continue;
         }
-        let place = new.version.place();
+        if registry.secret(&id)?.is_some() {
+            match registry.numbered(&id, 1)? {
+                Some(first) if first == place => agreed.push((place.id, 1)),
+                _ => taken.push(new.name.clone()),
+            }
+            continue;
+        }
         let entry = SecretEntry { owner: new.owner.clone(), name: new.name.clone(), agreed: 1, last: place };
         agreed.push((place.id, 1));
         writes.extend([
@@ -177,6 +187,9 @@ fn create<R: Registry>(registry: &R, secrets: &[NewSecret]) -> Result<Acted, R::
 fn agree<R: Registry>(registry: &R, new: &NewVersion) -> Result<Acted, R::Error> {
     let id = new.version.record.header().secret;
     let place = new.version.place();
+    if !belong_to(&id, &new.version, new.marks.as_ref()) {
+        return Ok(Err(NodeFault::Corrupt.into()));
+    }
     let Some(entry) = registry.secret(&id)? else {
         return Ok(Err(CallerMistake::NotFound.into()));
     };
@@ -202,6 +215,14 @@ fn agree<R: Registry>(registry: &R, new: &NewVersion) -> Result<Acted, R::Error>
     Ok(Ok((writes, Outcome::Agreed(vec![(place.id, number)]))))
 }
 
+/// Whether `version` is a version and `marks` are marks, both of the secret `id`.
+fn belong_to(id: &SecretId, version: &SealedVersion, marks: Option<&Record>) -> bool {
+    let of_secret = |record: &Record| record.header().secret == *id;
+    version.record.version().is_some()
+        && of_secret(&version.record)
+        && marks.is_none_or(|marks| marks.version().is_none() && of_secret(marks))
+}
+
 fn destroy<R: Registry>(
     registry: &R,
     id: &SecretId,
@@ -221,6 +242,11 @@ fn add_caller<R: Registry>(
     id: &TokenId,
     token: &TokenEntry,
 ) -> Result<Acted, R::Error> {
+    match registry.token(id)? {
+        Some(held) if held == *token => return Ok(Ok((Vec::new(), Outcome::Token(*id)))),
+        Some(_) => return Ok(Err(NodeFault::Corrupt.into())),
+        None => {}
+    }
     if registry.caller(&token.caller)?.is_some() {
         return Ok(Err(CallerMistake::CallerExists.into()));
     }
@@ -239,10 +265,25 @@ fn remove_caller<R: Registry>(registry: &R, name: &CallerName) -> Result<Acted, 
     }
     let mut writes = vec![Write::Caller(name.clone(), CallerEntry { removed: true, ..entry })];
     writes.extend(tokens.into_iter().map(|id| Write::NoToken(id, name.clone())));
+    writes.extend(grants_to(registry, name)?.into_iter().map(|(id, owner)| Write::NoGrant(id, owner)));
     Ok(Ok((writes, Outcome::Done)))
 }
 
+fn grants_to<R: Registry>(registry: &R, name: &CallerName) -> Result<Vec<(GrantId, CallerName)>, R::Error> {
+    let mut grants = Vec::new();
+    for (owner, _) in registry.callers()? {
+        let given = registry.grants_by(&owner)?.into_iter().filter(|(_, grant)| grant.grantee == *name);
+        grants.extend(given.map(|(id, _)| (id, owner.clone())));
+    }
+    Ok(grants)
+}
+
 fn add_token<R: Registry>(registry: &R, id: &TokenId, token: &TokenEntry) -> Result<Acted, R::Error> {
+    match registry.token(id)? {
+        Some(held) if held == *token => return Ok(Ok((Vec::new(), Outcome::Token(*id)))),
+        Some(_) => return Ok(Err(NodeFault::Corrupt.into())),
+        None => {}
+    }
     Ok(if present_caller(registry, &token.caller)?.is_none() {
         Err(CallerMistake::NotFound.into())
     } else if registry.tokens_of(&token.caller)?.len() >= TOKENS_PER_CALLER_MAX {
@@ -270,7 +311,9 @@ fn remove_token<R: Registry>(registry: &R, name: &CallerName, id: &TokenId) -> R
 
 fn add_grant<R: Registry>(registry: &R, grant: &Grant) -> Result<Acted, R::Error> {
     let id = grant.id();
-    if present_caller(registry, &grant.grantee)?.is_none() {
+    if present_caller(registry, &grant.owner)?.is_none()
+        || present_caller(registry, &grant.grantee)?.is_none()
+    {
         return Ok(Err(CallerMistake::NotFound.into()));
     }
     let grants = registry.grants_by(&grant.owner)?;

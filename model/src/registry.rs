@@ -102,7 +102,7 @@ pub enum Outcome {
     Done,
 }
 
-/// A sealed constant that only the right master key opens.
+/// 32 bytes that only the right master key gives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyCheck(#[serde(with = "serde_bytes")] pub Vec<u8>);
 

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Writes what fuzzing begins with into seeds/<target>/: the model's golden bytes, so that a target is
+# deep inside its format from the first second. A target without seeds begins with nothing, and works.
+set -euo pipefail
+cd "$(dirname "$0")"
+golden=../model/tests/golden
+
+# The text after `<name> = ` in a golden file.
+line() { sed -n "s/^$2 = //p" "$golden/$1.txt"; }
+
+# Hexadecimal as bytes.
+bytes() { printf '%b' "$(sed 's/../\\x&/g' <<<"$1")"; }
+
+# All texts of a golden file, one per line.
+texts() { sed -n 's/^[^#].* = //p' "$golden/$1.txt"; }
+
+rm -rf seeds
+mkdir -p seeds/{batch,name,record}
+
+number=0
+while read -r text; do
+    number=$((number + 1))
+    printf '%s' "$text" >"seeds/name/$number"
+done < <(texts ids; printf '%s\n' app/db a-b_c.0 .. text/plain)
+
+for name in 'plain version' 'full version' marks; do
+    bytes "$(line records "$name")" >"seeds/record/${name// /-}"
+done
+
+# A command ends with its action, so each action of the golden file can take the place of that one.
+command=$(line commands command)
+head=${command%"$(line commands 'remove caller')"}
+batch=''
+number=0
+while read -r action; do
+    number=$((number + 1))
+    bytes "820181$head$action" >"seeds/batch/$number"
+    batch+=$head$action
+done < <(texts commands | sed 1,3d)
+# All of them in one batch of two hundred entries at most: a list with its length in one byte.
+bytes "820198$(printf '%02x' "$number")$batch" >seeds/batch/all

@@ -1,0 +1,285 @@
+//! Golden bytes: what this release writes, and what every later one must read. Shows N2 and the formats
+//! of `docs/records.md`.
+//!
+//! The bytes in `golden/*.txt` are on people's disks, in their logs, backups and clients' files. A test
+//! that fails here is not mended by new golden bytes: the change needs a new format marker, and these
+//! lines stay as they are for as long as that release's data may be read.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/samples.rs"]
+mod samples;
+
+use std::{collections::BTreeMap, fmt::Debug};
+
+use covault_model::{
+    command::{Action, BATCH_FORMAT, Command, Condition, NewSecret, NewVersion},
+    decode, encode,
+    hlc::{Hlc, Millis},
+    id::{
+        ChangeHash, ClusterId, CommandId, Digest, GrantId, PayloadHash, RecordId, SecretId, TokenHash,
+        TokenId, derive, from_hex, hex,
+    },
+    isolation::{Access, Role},
+    line::Place,
+    marks::{Mark, Stamp, Stamped},
+    name::{ContentType, Description, LabelKey, LabelValue, MasterKeyName, NamePrefix},
+    record::{Body, Header, Idempotency, Parent, Record, VersionBody},
+    registry::{CallerEntry, Grant, KeyCheck, Outcome, Remembered, SecretEntry, TokenEntry},
+    token::{PresentedToken, read_token, token_text},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use self::samples::{caller, header, name, node, sealed};
+
+/// The lines `name = text` of one file that no test has asked for yet.
+struct Golden(BTreeMap<&'static str, &'static str>);
+
+impl Golden {
+    fn read(file: &'static str) -> Self {
+        let lines = file.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        Self(lines.map(|line| line.split_once(" = ").expect("a line is `name = text`")).collect())
+    }
+
+    /// `text` must be what stands there under `name`.
+    fn check_text(&mut self, name: &str, text: &str) {
+        let golden = self.0.remove(name);
+        assert_eq!(Some(text), golden, "{name} is no longer what is on people's disks");
+    }
+
+    /// `value` must be written as what stands there, and what stands there read as `value`.
+    fn check<T>(&mut self, name: &str, value: &T)
+    where
+        T: Serialize + DeserializeOwned + PartialEq + Debug,
+    {
+        self.check_text(name, &hex(&encode(value)));
+        assert_eq!(decode::<T>(&encode(value)).as_ref(), Ok(value), "{name}");
+    }
+
+    fn finish(self) {
+        assert!(self.0.is_empty(), "nothing is held against these lines: {:?}", self.0.keys());
+    }
+}
+
+/// A version with every field in use.
+fn full_version() -> Header {
+    let plain = header("app/db", 0x0195_0000_0000_0003, &node(1), b"sealed");
+    Header {
+        parents: vec![
+            Parent(RecordId([0x21; 32]), ChangeHash([0x22; 32])),
+            Parent(RecordId([0x23; 32]), ChangeHash([0x24; 32])),
+        ],
+        depth: 300,
+        idempotency: Some(idempotency()),
+        body: Body::Version(VersionBody {
+            payload: PayloadHash::of(b"sealed"),
+            payload_len: 6,
+            content_type: Some(ContentType::parse("text/plain").unwrap()),
+            expires_at: Some(Millis(1_800_000_000_000)),
+            restores: Some(RecordId([0x25; 32])),
+        }),
+        ..plain
+    }
+}
+
+fn idempotency() -> Idempotency {
+    Idempotency(Digest([0x31; 32]), Digest([0x32; 32]))
+}
+
+fn marks() -> Record {
+    let label = |value: Option<&str>| {
+        let value = value.map(|value| LabelValue::parse(value).unwrap());
+        Mark::Label(LabelKey::parse("team").unwrap(), value)
+    };
+    let body = Body::Marks(vec![
+        label(Some("blue")),
+        label(None),
+        Mark::Description(Some(Description::parse("for the database").unwrap())),
+        Mark::Description(None),
+        Mark::Deleted(RecordId([0x26; 32]), true),
+        Mark::Deleted(RecordId([0x27; 32]), false),
+    ]);
+    Record::sign(Header { body, ..header("app/db", 12, &node(1), b"") }, &node(1))
+}
+
+fn place() -> Place {
+    Place { time: Hlc(0x0195_0000_0000_0003), id: RecordId([0x28; 32]) }
+}
+
+fn token(expires_at: Option<Millis>) -> TokenEntry {
+    let hash = TokenHash::of(&[0x41; 32]);
+    TokenEntry { caller: caller("ann"), hash, created_at: Millis(1_750_000_000_000), expires_at }
+}
+
+fn grant(access: Access) -> Grant {
+    Grant {
+        owner: caller("ann"),
+        prefix: NamePrefix::parse("app/").unwrap(),
+        grantee: caller("bob"),
+        access,
+        created_at: Millis(1_750_000_000_000),
+    }
+}
+
+#[test]
+fn records_are_written_as_ever() {
+    let mut golden = Golden::read(include_str!("golden/records.txt"));
+    let plain = sealed("app/db", 10, &node(1), b"sealed").record;
+    for (name, record) in [
+        ("plain version", plain),
+        ("full version", Record::sign(full_version(), &node(1))),
+        ("marks", marks()),
+    ] {
+        let bytes = record.to_bytes();
+        golden.check_text(name, &hex(&bytes));
+        golden.check_text(&format!("{name}, id"), &record.id().to_string());
+        assert_eq!(Record::from_untrusted_bytes(&bytes), Ok(record), "{name}");
+    }
+    golden.finish();
+}
+
+#[test]
+fn ids_are_made_as_ever() {
+    let mut golden = Golden::read(include_str!("golden/ids.txt"));
+    let (owner, secret) = (caller("ann"), name("app/db"));
+    golden.check_text("secret", &SecretId::of(&owner, &secret).to_string());
+    golden.check_text("record", &RecordId::of(b"some bytes").to_string());
+    golden.check_text("payload", &PayloadHash::of(b"some bytes").to_string());
+    golden.check_text("token hash", &TokenHash::of(b"some bytes").to_string());
+    golden.check_text("read grant", &grant(Access::Read).id().to_string());
+    golden.check_text("write grant", &grant(Access::Write).id().to_string());
+    golden.check_text("node", &node(1).node_id().to_string());
+    golden.check_text("token", &token_text(&TokenId([0xc1; 8]), &[0x41; 32]));
+    golden.finish();
+}
+
+#[test]
+fn ids_of_different_kinds_or_parts_differ() {
+    let bytes = b"some bytes";
+    let kinds = [RecordId::of(bytes).0, PayloadHash::of(bytes).0, TokenHash::of(bytes).0];
+    assert!(kinds[0] != kinds[1] && kinds[1] != kinds[2] && kinds[0] != kinds[2]);
+    let secret = |owner: &str, of: &str| SecretId::of(&caller(owner), &name(of));
+    assert_ne!(secret("ab", "c"), secret("a", "bc"), "parts are not just joined");
+    assert_ne!(derive("context", &[b"", b"a"]), derive("context", &[b"a", b""]));
+    assert_ne!(derive("context", &[b"a"]), derive("context", &[b"a", b""]));
+    assert_ne!(derive("context", &[b"a"]), derive("another", &[b"a"]));
+    let read = grant(Access::Read);
+    let of = |grant: &Grant| GrantId::of(&grant.owner, &grant.prefix, &grant.grantee, "read");
+    assert_eq!(of(&read), read.id());
+    assert_ne!(read.id(), grant(Access::Write).id());
+}
+
+#[test]
+fn ids_are_lowercase_hexadecimal_and_nothing_else() {
+    let id = TokenId::parse("00ff10aBcdefcdef");
+    assert!(id.is_err(), "one capital letter");
+    assert_eq!(TokenId::parse("00ff10abcdefcdef").unwrap().to_string(), "00ff10abcdefcdef");
+    for text in
+        ["", "00ff10abcdefcde", "00ff10abcdefcdef0", "00ff10abcdefcde ", "+0ff10abcdefcdef", "éééééééé"]
+    {
+        assert!(TokenId::parse(text).is_err(), "{text:?}");
+    }
+    let mut bytes = [0; 2];
+    assert!(from_hex("0a0B", &mut bytes).is_err());
+    assert!(from_hex("0a0b", &mut bytes).is_ok());
+    assert_eq!((bytes, hex(&bytes).as_str()), ([10, 11], "0a0b"));
+}
+
+#[test]
+fn a_token_reads_back_and_anything_else_is_none() {
+    let text = token_text(&TokenId([0xc1; 8]), &[0x41; 32]);
+    let read = read_token(&text).unwrap();
+    assert_eq!(read, PresentedToken { id: TokenId([0xc1; 8]), hash: TokenHash::of(&[0x41; 32]) });
+    assert!(read.matches(&TokenHash::of(&[0x41; 32])));
+    for bit in 0..256 {
+        let mut other = read.hash;
+        other.0[bit / 8] ^= 1 << (bit % 8);
+        assert!(!read.matches(&other), "bit {bit}");
+    }
+    for at in 0..text.len() {
+        let shorter = [&text[..at], &text[at + 1..]].concat();
+        assert_eq!(read_token(&shorter), None, "without the byte at {at}");
+        let capital = [&text[..at], "F", &text[at + 1..]].concat();
+        assert_eq!(read_token(&capital), None, "with a capital at {at}");
+    }
+    for other in [format!("{text} "), format!(" {text}"), format!("{text}_"), text.replace('_', "")] {
+        assert_eq!(read_token(&other), None);
+    }
+}
+
+fn actions() -> Vec<(&'static str, Action)> {
+    let version = sealed("app/db", 10, &node(1), b"sealed");
+    let new_secret = |marks: Option<Record>| NewSecret {
+        owner: caller("ann"),
+        name: name("app/db"),
+        version: version.clone(),
+        marks,
+    };
+    let new_version = |condition: Option<Condition>, marks: Option<Record>| {
+        Action::Agree(Box::new(NewVersion { version: version.clone(), condition, marks }))
+    };
+    let one_of = Condition::OneOf(vec![RecordId([0x29; 32]), RecordId([0x2a; 32])]);
+    let secret = SecretId::of(&caller("ann"), &name("app/db"));
+    let id = TokenId([0xc1; 8]);
+    let key = MasterKeyName::parse("main").unwrap();
+    vec![
+        ("found", Action::Found { cluster: ClusterId([0x51; 16]), token: (id, token(None)) }),
+        ("know key", Action::KnowKey(key, KeyCheck(vec![0x52; 40]))),
+        ("create", Action::Create(vec![new_secret(None)])),
+        ("create with marks", Action::Create(vec![new_secret(Some(marks()))])),
+        ("agree", new_version(None, None)),
+        ("agree if it exists, with marks", new_version(Some(Condition::Exists), Some(marks()))),
+        ("agree if it is one of", new_version(Some(one_of), None)),
+        ("destroy", Action::Destroy(secret, vec![(place(), PayloadHash::of(b"sealed"))])),
+        ("add admin", Action::AddCaller(Role::Admin, id, token(None))),
+        ("add member", Action::AddCaller(Role::Member, id, token(Some(Millis(1_800_000_000_000))))),
+        ("remove caller", Action::RemoveCaller(caller("bob"))),
+        ("add token", Action::AddToken(id, token(None))),
+        ("remove token", Action::RemoveToken(caller("ann"), id)),
+        ("add read grant", Action::AddGrant(grant(Access::Read))),
+        ("add write grant", Action::AddGrant(grant(Access::Write))),
+        ("remove grant", Action::RemoveGrant(caller("ann"), grant(Access::Read).id())),
+    ]
+}
+
+#[test]
+fn commands_are_written_as_ever() {
+    let mut golden = Golden::read(include_str!("golden/commands.txt"));
+    let (id, by, at) = (CommandId([0x61; 16]), caller("ann"), Millis(1_750_000_000_000));
+    let action = Action::RemoveCaller(caller("bob"));
+    let plain = Command { id, by, at, idempotency: None, action };
+    golden.check("command", &plain);
+    golden.check("batch", &(BATCH_FORMAT, vec![plain.clone()]));
+    golden.check("command with a key", &Command { idempotency: Some(idempotency()), ..plain });
+    for (name, action) in actions() {
+        golden.check(name, &action);
+    }
+    golden.finish();
+}
+
+#[test]
+fn rows_are_written_as_ever() {
+    let mut golden = Golden::read(include_str!("golden/rows.txt"));
+    let secret = SecretEntry { owner: caller("ann"), name: name("app/db"), agreed: 70_000, last: place() };
+    golden.check("secret", &secret);
+    let caller = CallerEntry { role: Role::Admin, created_at: Millis(1_750_000_000_000), removed: false };
+    golden.check("caller", &caller);
+    golden.check("removed caller", &CallerEntry { role: Role::Member, removed: true, ..caller });
+    golden.check("token", &token(None));
+    golden.check("token that expires", &token(Some(Millis(1_800_000_000_000))));
+    golden.check("grant", &grant(Access::Write));
+    golden.check("key check", &KeyCheck(vec![0x52; 40]));
+    golden.check("place", &place());
+    let stamp = Stamp(place().time, place().id);
+    golden.check("stamped", &Stamped(stamp, Some(LabelValue::parse("blue").unwrap())));
+    for (name, outcome) in [
+        ("agreed", Outcome::Agreed(vec![(RecordId([0x2b; 32]), 1), (RecordId([0x2c; 32]), 300)])),
+        ("marked", Outcome::Marked(RecordId([0x2b; 32]))),
+        ("token made", Outcome::Token(TokenId([0xc1; 8]))),
+        ("grant given", Outcome::Grant(grant(Access::Read).id())),
+        ("done", Outcome::Done),
+    ] {
+        golden.check(name, &Remembered { request: Digest([0x32; 32]), outcome });
+    }
+    golden.finish();
+}
