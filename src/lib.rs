@@ -3,11 +3,11 @@
 //! A program that embeds a vault starts a [`node::Node`] and asks its [`vault::Vault`]; there is no HTTP
 //! unless it adds it. The `covault` program is this library with [`api`] in front and [`cli`] beside.
 
-pub mod host;
-pub mod audit;
-pub mod merge;
-pub mod consensus;
-pub mod vault;
-pub mod node;
 pub mod api;
+pub mod audit;
 pub mod cli;
+pub mod consensus;
+pub mod host;
+pub mod merge;
+pub mod node;
+pub mod vault;

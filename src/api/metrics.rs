@@ -8,7 +8,10 @@ use std::{sync::OnceLock, time::Duration};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use crate::api::{problem::Code, routes::Operation, table::ROUTES};
+use crate::{
+    api::{problem::Code, routes::Operation, table::ROUTES},
+    vault::Status,
+};
 
 const REQUESTS: &str = "covault_requests_total";
 const SECONDS: &str = "covault_request_seconds";
@@ -79,6 +82,32 @@ impl Metrics {
     /// A connection was closed.
     pub fn disconnected(&self) {
         self.connections.decrement(1.0);
+    }
+
+    /// Takes in how the node is.
+    pub fn observed(&self, status: &Status) {
+        let facts = [
+            ("covault_secrets", "Secrets that exist.", status.secrets),
+            ("covault_versions", "Versions in all histories.", status.versions),
+            ("covault_provisional_versions", "Versions not agreed yet.", status.provisional),
+            ("covault_disk_used_bytes", "Disk the store uses.", status.disk_used),
+            ("covault_disk_free_bytes", "Disk the file system has left.", status.disk_free),
+            ("covault_raft_term", "The Raft term.", status.term),
+            ("covault_raft_last_log_index", "The last log index held.", status.last_log),
+            ("covault_raft_applied_index", "The last log index applied.", status.applied),
+            ("covault_members", "Voters of the cluster.", status.members.len() as u64),
+            ("covault_is_leader", "1 on the leader.", u64::from(status.leader == Some(status.node))),
+            (
+                "covault_keys_unavailable",
+                "Master keys missing or wrong.",
+                status.keys.unavailable.len() as u64,
+            ),
+            ("covault_takes_writes", "1 while writes are taken.", u64::from(status.refuses_writes.is_none())),
+        ];
+        for (name, meaning, value) in facts {
+            self.recorder.describe_gauge(name.into(), None, meaning.into());
+            self.recorder.register_gauge(&Key::from_static_name(name), &METADATA).set(value as f64);
+        }
     }
 
     /// The text of all metrics.

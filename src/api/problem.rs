@@ -255,7 +255,6 @@ fn of_limit(limit: Limit) -> Problem {
         Limit::Labels => (Code::LimitReached, "labels", "The secret would carry too many labels."),
         Limit::Tokens => (Code::LimitReached, "tokens", "The caller holds as many tokens as it may."),
         Limit::Grants => (Code::LimitReached, "grants", "The owner gave as many grants as it may."),
-        Limit::Versions => (Code::LimitReached, "versions", "The request names too many versions."),
         Limit::ValueBytes => (Code::ValueTooLarge, "value", "The value has more bytes than this node takes."),
     };
     Problem::new(code, detail).with("limit", what)
@@ -353,7 +352,7 @@ mod tests {
         check(CallerMistake::Forbidden, 403, "forbidden");
         check(CallerMistake::LastAdmin, 409, "last_admin");
         check(CallerMistake::TooMany(Limit::ValueBytes), 413, "value_too_large");
-        for limit in [Limit::Labels, Limit::Tokens, Limit::Grants, Limit::Versions] {
+        for limit in [Limit::Labels, Limit::Tokens, Limit::Grants] {
             check(CallerMistake::TooMany(limit), 422, "limit_reached");
         }
         check(NoAuthority::QuorumUnavailable, 503, "quorum_unavailable");

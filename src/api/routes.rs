@@ -174,6 +174,11 @@ impl Operation {
     pub fn id(self) -> &'static str {
         ROUTES.get(self as usize).map_or("unknown", |route| route.id)
     }
+
+    /// Whether it changes nothing.
+    pub fn only_reads(self) -> bool {
+        ROUTES.get(self as usize).is_some_and(|route| route.method == Method::GET)
+    }
 }
 
 #[cfg(test)]

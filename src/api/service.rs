@@ -7,7 +7,7 @@
 use std::{
     convert::Infallible,
     future::poll_fn,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -41,6 +41,9 @@ use crate::{
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// What a body may hold beside a value, and what one without a value may hold, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// What is still read of a body that was refused, in bytes.
+const DISCARD_BYTES_MAX: usize = 8 << 20;
 
 /// The bounds of one request.
 #[derive(Debug, Clone)]
@@ -122,7 +125,15 @@ impl Api {
         let shown =
             HeaderValue::from_str(request.as_str()).expect("the alphabet of request ids fits a header");
         let confidential = arrival.path.starts_with("/v1/");
+        let Arrival { method, path, query, headers, body } = arrival;
+        let mut body = pin!(body);
+        let arrival = Arrival { method, path, query, headers, body: body.as_mut() };
         let (operation, result) = self.route(arrival, request).await;
+        let gone = [Code::BodyTimeout, Code::BodyCutOff];
+        if result.as_ref().is_err_and(|problem| !gone.contains(&problem.code())) {
+            // A client that is still sending may miss an answer that comes before it has finished.
+            let _ = timeout(self.0.limits.time, discard(body)).await;
+        }
         let code = result.as_ref().err().map(|problem| problem.code());
         let answer = result.unwrap_or_else(Problem::into_answer);
         let (status, took) = (answer.status(), started.elapsed());
@@ -213,7 +224,7 @@ impl Api {
         Query::parse(query)?.end()?;
         match route.operation {
             Operation::Health => Ok(health::health()),
-            Operation::Metrics => Ok(health::metrics(&self.0.metrics)),
+            Operation::Metrics => Ok(health::metrics(&self.0.metrics, &self.0.vault)),
             Operation::OpenApi => Ok(openapi::answer()),
             _ => match timeout(self.0.limits.time, health::ready(&self.0.vault)).await {
                 Ok(result) => result,
@@ -345,15 +356,32 @@ where
     Ok(bytes.into())
 }
 
+/// Reads what is left of a body and forgets it, up to a bound.
+async fn discard<S, B, E>(mut body: Pin<&mut S>)
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Buf,
+{
+    let mut left = DISCARD_BYTES_MAX;
+    while let Some(Ok(chunk)) = poll_fn(|cx| body.as_mut().poll_next(cx)).await {
+        match left.checked_sub(chunk.remaining()) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
 fn too_large(max: usize) -> Problem {
     Problem::new(Code::BodyTooLarge, format!("The body may have {max} bytes."))
 }
 
-/// One line per request. What the node is to blame for is a warning.
+/// One line per request. What changes something is information, what only reads is for debugging (the
+/// audit log has every read), and what the node is to blame for is a warning.
 fn log(operation: Operation, status: StatusCode, code: Option<Code>, request: &HeaderValue, took: Duration) {
     let (status, micros) = (status.as_u16(), took.as_micros() as u64);
     let request = request.to_str().unwrap_or_default();
     match code {
+        None if operation.only_reads() => tracing::debug!(%operation, status, request, micros, "done"),
         None => tracing::info!(%operation, status, request, micros, "done"),
         Some(code) if status < 500 => {
             tracing::info!(%operation, status, code = code.as_str(), request, micros, "refused");

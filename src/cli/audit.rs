@@ -59,7 +59,8 @@ impl VerifyArgs {
         });
         drop(progress);
         let report = report.map_err(|error| Failure::new(error.code(), error.to_string()))?;
-        let stamp = |stamp: &Option<Stamp>| stamp.as_ref().map(|at| json!({ "seq": at.seq, "time": at.time }));
+        let stamp =
+            |stamp: &Option<Stamp>| stamp.as_ref().map(|at| json!({ "seq": at.seq, "time": at.time }));
         let document = json!({
             "lines": report.lines,
             "segments": report.segments,
@@ -67,7 +68,8 @@ impl VerifyArgs {
             "last": stamp(&report.last),
         });
         output.answer(&document, || {
-            let last = report.last.as_ref().map_or(String::new(), |last| format!(", the last of {}", last.time));
+            let last =
+                report.last.as_ref().map_or(String::new(), |last| format!(", the last of {}", last.time));
             format!("the audit log is whole: {} lines in {} segments{last}", report.lines, report.segments)
         })
     }

@@ -36,7 +36,10 @@ impl BackupArgs {
         let document = json!({ "bytes": made.bytes, "secrets": made.secrets, "versions": made.versions });
         output.answer(&document, || {
             let to = self.to.display();
-            format!("{to}: {} secrets, {} versions, {} bytes, checked", made.secrets, made.versions, made.bytes)
+            format!(
+                "{to}: {} secrets, {} versions, {} bytes, checked",
+                made.secrets, made.versions, made.bytes
+            )
         })
     }
 }

@@ -48,7 +48,8 @@ impl DevArgs {
     pub fn run(self, output: &Output) -> Result<(), Failure> {
         let node = NodeConfig { create: true, ..NodeConfig::at(&self.data) };
         let http = HttpConfig { listen: self.listen, ..HttpConfig::default() };
-        let log = LogConfig { format: LogFormat::Text, level: "info,covault::api=debug,openraft=warn".into() };
+        let log =
+            LogConfig { format: LogFormat::Text, level: "info,covault::api=debug,openraft=warn".into() };
         serve::run(ConfigFile { node, http, log }, async |mut told: Told| {
             let tokens = DevTokens::of(&mut told.node, &self.data).await?;
             let data = std::path::absolute(&self.data).unwrap_or_else(|_| self.data.clone());
@@ -73,11 +74,14 @@ impl DevTokens {
         let path = data.join(TOKENS_FILE);
         if path.exists() {
             let text = read_private(&path, TOKENS_BYTES_MAX)?;
-            let malformed = || Failure::new("file_failed", format!("{} is not what dev wrote", path.display()));
+            let malformed =
+                || Failure::new("file_failed", format!("{} is not what dev wrote", path.display()));
             return serde_json::from_slice(&text).map_err(|_| malformed());
         }
-        let tokens =
-            Self { admin: issue(node, "admin", Role::Admin).await?, member: issue(node, "dev", Role::Member).await? };
+        let tokens = Self {
+            admin: issue(node, "admin", Role::Admin).await?,
+            member: issue(node, "dev", Role::Member).await?,
+        };
         let text = serde_json::to_vec(&tokens).map_err(|error| Failure::unexpected(error.to_string()))?;
         write_private(&path, &text)?;
         Ok(tokens)

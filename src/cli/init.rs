@@ -68,7 +68,8 @@ impl InitArgs {
             return Err(Failure::new("vault_exists", detail).with_hint("run it with `covault node --config`"));
         }
         let keyring = self.keys.source(&self.data);
-        let config = NodeConfig { create: true, keyring, admin: self.admin.clone(), ..NodeConfig::at(&self.data) };
+        let config =
+            NodeConfig { create: true, keyring, admin: self.admin.clone(), ..NodeConfig::at(&self.data) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new("cannot_start", error.to_string()))?;
         let token = runtime.block_on(async {

@@ -61,10 +61,10 @@ where
     refuse_open_plain_http(&http)?;
     let tls = http.tls.as_ref().map(read_tls).transpose()?;
     let listener = TcpListener::bind(http.listen).await;
-    let listener = listener
-        .map_err(|error| Failure::new("cannot_listen", format!("cannot listen on {}: {error}", http.listen)))?;
-    let address =
-        listener.local_addr().map_err(|error| Failure::new("cannot_listen", error.to_string()))?;
+    let listener = listener.map_err(|error| {
+        Failure::new("cannot_listen", format!("cannot listen on {}: {error}", http.listen))
+    })?;
+    let address = listener.local_addr().map_err(|error| Failure::new("cannot_listen", error.to_string()))?;
     let stopping = stop_signal()?;
     let value_bytes_max = node.value_bytes_max;
 
@@ -98,7 +98,8 @@ where
 }
 
 fn refuse_open_plain_http(http: &HttpConfig) -> Result<(), Failure> {
-    let open = http.tls.is_none() && http.plain_http == PlainHttp::Loopback && !http.listen.ip().is_loopback();
+    let open =
+        http.tls.is_none() && http.plain_http == PlainHttp::Loopback && !http.listen.ip().is_loopback();
     if !open {
         return Ok(());
     }
@@ -112,7 +113,8 @@ fn read_tls(files: &TlsFiles) -> Result<Arc<rustls::ServerConfig>, Failure> {
     let read = |path: &Path| std::fs::read(path).map_err(|error| Failure::file("read", path, &error));
     let (certificates, key) = (read(&files.cert)?, Zeroizing::new(read(&files.key)?));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    tls::config(&certificates, &key, provider).map_err(|error| Failure::new("tls_unusable", error.to_string()))
+    tls::config(&certificates, &key, provider)
+        .map_err(|error| Failure::new("tls_unusable", error.to_string()))
 }
 
 /// Why a node did not start, with what may help.
@@ -137,8 +139,9 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
 }
 
 fn log_to_stderr(config: &LogConfig) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&config.level)
-        .map_err(|_| Failure::new("config_invalid", "log.level is not a filter such as info or covault=debug"))?;
+    let filter = EnvFilter::try_new(&config.level).map_err(|_| {
+        Failure::new("config_invalid", "log.level is not a filter such as info or covault=debug")
+    })?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.format {
         LogFormat::Text => log.with_ansi(false).init(),

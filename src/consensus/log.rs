@@ -85,7 +85,8 @@ impl LogStore {
         let mut must_sync = !tail.sole_voter;
         for entry in entries {
             if let EntryPayload::Membership(membership) = &entry.payload {
-                tail.sole_voter = membership.voter_ids().collect::<BTreeSet<_>>() == BTreeSet::from([self.me]);
+                tail.sole_voter =
+                    membership.voter_ids().collect::<BTreeSet<_>>() == BTreeSet::from([self.me]);
                 must_sync = true;
             }
             tail.unwritten.push_back(LogEntry { index: entry.log_id.index, bytes: encode(&entry) });

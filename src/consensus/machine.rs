@@ -60,7 +60,10 @@ impl RaftStateMachine<Types> for Machine {
                     return Ok(applied);
                 }
                 Err(StoreError::Full) => {
-                    tracing::error!(code = "storage_full", "no room to write what is agreed; waiting for room");
+                    tracing::error!(
+                        code = "storage_full",
+                        "no room to write what is agreed; waiting for room"
+                    );
                     tokio::time::sleep(RETRY_WHEN_FULL).await;
                 }
                 Err(error) => return Err(failed(error)),

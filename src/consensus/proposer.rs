@@ -55,12 +55,7 @@ impl Proposer {
     }
 }
 
-async fn propose(
-    raft: Raft,
-    store: Arc<Store>,
-    deadline: Duration,
-    mut waiting: mpsc::Receiver<Waiting>,
-) {
+async fn propose(raft: Raft, store: Arc<Store>, deadline: Duration, mut waiting: mpsc::Receiver<Waiting>) {
     let mut next = Vec::with_capacity(COMMANDS_PER_ENTRY_MAX);
     while next_batch(&mut waiting, &mut next).await {
         let bytes = next.iter().map(|one| one.bytes as u64).sum();
@@ -105,11 +100,16 @@ fn refuse(answers: Vec<oneshot::Sender<Proposed>>, refusal: &Refusal) {
 }
 
 fn refusal_of(
-    error: &RaftError<covault_model::id::NodeId, ClientWriteError<covault_model::id::NodeId, openraft::BasicNode>>,
+    error: &RaftError<
+        covault_model::id::NodeId,
+        ClientWriteError<covault_model::id::NodeId, openraft::BasicNode>,
+    >,
 ) -> Refusal {
     match error {
         RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => NoAuthority::QuorumUnavailable.into(),
-        RaftError::APIError(ClientWriteError::ChangeMembershipError(_)) => NoAuthority::QuorumUnavailable.into(),
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(_)) => {
+            NoAuthority::QuorumUnavailable.into()
+        }
         RaftError::Fatal(_) => NodeFault::StorageFailed.into(),
     }
 }

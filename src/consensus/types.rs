@@ -49,7 +49,9 @@ impl<'de> Deserialize<'de> for Batch {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         match <(u8, Vec<Command>)>::deserialize(from)? {
             (BATCH_FORMAT, commands) => Ok(Self(Arc::new(commands))),
-            (format, _) => Err(D::Error::custom(format_args!("batch format {format} is newer than this release"))),
+            (format, _) => {
+                Err(D::Error::custom(format_args!("batch format {format} is newer than this release")))
+            }
         }
     }
 }

@@ -196,8 +196,11 @@ impl ConfigFile {
             }),
             what: error.message().to_owned(),
         })?;
-        let malformed =
-            |what: &str| ConfigError::Malformed { path: path.into(), place: String::new(), what: what.into() };
+        let malformed = |what: &str| ConfigError::Malformed {
+            path: path.into(),
+            place: String::new(),
+            what: what.into(),
+        };
         file.check(path.parent().unwrap_or(Path::new("."))).map_err(malformed)
     }
 }

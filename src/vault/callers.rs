@@ -15,9 +15,7 @@ use covault_model::{
 use covault_seal::Plaintext;
 use covault_store::View;
 
-use super::{
-    Asker, CallerInfo, IdempotencyKey, NewToken, TokenInfo, Vault, audited::About, storage_refusal,
-};
+use super::{Asker, CallerInfo, IdempotencyKey, NewToken, TokenInfo, Vault, audited::About, storage_refusal};
 use crate::audit::{Action, Subject};
 
 /// A token just drawn: what is kept of it, and its text.

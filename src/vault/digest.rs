@@ -36,7 +36,8 @@ impl Vault {
 
         let view = self.parts.store.view().map_err(storage_refusal)?;
         let remembered = view.rows().remembered(caller, &key).map_err(storage_refusal)?;
-        let same = remembered.and_then(|it| ring.names().filter_map(under).find(|digest| *digest == it.request));
+        let same =
+            remembered.and_then(|it| ring.names().filter_map(under).find(|digest| *digest == it.request));
         let request = same.or_else(|| under(ring.active()));
         match request {
             Some(request) => Ok(Some(Idempotency(key, request))),

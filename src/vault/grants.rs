@@ -24,7 +24,8 @@ impl Vault {
     ) -> Result<GrantInfo, Refusal> {
         let owner = asker.session.caller.clone();
         let fields = ("grant.add", prefix.as_str(), grantee.as_str(), access.as_str());
-        let grant = Grant { owner, prefix: prefix.clone(), grantee: grantee.clone(), access, created_at: self.now() };
+        let grant =
+            Grant { owner, prefix: prefix.clone(), grantee: grantee.clone(), access, created_at: self.now() };
         let about = About::subject(Action::GrantAdd, Subject::Grant(grant.id()));
         let add = async {
             let idempotency = self.idempotency(&asker.session.caller, key.as_ref(), &fields, None)?;

@@ -84,8 +84,7 @@ impl Vault {
         let view = self.look()?;
         let rows = view.rows();
         let limit = query.limit.min(PAGE_MAX);
-        let mut found =
-            rows.versions(&secret, query.before.as_ref(), limit + 1).map_err(storage_refusal)?;
+        let mut found = rows.versions(&secret, query.before.as_ref(), limit + 1).map_err(storage_refusal)?;
         if found.is_empty() && query.before.is_none() {
             return Err(CallerMistake::NotFound.into());
         }

@@ -33,10 +33,12 @@ impl Vault {
         patch: Patch,
         key: Option<IdempotencyKey>,
     ) -> Result<Marked, Refusal> {
-        let fields = ("patch", target.owner.as_str(), target.name.as_str(), &patch.labels, &patch.description);
+        let fields =
+            ("patch", target.owner.as_str(), target.name.as_str(), &patch.labels, &patch.description);
         let draw = |vault: &Self, secret: &SecretId| vault.patch_marks(secret, &patch);
         let about = About::secret(Action::SecretPatch, target);
-        self.audited(asker, about, |_| None, self.mark(&asker.session, target, key.as_ref(), &fields, draw)).await
+        self.audited(asker, about, |_| None, self.mark(&asker.session, target, key.as_ref(), &fields, draw))
+            .await
     }
 
     /// Marks a version deleted, the current one unless another is named. It can be brought back.
@@ -81,8 +83,13 @@ impl Vault {
         };
         let about = About::secret(action, target);
         let version = which.first().and_then(|which| version_ref(*which));
-        self.audited(asker, about, |_| version, self.mark(&asker.session, target, key.as_ref(), &fields, draw))
-            .await
+        self.audited(
+            asker,
+            about,
+            |_| version,
+            self.mark(&asker.session, target, key.as_ref(), &fields, draw),
+        )
+        .await
     }
 
     /// Makes and inserts a record of the marks that `draw` gives, in this secret's turn.
@@ -98,52 +105,58 @@ impl Vault {
         let secret = SecretId::of(&target.owner, &target.name);
         let _turn = self.turns.wait(&secret).await;
         self.permit_existing(session, target, Access::Write).await?;
-        let replayed = self.is_repeated(session, idempotency.as_ref())?;
-        if !replayed {
-            let marks = draw(self, &secret)?;
-            if !marks.is_empty() {
-                self.insert_marks(session, &secret, marks, idempotency).await?;
+        let replayed = match self.remembered(session, idempotency.as_ref())? {
+            Some(found) => is_same_request(idempotency.as_ref(), &found)?,
+            None => {
+                let marks = draw(self, &secret)?;
+                !marks.is_empty() && self.insert_marks(session, &secret, marks, idempotency).await?
             }
-        }
+        };
         let view = self.look()?;
         let found = find(&view, &secret, Which::Current)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
         let summary = summarize(&view, &secret, target.name.clone(), found)?;
         Ok(Marked { summary, replication: self.replication(), replayed })
     }
 
+    /// Inserts a record of these marks; `true` when the same request had done so just before.
     async fn insert_marks(
         &self,
         session: &Session,
         secret: &SecretId,
         marks: Vec<Mark>,
         idempotency: Option<Idempotency>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         self.require_room()?;
         let ((parents, depth), last) = self.place_in_history(secret)?;
         let time = self.parts.author.stamp(self.now(), last);
         let draft = Draft { secret: *secret, parents, depth, caller: &session.caller, idempotency };
         let record = self.parts.author.sign(draft, time, Body::Marks(marks));
         let caller = session.caller.clone();
-        self.store_write(move |txn| {
-            txn.insert_marks(&record)?;
+        let remembered = self.store_write(move |txn| {
             if let Some(Idempotency(key, request)) = idempotency {
+                if let Some(found) = txn.rows().remembered(&caller, &key)? {
+                    return Ok(Some(found));
+                }
                 let outcome = Outcome::Marked(record.id());
                 txn.remember(&caller, &key, &Remembered { request, outcome })?;
             }
-            Ok(())
-        })
-        .await
+            txn.insert_marks(&record)?;
+            Ok(None)
+        });
+        match remembered.await? {
+            Some(found) => is_same_request(idempotency.as_ref(), &found),
+            None => Ok(false),
+        }
     }
 
-    /// Whether this very request was done before; refuses another request under the same key.
-    fn is_repeated(&self, session: &Session, idempotency: Option<&Idempotency>) -> Result<bool, Refusal> {
-        let Some(Idempotency(key, request)) = idempotency else { return Ok(false) };
-        let remembered = self.look()?.rows().remembered(&session.caller, key).map_err(storage_refusal)?;
-        match remembered {
-            None => Ok(false),
-            Some(found) if found.request == *request => Ok(true),
-            Some(_) => Err(CallerMistake::IdempotencyConflict.into()),
-        }
+    /// What an earlier request with this key came to.
+    fn remembered(
+        &self,
+        session: &Session,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<Option<Remembered>, Refusal> {
+        let Some(Idempotency(key, _)) = idempotency else { return Ok(None) };
+        self.look()?.rows().remembered(&session.caller, key).map_err(storage_refusal)
     }
 
     fn patch_marks(&self, secret: &SecretId, patch: &Patch) -> Result<Vec<Mark>, Refusal> {
@@ -182,6 +195,15 @@ impl Vault {
         let (sender, receiver) = oneshot::channel();
         self.parts.store.write(work, move |result| drop(sender.send(result)));
         receiver.await.unwrap_or(Err(StoreError::Closed)).map_err(storage_refusal)
+    }
+}
+
+/// Whether what is remembered under the key came of this very request; refuses another one.
+fn is_same_request(idempotency: Option<&Idempotency>, found: &Remembered) -> Result<bool, Refusal> {
+    if idempotency.is_some_and(|idempotency| found.request == *idempotency.request()) {
+        Ok(true)
+    } else {
+        Err(CallerMistake::IdempotencyConflict.into())
     }
 }
 

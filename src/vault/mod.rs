@@ -4,22 +4,22 @@
 //! Knows nothing of HTTP or JSON: what is asked and answered are the values of `request.rs` and
 //! `answer.rs`.
 
-mod request;
-mod answer;
-mod session;
 mod access;
+mod answer;
 mod audited;
 mod author;
+mod callers;
+mod destroy;
 mod digest;
+mod grants;
 mod keys;
-mod write;
-mod read;
 mod list;
 mod marks;
-mod destroy;
-mod callers;
-mod grants;
+mod read;
+mod request;
+mod session;
 mod status;
+mod write;
 
 use std::sync::Arc;
 

@@ -13,8 +13,8 @@ use covault_seal::Context;
 use covault_store::{LineRow, SecretView, View};
 
 use super::{
-    Asker, Consistency, Opened, Standing, Summary, Target, Vault, Version, Which, audited::About, keys::seal_refusal,
-    storage_refusal,
+    Asker, Consistency, Opened, Standing, Summary, Target, Vault, Version, Which, audited::About,
+    keys::seal_refusal, storage_refusal,
 };
 use crate::audit::{Action, VersionRef};
 
@@ -39,7 +39,8 @@ impl Vault {
             let version = &opened.summary.version;
             Some(version.number.map_or(VersionRef::Id(version.id), VersionRef::Number))
         };
-        self.audited(asker, about, version, self.read_unaudited(&asker.session, target, which, consistency)).await
+        self.audited(asker, about, version, self.read_unaudited(&asker.session, target, which, consistency))
+            .await
     }
 
     pub(super) async fn read_unaudited(
@@ -71,12 +72,8 @@ impl Vault {
         let rows = view.rows();
         let sealed = rows.payload(&secret, &found.row.payload).map_err(storage_refusal)?;
         let sealed = sealed.ok_or(Refusal::from(NodeFault::Corrupt))?;
-        let context = Context {
-            cluster: self.parts.cluster,
-            secret,
-            time: found.place.time,
-            author: found.row.author,
-        };
+        let context =
+            Context { cluster: self.parts.cluster, secret, time: found.place.time, author: found.row.author };
         let value = covault_seal::open(self.parts.keys.ring()?, &context, sealed)
             .map_err(|error| seal_refusal(&error))?;
         let summary = summarize(&view, &secret, target.name.clone(), found)?;
@@ -101,7 +98,11 @@ impl Vault {
             return Ok(());
         }
         self.parts.consensus.confirm().await?;
-        if self.may_and_exists(session, target, wanted)? { Ok(()) } else { Err(CallerMistake::NotFound.into()) }
+        if self.may_and_exists(session, target, wanted)? {
+            Ok(())
+        } else {
+            Err(CallerMistake::NotFound.into())
+        }
     }
 
     fn may_and_exists(&self, session: &Session, target: &Target, wanted: Access) -> Result<bool, Refusal> {
@@ -163,11 +164,17 @@ pub(super) fn summarize(
 ) -> Result<Summary, Refusal> {
     let Found { view: secret_view, place, row } = found;
     let is_last = secret_view.current.as_ref().is_some_and(|(last, _)| *last == place);
-    let next = if is_last { None } else { view.rows().next_place(secret, &place).map_err(storage_refusal)? };
+    let next =
+        if is_last { None } else { view.rows().next_place(secret, &place).map_err(storage_refusal)? };
     let passed_over = row.number.is_none() && passed_over(view, secret, &place)?;
     let labels = secret_view.labels.into_iter().filter_map(|(key, held)| Some((key, held.1?))).collect();
     let description = secret_view.description.and_then(|held| held.1);
-    Ok(Summary { name, version: version_of_row(&place, row, next.as_ref(), passed_over), labels, description })
+    Ok(Summary {
+        name,
+        version: version_of_row(&place, row, next.as_ref(), passed_over),
+        labels,
+        description,
+    })
 }
 
 /// Whether a later version than `place` was agreed.
@@ -177,7 +184,12 @@ pub(super) fn passed_over(view: &View<'_>, secret: &SecretId, place: &Place) -> 
 }
 
 /// A version in the answer's words.
-pub(super) fn version_of_row(place: &Place, row: LineRow, next: Option<&Place>, passed_over: bool) -> Version {
+pub(super) fn version_of_row(
+    place: &Place,
+    row: LineRow,
+    next: Option<&Place>,
+    passed_over: bool,
+) -> Version {
     let standing = LineStanding {
         agreed: row.number.is_some(),
         passed_over,

@@ -25,8 +25,8 @@ use covault_store::Applied;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
-    Asker, Consistency, IdempotencyKey, NewValue, Replication, Target, UpdateTerms, Vault, Version, Which, Written,
-    audited::About, author::Draft, keys::seal_refusal, read::version_of_row, storage_refusal,
+    Asker, Consistency, IdempotencyKey, NewValue, Replication, Target, UpdateTerms, Vault, Version, Which,
+    Written, audited::About, author::Draft, keys::seal_refusal, read::version_of_row, storage_refusal,
 };
 use crate::{
     audit::{Action, VersionRef},
@@ -84,7 +84,8 @@ impl Vault {
         key: Option<IdempotencyKey>,
     ) -> Result<Written, Refusal> {
         let about = About::secret(Action::SecretCreate, target);
-        self.audited(asker, about, made, self.create_unaudited(&asker.session, target, &new, key.as_ref())).await
+        self.audited(asker, about, made, self.create_unaudited(&asker.session, target, &new, key.as_ref()))
+            .await
     }
 
     async fn create_unaudited(

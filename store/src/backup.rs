@@ -76,9 +76,9 @@ pub enum RestoreAs {
 impl Store {
     /// Writes a backup of this moment to a new file at `to`, and reads it back.
     pub fn back_up(&self, to: &Path, scratch: &Path) -> Result<Manifest, BackupError> {
-        let mut file =
-            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(to)?;
-        let written = self.write_backup(&mut file).and_then(|()| verify_backup(to, scratch, self.change_of()));
+        let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(to)?;
+        let written =
+            self.write_backup(&mut file).and_then(|()| verify_backup(to, scratch, self.change_of()));
         if written.is_err() {
             std::fs::remove_file(to)?;
         }
@@ -108,7 +108,12 @@ pub fn verify_backup(backup: &Path, scratch: &Path, change_of: ChangeOf) -> Resu
 }
 
 /// Makes a store at the empty or absent directory `dir` from a backup, verified.
-pub fn restore(backup: &Path, dir: &Path, as_what: RestoreAs, options: Options) -> Result<Manifest, BackupError> {
+pub fn restore(
+    backup: &Path,
+    dir: &Path,
+    as_what: RestoreAs,
+    options: Options,
+) -> Result<Manifest, BackupError> {
     let occupied = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
     if occupied {
         return Err(BackupError::NotEmpty);
@@ -138,8 +143,7 @@ fn unpack(backup: &Path, dir: &Path) -> Result<(), BackupError> {
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     file.seek(SeekFrom::Start(head.len() as u64))?;
-    let mut data =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join("data.mdb"))?;
+    let mut data = OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join("data.mdb"))?;
     io::copy(&mut file, &mut data)?;
     data.sync_all()?;
     Ok(())

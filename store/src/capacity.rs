@@ -14,24 +14,21 @@ pub struct Room {
     pub disk_free: u64,
 }
 
-/// What is always kept free, so that Raft's own small writes and a restart find room: 1 MiB and a
-/// sixteenth of the map, 16 MiB at the most.
-const RESERVE_MIN: u64 = 1 << 20;
-const RESERVE_MAX: u64 = 16 << 20;
-
+/// What is always kept free on the disk, so that Raft's own small writes and a restart find room: 1 MiB.
+const DISK_RESERVE: u64 = 1 << 20;
+/// What is always kept free in the map: as much, and a sixteenth of the map, 16 MiB at the most.
+const MAP_RESERVE_MAX: u64 = 16 << 20;
 /// A write is kept twice (in the log and in its table), and moves pages around it.
 const WRITE_AMPLIFICATION: u64 = 4;
 
 impl Room {
     /// Whether a write of `bytes` fits and leaves the reserve.
     pub fn fits(&self, bytes: u64) -> bool {
-        let reserve = (RESERVE_MIN + self.map_max / 16).min(RESERVE_MAX);
-        let wanted = bytes.saturating_mul(WRITE_AMPLIFICATION).saturating_add(reserve);
-        wanted <= self.map_max.saturating_sub(self.map_used) && wanted.min(self.disk_reserve(bytes)) <= self.disk_free
-    }
-
-    fn disk_reserve(&self, bytes: u64) -> u64 {
-        bytes.saturating_mul(WRITE_AMPLIFICATION).saturating_add(RESERVE_MIN)
+        let wanted = bytes.saturating_mul(WRITE_AMPLIFICATION);
+        let map_reserve = (DISK_RESERVE + self.map_max / 16).min(MAP_RESERVE_MAX);
+        let map_free = self.map_max.saturating_sub(self.map_used);
+        wanted.saturating_add(map_reserve) <= map_free
+            && wanted.saturating_add(DISK_RESERVE) <= self.disk_free
     }
 }
 

@@ -57,7 +57,9 @@ pub enum OpenError {
     #[error("{0} holds a database that covault did not make; name another directory")]
     Foreign(PathBuf),
     /// A later release wrote it.
-    #[error("{path} was written by a later release (format {found}, this one reads {known}); upgrade covault")]
+    #[error(
+        "{path} was written by a later release (format {found}, this one reads {known}); upgrade covault"
+    )]
     Newer {
         /// The directory.
         path: PathBuf,

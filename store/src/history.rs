@@ -98,7 +98,6 @@ impl Txn<'_> {
         self.replace_line(secret, place, LineRow { destroyed: true, ..row })
     }
 
-
     fn number_version(
         &mut self,
         secret: &SecretId,

@@ -4,21 +4,21 @@
 //! Synchronous. Knows nothing of plaintext, sockets, async or openraft; what is agreed arrives as
 //! `covault_model` commands, and what Raft keeps as bytes.
 
-mod error;
-mod open;
-mod tables;
-mod keys;
-mod rows;
-mod view;
-mod registry;
-mod txn;
-mod history;
-mod log;
-mod snapshot;
-mod writer;
-mod capacity;
-mod rebuild;
 mod backup;
+mod capacity;
+mod error;
+mod history;
+mod keys;
+mod log;
+mod open;
+mod rebuild;
+mod registry;
+mod rows;
+mod snapshot;
+mod tables;
+mod txn;
+mod view;
+mod writer;
 
 pub use backup::{BackupError, Manifest, RestoreAs, restore, verify_backup};
 pub use capacity::Room;

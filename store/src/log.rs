@@ -20,7 +20,11 @@ impl Rows<'_> {
             return Ok(Vec::new());
         }
         let (from, to) = (range.start().to_be_bytes(), range.end().to_be_bytes());
-        self.tables.log.range(self.txn, &(Bound::Included(from.as_slice()), Bound::Included(to.as_slice())))?.map(|row| read(row?)).collect()
+        self.tables
+            .log
+            .range(self.txn, &(Bound::Included(from.as_slice()), Bound::Included(to.as_slice())))?
+            .map(|row| read(row?))
+            .collect()
     }
 
     /// The last entry.

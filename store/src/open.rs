@@ -145,7 +145,8 @@ impl Store {
 fn lock(dir: &Path) -> Result<File, OpenError> {
     let io = |why| OpenError::Io { path: dir.into(), why };
     let path = dir.join(LOCK_FILE);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(io)?;
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(io)?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse(dir.into())),
@@ -192,7 +193,8 @@ fn make_tables(dir: &Path, env: &Env<WithoutTls>) -> Result<Tables, OpenError> {
             }
             let meta = tables[0];
             meta.put(txn, &[Meta::Format as u8], &[STORE_FORMAT])?;
-            let all: [_; TABLES.len()] = tables.try_into().map_err(|_| heed::Error::Mdb(MdbError::DbsFull))?;
+            let all: [_; TABLES.len()] =
+                tables.try_into().map_err(|_| heed::Error::Mdb(MdbError::DbsFull))?;
             Ok(CommitOrAbort::<_, ()>::Commit(all))
         })?;
         Ok(Tables::from(made.unwrap_commit()))
@@ -211,7 +213,8 @@ fn read_tables(dir: &Path, env: &Env<WithoutTls>) -> Result<Tables, OpenError> {
                     None => return Ok(CommitOrAbort::<_, ()>::Abort(())),
                 }
             }
-            let all: [_; TABLES.len()] = tables.try_into().map_err(|_| heed::Error::Mdb(MdbError::DbsFull))?;
+            let all: [_; TABLES.len()] =
+                tables.try_into().map_err(|_| heed::Error::Mdb(MdbError::DbsFull))?;
             Ok(CommitOrAbort::Commit(all))
         })?;
         Ok(match found {

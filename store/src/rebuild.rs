@@ -51,8 +51,12 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::View(secret) => write!(f, "the view of secret {secret} is not what its records say"),
-            Self::Line(secret, id) => write!(f, "version {id} of secret {secret} is not what its record says"),
-            Self::Payload(secret, id) => write!(f, "the payload of version {id} of secret {secret} is missing"),
+            Self::Line(secret, id) => {
+                write!(f, "version {id} of secret {secret} is not what its record says")
+            }
+            Self::Payload(secret, id) => {
+                write!(f, "the payload of version {id} of secret {secret} is missing")
+            }
             Self::Signature(secret, id) => {
                 write!(f, "the signature of record {id} of secret {secret} does not verify")
             }

@@ -141,8 +141,9 @@ impl Txn<'_> {
     }
 
     fn carry_out(&mut self, write: Write) -> Result<(), StoreError> {
-        let Tables { histories, names, callers, tokens, caller_tokens, grants, remembered, keys: known, .. } =
-            *self.tables();
+        let Tables {
+            histories, names, callers, tokens, caller_tokens, grants, remembered, keys: known, ..
+        } = *self.tables();
         match write {
             Write::Cluster(id) => self.put_meta(Meta::Cluster, &to_row(&id)),
             Write::KeyCheck(name, check) => self.put(known, name.as_bytes(), &to_row(&check)),

@@ -46,9 +46,19 @@ pub const TABLES: [TableInfo; 11] = [
         row: "secret id",
         lifetime: "derived from entries; inserted once",
     },
-    TableInfo { name: "callers", key: "name", row: "CallerEntry", lifetime: "inserted; marked removed, never deleted" },
+    TableInfo {
+        name: "callers",
+        key: "name",
+        row: "CallerEntry",
+        lifetime: "inserted; marked removed, never deleted",
+    },
     TableInfo { name: "tokens", key: "token id", row: "TokenEntry", lifetime: "until revoked" },
-    TableInfo { name: "caller_tokens", key: "caller, 0, token id", row: "nothing", lifetime: "until revoked" },
+    TableInfo {
+        name: "caller_tokens",
+        key: "caller, 0, token id",
+        row: "nothing",
+        lifetime: "until revoked",
+    },
     TableInfo { name: "grants", key: "owner, 0, grant id", row: "Grant", lifetime: "until revoked" },
     TableInfo {
         name: "remembered",
@@ -83,9 +93,32 @@ pub(crate) struct Tables {
 
 impl From<[Table; TABLES.len()]> for Tables {
     fn from(all: [Table; TABLES.len()]) -> Self {
-        let [meta, log, histories, names, callers, tokens, caller_tokens, grants, remembered, keys, destroyed] =
-            all;
-        Self { meta, log, histories, names, callers, tokens, caller_tokens, grants, remembered, keys, destroyed }
+        let [
+            meta,
+            log,
+            histories,
+            names,
+            callers,
+            tokens,
+            caller_tokens,
+            grants,
+            remembered,
+            keys,
+            destroyed,
+        ] = all;
+        Self {
+            meta,
+            log,
+            histories,
+            names,
+            callers,
+            tokens,
+            caller_tokens,
+            grants,
+            remembered,
+            keys,
+            destroyed,
+        }
     }
 }
 

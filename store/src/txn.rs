@@ -1,11 +1,7 @@
 //! One write in progress. Everything it changes is committed together or not at all (D2).
 //! Knows nothing of who asked for it.
 
-use covault_model::{
-    hlc::Hlc,
-    id::ChangeHash,
-    record::Record,
-};
+use covault_model::{hlc::Hlc, id::ChangeHash, record::Record};
 use heed::RwTxn;
 
 use crate::{

@@ -84,7 +84,10 @@ impl Writer {
         done: impl FnOnce(Result<T, StoreError>) + Send + 'static,
     ) {
         let job: Job = Box::new(move |txn| match txn.and_then(work) {
-            Ok(value) => (true, Box::new(move |committed: Result<(), StoreError>| done(committed.map(|()| value))) as Answer),
+            Ok(value) => (
+                true,
+                Box::new(move |committed: Result<(), StoreError>| done(committed.map(|()| value))) as Answer,
+            ),
             Err(error) => (false, Box::new(move |_| done(Err(error)))),
         });
         match &self.queue {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Vault, vault::new_caller, wire};
+use crate::support::{Place, Vault, vault::new_caller, wire};
 
 #[test]
 fn a_request_without_a_valid_token_is_refused() {
@@ -95,14 +95,18 @@ fn a_removed_caller_is_out_and_its_name_is_not_given_again() {
 }
 
 #[test]
-fn the_last_admin_cannot_be_removed() {
-    let vault = Vault::start();
-    let admin = vault.admin();
+fn the_last_admin_and_its_last_token_cannot_be_removed() {
+    let place = Place::initialised();
+    let _node = place.serve("", &[]);
+    let admin = place.admin();
     let name = admin.get("/v1/self").expect(200).text("/name");
-    admin.delete(&format!("/v1/callers/{name}")).expect_problem(409, "last_admin");
     let id = admin.token().split('_').nth(1).unwrap().to_owned();
+    admin.delete(&format!("/v1/callers/{name}")).expect_problem(409, "last_admin");
     admin.delete(&format!("/v1/callers/{name}/tokens/{id}")).expect_problem(409, "last_admin");
     admin.get("/v1/self").expect(200);
+    new_caller(&admin, "second", "admin").expect(201);
+    admin.delete(&format!("/v1/callers/{name}")).expect(204);
+    admin.get("/v1/self").expect_problem(401, "unauthenticated");
 }
 
 #[test]

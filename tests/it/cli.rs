@@ -127,7 +127,7 @@ fn callers_and_grants_are_managed_from_the_command_line() {
     assert!(as_admin(&["caller", "list"]).expect(0).stdout.contains("ann"));
     let as_ann =
         |arguments: &[&str]| run(arguments, b"", &[("COVAULT_URL", &url), ("COVAULT_TOKEN", &token)]);
-    as_ann(&["grant", "add", "member", "--prefix", "shared/"]).expect(0);
+    as_ann(&["grant", "add", "dev", "--prefix", "shared/"]).expect(0);
     assert!(as_ann(&["grant", "list"]).expect(0).stdout.contains("shared/"));
     as_ann(&["caller", "list"]).expect(1);
     as_admin(&["caller", "remove", "ann"]).expect(0);

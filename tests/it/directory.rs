@@ -63,7 +63,7 @@ fn a_missing_or_empty_directory_is_refused() {
 fn a_foreign_file_in_place_of_the_store_is_refused() {
     let place = filled();
     fs::write(place.data().join("data.mdb"), b"this is a shopping list, not a store\n".repeat(400)).unwrap();
-    check_refused(&place, &["not a", "foreign", "corrupt", "damaged", "format"]);
+    check_refused(&place, &["did not make", "damaged"]);
 }
 
 #[test]
@@ -73,10 +73,7 @@ fn a_truncated_store_is_refused() {
     for keep in [0, 1, 100, 4096, 8192] {
         let file = OpenOptions::new().write(true).open(&path).unwrap();
         file.set_len(keep).unwrap();
-        check_refused(
-            &place,
-            &["corrupt", "truncated", "cut", "damaged", "not a", "empty", "shorter", "no vault"],
-        );
+        check_refused(&place, &["did not make", "damaged", "shorter", "no vault"]);
     }
 }
 
@@ -90,11 +87,11 @@ fn a_store_whose_pages_were_overwritten_is_refused_or_says_so() {
         overwrite(&path, at, &[0xa5; 4096]);
         at += 4096;
     }
-    check_refused(&place, &["corrupt", "damaged", "not a"]);
+    check_refused(&place, &["damaged", "did not make"]);
 }
 
 #[test]
-fn a_newer_format_is_refused_by_its_number() {
+fn a_store_of_another_lmdb_format_is_refused() {
     let place = filled();
     let path = place.data().join("data.mdb");
     let mut bytes = Vec::new();
@@ -103,7 +100,7 @@ fn a_newer_format_is_refused_by_its_number() {
     for page in [0, 4096] {
         overwrite(&path, page + 20, &77_u32.to_le_bytes());
     }
-    check_refused(&place, &["version", "newer", "format", "corrupt", "not a"]);
+    check_refused(&place, &["later release", "did not make"]);
 }
 
 #[test]

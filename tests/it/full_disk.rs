@@ -113,6 +113,8 @@ fn a_full_map_refuses_writes_and_reads_go_on() {
     assert_eq!(code, "storage_full");
     assert!(kept.len() > 10, "{}", kept.len());
     kept.iter().for_each(|name| assert_eq!(admin.value(name).len(), 50_000));
+    // A large write is refused while there is room for small ones; then those are refused too.
+    create_until_refused(&admin, "small", 10);
     let status = admin.get("/v1/status").expect(200);
     assert!(status.shown().contains("storage_full"), "{}", status.shown());
     place.stranger().get("/health").expect(200);

@@ -35,7 +35,7 @@ fn everything_is_there_after_a_kill_and_after_a_clean_stop() {
     let mut vault = Vault::start();
     let ann = vault.caller("ann");
     fill(&ann);
-    ann.post("/v1/grants", &json!({"prefix": "a/", "grantee": "member", "access": "read"}));
+    ann.post("/v1/grants", &json!({"prefix": "a/", "grantee": "dev", "access": "read"}));
     let before = seen(&ann);
     vault.crash_and_restart();
     let again = Client::new(&vault.url(), Some(ann.token()));

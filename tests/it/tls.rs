@@ -65,7 +65,7 @@ fn a_certificate_with_the_key_of_another_is_refused_at_start() {
     assert!(!said.contains("panicked") && !said.contains("PRIVATE KEY"), "{said}");
     let broken = place.write_private("broken.pem", "not a certificate");
     let said = place.refused(&format!("[tls]\ncert = {broken:?}\nkey = {key:?}\n"), &[]);
-    assert!(said.contains("broken.pem") && !said.contains("panicked"), "{said}");
+    assert!(said.contains("certificate") && !said.contains("panicked"), "{said}");
 }
 
 #[test]

@@ -31,6 +31,10 @@ pub async fn status(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
 }
 
 /// `GET /metrics`
-pub fn metrics(metrics: &Metrics) -> Answer {
+pub fn metrics(metrics: &Metrics, vault: &Vault) -> Answer {
+    match vault.observe() {
+        Ok(status) => metrics.observed(&status),
+        Err(refusal) => tracing::warn!(code = refusal.code(), "the node cannot be observed for its metrics"),
+    }
     Answer::new(StatusCode::OK, "text/plain; version=0.0.4", metrics.render())
 }

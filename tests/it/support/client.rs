@@ -75,9 +75,11 @@ impl Client {
         Ok(Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), body })
     }
 
-    /// Sends one request that must be answered.
+    /// Sends one request that must be answered. A node that refuses a request before its body has come
+    /// closes the connection, so a kept one may turn out to be closed: then it is sent once more.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Answer {
-        self.try_send(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+        let once = || self.try_send(method, path, headers, body);
+        once().or_else(|_| once()).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
     /// `GET`.

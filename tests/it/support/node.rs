@@ -48,7 +48,7 @@ impl Place {
         let arguments = [&["init", "--json", "--data", data.to_str().expect("an ASCII path")], more].concat();
         let done = covault(&arguments);
         if done.code == 0 {
-            self.token = done.json()["admin_token"].as_str().expect("init shows an admin token").to_owned();
+            self.token = done.json()["token"].as_str().expect("init shows an admin token").to_owned();
         }
         done
     }
