@@ -58,10 +58,16 @@ impl Oracle {
 
     fn create(&mut self, secrets: &[NewSecret]) -> Result<Outcome, Refusal> {
         let mut created = self.histories.clone();
-        let (mut agreed, mut taken) = (Vec::new(), Vec::new());
+        let (mut agreed, mut taken, mut named) = (Vec::new(), Vec::new(), Vec::new());
         for new in secrets {
-            let history = created.entry(SecretId::of(&new.owner, &new.name)).or_default();
-            if history.is_empty() {
+            let id = SecretId::of(&new.owner, &new.name);
+            let before = self.histories.get(&id).and_then(|history| history.first());
+            let history = created.entry(id).or_default();
+            let first_time_here = !named.contains(&id);
+            named.push(id);
+            if first_time_here && before == Some(&new.version.place()) {
+                agreed.push((new.version.place().id, 1));
+            } else if history.is_empty() {
                 history.push(new.version.place());
                 agreed.push((new.version.place().id, 1));
             } else {
