@@ -15,7 +15,7 @@ bytes() { printf '%b' "$(sed 's/../\\x&/g' <<<"$1")"; }
 texts() { sed -n 's/^[^#].* = //p' "$golden/$1.txt"; }
 
 rm -rf seeds
-mkdir -p seeds/{batch,name,record}
+mkdir -p seeds/{batch,body,cursor,name,record}
 
 number=0
 while read -r text; do
@@ -39,3 +39,14 @@ while read -r action; do
 done < <(texts commands | sed 1,3d)
 # All of them in one batch of two hundred entries at most: a list with its length in one byte.
 bytes "820198$(printf '%02x' "$number")$batch" >seeds/batch/all
+
+body() { printf '%s' "$2" >"seeds/body/$1"; }
+body create '{"name":"app/db","value":"v","content_type":"text/plain","labels":{"env":"prod"},"description":"d","expires_at":"2030-01-01T00:00:00.000Z","owner":"dev"}'
+body base64 '{"name":"a","value_base64":"AAEC"}'
+body patch '{"labels":{"env":null,"a":"b"},"description":null}'
+body versions '{"versions":[1,"0000000000000000000000000000000000000000000000000000000000000000"]}'
+body rollback '{"version":1}'
+body caller '{"name":"web","role":"member","expires_at":null}'
+body grant '{"prefix":"app/","grantee":"web","access":"read"}'
+printf '%s' 'prefix=app%2F&label=a:b&limit=10&cursor=AXNhcHAvZGI' >seeds/cursor/query
+printf '%s' 'AXNhcHAvZGI' >seeds/cursor/secret

@@ -24,7 +24,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("audit", &["model"]),
     ("vault", &["model", "seal", "store", "consensus", "merge", "audit", "host"]),
     ("api", &["model", "seal", "vault"]),
-    ("node", &["model", "seal", "store", "net", "host", "consensus", "merge", "audit", "vault", "api"]),
+    ("node", &["model", "seal", "store", "net", "host", "consensus", "merge", "audit", "vault"]),
     // The commands that run a node put HTTP in front of it; all others speak HTTP to one.
     ("cli", &["model", "seal", "host", "audit", "node", "api"]),
     ("lib", &["model", "seal", "vault", "node", "host"]),

@@ -161,7 +161,8 @@ fn response_headers(schema: &str) -> Value {
 
 fn refusals(route: &Route) -> BTreeMap<u16, Vec<&'static str>> {
     let cursor: &[Code] = if route.parameters.contains(&"cursor") { &[Code::InvalidCursor] } else { &[] };
-    let forbidden: &[Code] = if route.right == Right::Admin { &[Code::Forbidden] } else { &[] };
+    let anybody_may = route.right != Right::Admin && route.method == Method::GET;
+    let forbidden: &[Code] = if anybody_may { &[] } else { &[Code::Forbidden] };
     let vault = if route.right == Right::Public { &[] } else { VAULT };
     let change: &[Code] = if route.method == Method::GET { &[] } else { CHANGE };
     let body = if route.body.is_some() { BODY } else { &[] };

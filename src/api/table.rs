@@ -11,6 +11,7 @@ use crate::api::{
 
 const SECRET_WRITE: &[Code] = &[
     Code::NotFound,
+    Code::VersionDestroyed,
     Code::IdempotencyConflict,
     Code::LimitReached,
     Code::QuorumUnavailable,

@@ -113,8 +113,10 @@ fn read_tls(files: &TlsFiles) -> Result<Arc<rustls::ServerConfig>, Failure> {
     let read = |path: &Path| std::fs::read(path).map_err(|error| Failure::file("read", path, &error));
     let (certificates, key) = (read(&files.cert)?, Zeroizing::new(read(&files.key)?));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    tls::config(&certificates, &key, provider)
-        .map_err(|error| Failure::new("tls_unusable", error.to_string()))
+    tls::config(&certificates, &key, provider).map_err(|error| {
+        let (cert, key) = (files.cert.display(), files.key.display());
+        Failure::new("tls_unusable", format!("{cert} and {key}: {error}"))
+    })
 }
 
 /// Why a node did not start, with what may help.

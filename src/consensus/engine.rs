@@ -118,6 +118,22 @@ impl Consensus {
         }
     }
 
+    /// Takes a snapshot now and lets go of every log entry before it, so that what was erased is not still
+    /// in the log.
+    pub async fn compact(&self) -> Result<(), Refusal> {
+        let late = || Refusal::from(NoAuthority::OutcomeUnknown(None));
+        let applied = self.raft.metrics().borrow().last_applied;
+        let Some(applied) = applied else { return Ok(()) };
+        let wait = self.raft.wait(Some(self.deadline));
+        self.raft.trigger().snapshot().await.map_err(|_| late())?;
+        let taken = wait.metrics(|metrics| Some(applied) <= metrics.snapshot, "a snapshot is taken");
+        taken.await.map_err(|_| late())?;
+        self.raft.trigger().purge_log(applied.index).await.map_err(|_| late())?;
+        let purged = wait.metrics(|metrics| Some(applied) <= metrics.purged, "the log is purged");
+        purged.await.map_err(|_| late())?;
+        Ok(())
+    }
+
     /// How this node stands.
     pub fn standing(&self) -> Standing {
         let metrics = self.raft.metrics().borrow().clone();

@@ -2,6 +2,9 @@
 //! The one room that knows openraft. Knows nothing of HTTP, sealing or callers' rights.
 
 mod engine;
+
+#[cfg(test)]
+mod tests;
 mod log;
 mod machine;
 mod network;

@@ -13,7 +13,7 @@ use covault_model::{
     registry::Registry,
 };
 use covault_net::NodeIdentity;
-use covault_seal::Plaintext;
+use covault_seal::{Keyring, Plaintext};
 use covault_store::{Meta, Options, Store, StoreError};
 
 use super::{config::NodeConfig, error::StartError, keys, upkeep::Upkeep};
@@ -28,11 +28,17 @@ use crate::{
 /// A running node.
 pub struct Node {
     vault: Vault,
+    rooms: Rooms,
+    upkeep: Upkeep,
+    founded: Option<Founded>,
+}
+
+/// The rooms that a node keeps going.
+struct Rooms {
     store: Arc<Store>,
     consensus: Consensus,
-    upkeep: Upkeep,
+    audit: Arc<AuditLog>,
     host: Arc<dyn Host>,
-    founded: Option<Founded>,
 }
 
 /// What is told once, when a vault is founded.
@@ -57,35 +63,17 @@ impl Node {
         let ring = keys::load(&config, new, &*host)?;
         let audit = Arc::new(open_audit(&config, &store, now)?);
         let consensus = Consensus::start(store.clone(), identity.id(), config.consensus).await?;
-        consensus.confirm().await.map_err(|_| StartError::Founding("no majority"))?;
-
-        let founded = found(&store, &consensus, &*host, &config.admin).await?;
-        let (cluster, known, last) = {
-            let view = store.view()?;
-            let rows = view.rows();
-            (rows.cluster()?, rows.key_checks()?, rows.clock()?)
-        };
-        let cluster = cluster.ok_or(StartError::Founding("it has no cluster id"))?;
-        let keys = keys::judge(&config, ring, &known)?;
-        if let Some((name, check)) = keys.active_check() {
-            let known = known.iter().any(|(other, _)| *other == name);
-            if !known {
-                agree(&consensus, &*host, &config.admin, Action::KnowKey(name, check)).await?;
+        let rooms = Rooms { store, consensus, audit, host };
+        let opened = open_vault(&config, &rooms, identity, ring, now).await;
+        let (vault, founded) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                rooms.consensus.stop().await;
+                return Err(error);
             }
-        }
-        let vault = Vault::new(VaultParts {
-            store: store.clone(),
-            consensus: consensus.clone(),
-            author: Author::new(identity.into_key(), last),
-            keys,
-            audit: audit.clone(),
-            host: host.clone(),
-            cluster,
-            value_bytes_max: config.value_bytes_max,
-            started_at: now,
-        });
-        let upkeep = Upkeep::start(store.clone(), audit, host.clone());
-        Ok(Self { vault, store, consensus, upkeep, host, founded })
+        };
+        let upkeep = Upkeep::start(rooms.store.clone(), rooms.audit.clone(), rooms.host.clone());
+        Ok(Self { vault, rooms, upkeep, founded })
     }
 
     /// The handle that can ask.
@@ -111,17 +99,17 @@ impl Node {
     /// A new token for `caller`, made with `role` if there is none of that name: for the program that
     /// holds this node.
     pub async fn issue_token(&self, caller: CallerName, role: Role) -> Result<Plaintext, Refusal> {
-        let drawn = draw_token(&caller, self.host.now(), None, &mut |bytes| self.host.fill(bytes));
+        let drawn = draw_token(&caller, self.rooms.host.now(), None, &mut |bytes| self.rooms.host.fill(bytes));
         let action = match self.role_of(&caller)? {
             Some(_) => Action::AddToken(drawn.id, drawn.entry),
             None => Action::AddCaller(role, drawn.id, drawn.entry),
         };
-        self.consensus.propose(command(&*self.host, caller, action), 1024).await?.outcome?;
+        self.rooms.consensus.propose(command(&*self.rooms.host, caller, action), 1024).await?.outcome?;
         Ok(drawn.text)
     }
 
     fn role_of(&self, caller: &CallerName) -> Result<Option<Role>, Refusal> {
-        let entry = self.store.view().and_then(|view| view.rows().caller(caller)).map_err(storage_refusal)?;
+        let entry = self.rooms.store.view().and_then(|view| view.rows().caller(caller)).map_err(storage_refusal)?;
         match entry {
             Some(entry) if entry.removed => Err(CallerMistake::NotFound.into()),
             entry => Ok(entry.map(|entry| entry.role)),
@@ -130,14 +118,51 @@ impl Node {
 
     /// Waits until agreement has failed for good, which is a reason to end the process; says why.
     pub async fn failed(&self) -> String {
-        self.consensus.failed().await
+        self.rooms.consensus.failed().await
     }
 
     /// Stops in order: no more proposals, everything synced, the audit log closed with a line.
     pub async fn stop(self) {
-        self.consensus.stop().await;
+        self.rooms.consensus.stop().await;
         self.upkeep.stop().await;
     }
+}
+
+/// Founds the vault if it is new, compares its keys, and puts the vault service together.
+async fn open_vault(
+    config: &NodeConfig,
+    rooms: &Rooms,
+    identity: NodeIdentity,
+    ring: Option<Keyring>,
+    now: Millis,
+) -> Result<(Vault, Option<Founded>), StartError> {
+    let Rooms { store, consensus, audit, host } = rooms;
+    consensus.confirm().await.map_err(|_| StartError::Founding("no majority"))?;
+    let founded = found(store, consensus, &**host, &config.admin).await?;
+    let (cluster, known, last) = {
+        let view = store.view()?;
+        let rows = view.rows();
+        (rows.cluster()?, rows.key_checks()?, rows.clock()?)
+    };
+    let cluster = cluster.ok_or(StartError::Founding("it has no cluster id"))?;
+    let keys = keys::judge(config, ring, &known)?;
+    if let Some((name, check)) = keys.active_check()
+        && known.iter().all(|(other, _)| *other != name)
+    {
+        agree(consensus, &**host, &config.admin, Action::KnowKey(name, check)).await?;
+    }
+    let vault = Vault::new(VaultParts {
+        store: store.clone(),
+        consensus: consensus.clone(),
+        author: Author::new(identity.into_key(), last),
+        keys,
+        audit: audit.clone(),
+        host: host.clone(),
+        cluster,
+        value_bytes_max: config.value_bytes_max,
+        started_at: now,
+    });
+    Ok((vault, founded))
 }
 
 /// How every door to the store opens it.

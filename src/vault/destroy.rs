@@ -56,6 +56,7 @@ impl Vault {
         };
         let command = self.command(session, idempotency, CommandAction::Destroy(secret, versions));
         let applied = self.agree(command, 0, None).await?;
+        self.parts.consensus.compact().await?;
         let view = self.look()?;
         let found = find(&view, &secret, Which::Current)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
         let summary = summarize(&view, &secret, target.name.clone(), found)?;

@@ -150,7 +150,7 @@ impl Vault {
     }
 
     /// What an earlier request with this key came to.
-    fn remembered(
+    pub(super) fn remembered(
         &self,
         session: &Session,
         idempotency: Option<&Idempotency>,
@@ -199,7 +199,7 @@ impl Vault {
 }
 
 /// Whether what is remembered under the key came of this very request; refuses another one.
-fn is_same_request(idempotency: Option<&Idempotency>, found: &Remembered) -> Result<bool, Refusal> {
+pub(super) fn is_same_request(idempotency: Option<&Idempotency>, found: &Remembered) -> Result<bool, Refusal> {
     if idempotency.is_some_and(|idempotency| found.request == *idempotency.request()) {
         Ok(true)
     } else {

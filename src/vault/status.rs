@@ -5,6 +5,9 @@ use covault_model::refusal::{NoAuthority, NodeFault, Refusal};
 use super::{Asker, MemberStatus, Standing, Status, Vault, audited::About, storage_refusal};
 use crate::audit::{Action, Subject};
 
+/// What the least write takes, in bytes: with less room than that the node takes none.
+const SMALL_WRITE: u64 = 4096;
+
 impl Vault {
     /// How the node, its cluster and its disk are.
     pub async fn status(&self, asker: &Asker) -> Result<Status, Refusal> {
@@ -63,7 +66,7 @@ impl Vault {
             return Some(refusal);
         }
         match self.parts.store.room() {
-            Ok(room) if room.fits(0) => None,
+            Ok(room) if room.fits(SMALL_WRITE) => None,
             Ok(_) => Some(NodeFault::StorageFull.into()),
             Err(error) => Some(storage_refusal(error)),
         }

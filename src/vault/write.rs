@@ -12,7 +12,7 @@ use covault_model::{
     id::{ChangeHash, CommandId, PayloadHash, RecordId, SecretId},
     isolation::{Access, Session},
     limits::LABELS_MAX,
-    line::Place,
+    line::State,
     marks::Mark,
     name::{Description, LabelKey, LabelValue},
     plan::plan,
@@ -26,7 +26,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
     Asker, Consistency, IdempotencyKey, NewValue, Replication, Target, UpdateTerms, Vault, Version, Which,
-    Written, audited::About, author::Draft, keys::seal_refusal, read::version_of_row, storage_refusal,
+    Written, audited::About, author::Draft, keys::seal_refusal, marks::is_same_request, storage_refusal,
 };
 use crate::{
     audit::{Action, VersionRef},
@@ -103,11 +103,11 @@ impl Vault {
         let draft = draftable(secret, new);
         let (version, marks) =
             self.seal_version(session, &draft, (Vec::new(), 1), Hlc::default(), idempotency)?;
-        let place = version.place();
+        let made = version.record.clone();
         let first = NewSecret { owner: target.owner.clone(), name: target.name.clone(), version, marks };
         let command = self.command(session, idempotency, CommandAction::Create(vec![first]));
-        let applied = self.agree(command, new.value.len(), Some(place.id)).await?;
-        self.written(target, &secret, &applied)
+        let applied = self.agree(command, new.value.len(), Some(made.id())).await?;
+        self.written(target, &secret, Some(&made), &applied)
     }
 
     /// Writes a new version of a secret that exists.
@@ -143,9 +143,13 @@ impl Vault {
         let rollback = async {
             let fields = ("rollback", target.owner.as_str(), target.name.as_str(), which_text(to));
             let idempotency = self.idempotency(&asker.session.caller, key.as_ref(), &fields, None)?;
+            let secret = SecretId::of(&target.owner, &target.name);
+            if let Some(applied) = self.repeated(&asker.session, idempotency.as_ref())? {
+                return self.written(target, &secret, None, &applied);
+            }
             let old = self.read_unaudited(&asker.session, target, to, Consistency::Local).await?;
             let draft = Draftable {
-                secret: SecretId::of(&target.owner, &target.name),
+                secret,
                 value: &old.value,
                 content_type: old.summary.version.content_type.clone(),
                 expires_at: old.summary.version.expires_at,
@@ -172,15 +176,26 @@ impl Vault {
         for _ in 0..RESTAMPS_MAX {
             let (history, last) = self.place_in_history(&draft.secret)?;
             let (version, marks) = self.seal_version(session, draft, history, last, idempotency)?;
-            let id = version.record.id();
+            let made = version.record.clone();
             let offered = NewVersion { version, condition: terms.condition.clone(), marks };
             let command = self.command(session, idempotency, CommandAction::Agree(Box::new(offered)));
-            match self.agree(command, draft.value.len(), Some(id)).await {
+            match self.agree(command, draft.value.len(), Some(made.id())).await {
                 Err(Refusal::NotNow(NoAuthority::StaleTime)) => {}
-                other => return self.written(target, &draft.secret, &other?),
+                other => return self.written(target, &draft.secret, Some(&made), &other?),
             }
         }
         Err(NoAuthority::QuorumUnavailable.into())
+    }
+
+    /// What this very request came to when it was made before.
+    fn repeated(
+        &self,
+        session: &Session,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<Option<Applied>, Refusal> {
+        let Some(found) = self.remembered(session, idempotency)? else { return Ok(None) };
+        is_same_request(idempotency, &found)?;
+        Ok(Some(Applied { outcome: Ok(found.outcome), replayed: true }))
     }
 
     /// What a new record of the secret follows, and the time it must come after.
@@ -286,34 +301,32 @@ impl Vault {
         Ok(Applied { outcome: Ok(outcome), replayed: applied.replayed })
     }
 
-    /// The answer to a write, the same for a retry as it was at first.
-    fn written(&self, target: &Target, secret: &SecretId, applied: &Applied) -> Result<Written, Refusal> {
+    /// The answer to a write, the same for a retry as it was at first. `made` is the version this request
+    /// made; a retry's is the one that was remembered.
+    fn written(
+        &self,
+        target: &Target,
+        secret: &SecretId,
+        made: Option<&Record>,
+        applied: &Applied,
+    ) -> Result<Written, Refusal> {
         let Ok(Outcome::Agreed(agreed)) = &applied.outcome else {
             return Err(NodeFault::Corrupt.into());
         };
-        let (id, _) = agreed.first().ok_or(Refusal::from(NodeFault::Corrupt))?;
-        let view = self.look()?;
-        let place = view.rows().place_of(secret, id).map_err(storage_refusal)?;
-        let place = place.ok_or(Refusal::from(NodeFault::Corrupt))?;
+        let (id, number) = *agreed.first().ok_or(Refusal::from(NodeFault::Corrupt))?;
+        let version = match made.filter(|made| made.id() == id) {
+            Some(made) => written_version(made, number),
+            None => {
+                let kept = self.look()?.rows().record(secret, &id).map_err(storage_refusal)?;
+                kept.as_ref().and_then(|record| written_version(record, number))
+            }
+        };
         Ok(Written {
             name: target.name.clone(),
-            version: self.fresh_version(&view, secret, &place)?,
+            version: version.ok_or(Refusal::from(NodeFault::Corrupt))?,
             replication: self.replication(),
             replayed: applied.replayed,
         })
-    }
-
-    /// A version as it was when it was written: the last of the line.
-    fn fresh_version(
-        &self,
-        view: &covault_store::View<'_>,
-        secret: &SecretId,
-        place: &Place,
-    ) -> Result<Version, Refusal> {
-        let row = view.rows().line_row(secret, place).map_err(storage_refusal)?;
-        let mut row = row.ok_or(Refusal::from(NodeFault::Corrupt))?;
-        (row.deleted, row.destroyed) = (false, false);
-        Ok(version_of_row(place, row, None, false))
     }
 
     pub(super) fn replication(&self) -> Replication {
@@ -331,6 +344,25 @@ impl Vault {
             Ok(())
         }
     }
+}
+
+/// A version as it was when it was agreed: the last of the line.
+fn written_version(record: &Record, number: u64) -> Option<Version> {
+    let (header, body) = (record.header(), record.version()?);
+    let made = header.time.millis();
+    Some(Version {
+        number: Some(number),
+        id: record.id(),
+        valid_from: made,
+        valid_to: None,
+        created_at: made,
+        author: header.author,
+        caller: header.caller.clone(),
+        state: State::Current,
+        content_type: body.content_type.clone(),
+        expires_at: body.expires_at,
+        restores: body.restores,
+    })
 }
 
 fn draftable(secret: SecretId, new: &NewValue) -> Draftable<'_> {
