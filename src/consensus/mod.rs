@@ -3,13 +3,13 @@
 
 mod engine;
 
-#[cfg(test)]
-mod tests;
 mod log;
 mod machine;
 mod network;
 mod proposer;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use engine::{Consensus, ConsensusConfig, Member, Standing, StartError};

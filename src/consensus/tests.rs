@@ -12,7 +12,7 @@ use std::{
 use covault_model::{
     command::{Action, Command},
     hlc::Millis,
-    id::{CommandId, NodeId},
+    id::{ChangeHash, CommandId, NodeId},
     key::NodeKey,
     name::{CallerName, MasterKeyName},
     refusal::{NoAuthority, NodeFault},
@@ -21,7 +21,6 @@ use covault_model::{
 use covault_store::{Options, Store, WriterMode};
 
 use super::{Consensus, ConsensusConfig};
-use crate::merge;
 
 fn me() -> NodeId {
     NodeKey::from_seed(&[1; 32]).node_id()
@@ -33,7 +32,8 @@ fn open(dir: &Path) -> Arc<Store> {
         create: true,
         sync: true,
         writer: WriterMode::Thread,
-        change_of: merge::change_hash_of,
+        // No document here: any function of the record will do.
+        change_of: |record| ChangeHash(record.id().0),
     };
     Arc::new(Store::open(dir, options).unwrap())
 }

@@ -99,7 +99,8 @@ impl Node {
     /// A new token for `caller`, made with `role` if there is none of that name: for the program that
     /// holds this node.
     pub async fn issue_token(&self, caller: CallerName, role: Role) -> Result<Plaintext, Refusal> {
-        let drawn = draw_token(&caller, self.rooms.host.now(), None, &mut |bytes| self.rooms.host.fill(bytes));
+        let drawn =
+            draw_token(&caller, self.rooms.host.now(), None, &mut |bytes| self.rooms.host.fill(bytes));
         let action = match self.role_of(&caller)? {
             Some(_) => Action::AddToken(drawn.id, drawn.entry),
             None => Action::AddCaller(role, drawn.id, drawn.entry),
@@ -109,7 +110,8 @@ impl Node {
     }
 
     fn role_of(&self, caller: &CallerName) -> Result<Option<Role>, Refusal> {
-        let entry = self.rooms.store.view().and_then(|view| view.rows().caller(caller)).map_err(storage_refusal)?;
+        let entry =
+            self.rooms.store.view().and_then(|view| view.rows().caller(caller)).map_err(storage_refusal)?;
         match entry {
             Some(entry) if entry.removed => Err(CallerMistake::NotFound.into()),
             entry => Ok(entry.map(|entry| entry.role)),

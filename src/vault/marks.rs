@@ -199,7 +199,10 @@ impl Vault {
 }
 
 /// Whether what is remembered under the key came of this very request; refuses another one.
-pub(super) fn is_same_request(idempotency: Option<&Idempotency>, found: &Remembered) -> Result<bool, Refusal> {
+pub(super) fn is_same_request(
+    idempotency: Option<&Idempotency>,
+    found: &Remembered,
+) -> Result<bool, Refusal> {
     if idempotency.is_some_and(|idempotency| found.request == *idempotency.request()) {
         Ok(true)
     } else {
