@@ -18,7 +18,7 @@ use covault_model::{
     refusal::{NoAuthority, NodeFault},
     registry::{KeyCheck, Outcome},
 };
-use covault_store::{Options, Store, WriterMode};
+use covault_store::{Options, Store, Txn, WriterMode};
 
 use super::{Consensus, ConsensusConfig};
 
@@ -167,7 +167,11 @@ async fn a_proposal_without_an_answer_in_time_is_unknown_and_may_still_be_agreed
     let consensus = start(&store, config).await;
     let (release, held) = mpsc::channel::<()>();
     // Holds the writer until it is released.
-    store.write(move |_| Ok(drop(held.recv())), |_| ());
+    let hold = move |_: &mut Txn<'_>| {
+        let _ = held.recv();
+        Ok(())
+    };
+    store.write(hold, |_| ());
     let outcome = consensus.propose(know_key(0), 100).await;
     assert_eq!(outcome, Err(NoAuthority::OutcomeUnknown(None).into()));
     assert_eq!(known(&store), 0);
