@@ -144,6 +144,7 @@ impl Vault {
             let fields = ("rollback", target.owner.as_str(), target.name.as_str(), which_text(to));
             let idempotency = self.idempotency(&asker.session.caller, key.as_ref(), &fields, None)?;
             let secret = SecretId::of(&target.owner, &target.name);
+            self.permit_existing(&asker.session, target, Access::Write).await?;
             if let Some(applied) = self.repeated(&asker.session, idempotency.as_ref())? {
                 return self.written(target, &secret, None, &applied);
             }
