@@ -9,7 +9,11 @@ use covault_model::{
     refusal::{NoAuthority, Refusal},
 };
 use covault_store::{Applied, Meta, Store, StoreError};
-use openraft::{BasicNode, Config, SnapshotPolicy};
+use openraft::{BasicNode, Config, SnapshotPolicy, metrics::RaftServerMetrics};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 
 use super::{
     log::LogStore,
@@ -18,6 +22,9 @@ use super::{
     proposer::Proposer,
     types::{Raft, StoredMembership, decode},
 };
+
+/// How often to look whether the engine has failed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How agreement is run.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +87,7 @@ pub struct Standing {
 #[derive(Clone)]
 pub struct Consensus {
     raft: Raft,
+    leadership: watch::Receiver<RaftServerMetrics<NodeId, BasicNode>>,
     proposer: Proposer,
     deadline: Duration,
     me: NodeId,
@@ -102,7 +110,7 @@ impl Consensus {
         let led = wait.metrics(|metrics| metrics.current_leader.is_some(), "a leader is known");
         led.await.map_err(|_| StartError::NoLeader(config.deadline))?;
         let (proposer, _) = Proposer::start(raft.clone(), store, config.deadline);
-        Ok(Self { raft, proposer, deadline: config.deadline, me })
+        Ok(Self { leadership: raft.server_metrics(), raft, proposer, deadline: config.deadline, me })
     }
 
     /// Has `command`, about `bytes` large, agreed and applied here.
@@ -152,23 +160,23 @@ impl Consensus {
 
     /// Whether a majority stands behind what this node says.
     pub fn has_majority(&self) -> bool {
-        self.raft.server_metrics().borrow().current_leader == Some(self.me)
+        self.leadership.borrow().current_leader == Some(self.me)
     }
 
     /// How many vote.
     pub fn voters(&self) -> u32 {
-        self.raft.server_metrics().borrow().membership_config.voter_ids().count() as u32
+        self.leadership.borrow().membership_config.voter_ids().count() as u32
     }
 
-    /// Waits until the engine has stopped by itself, which it does only on a storage failure.
+    /// Waits until the engine has stopped by itself, which it does only on a storage failure. Looks every
+    /// second, not at every change of the metrics: each write makes several.
     pub async fn failed(&self) -> String {
-        let mut metrics = self.raft.metrics();
+        let mut ticks = interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if let Err(fatal) = &metrics.borrow_and_update().running_state {
+            ticks.tick().await;
+            if let Err(fatal) = &self.raft.metrics().borrow().running_state {
                 return fatal.to_string();
-            }
-            if metrics.changed().await.is_err() {
-                return "the engine is gone".to_owned();
             }
         }
     }

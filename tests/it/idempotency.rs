@@ -31,6 +31,20 @@ fn a_retry_replays_the_first_answer_and_writes_nothing() {
 }
 
 #[test]
+fn a_rollback_is_replayed_although_its_source_was_destroyed_meanwhile() {
+    let vault = Vault::start();
+    let member = vault.member();
+    member.post("/v1/secrets", &json!({"name": "r", "value": "1"})).expect(201);
+    member.json("PUT", "/v1/secrets/r", &[], &json!({"value": "2"})).expect(200);
+    let body = json!({"version": 1});
+    let first = keyed(&member, "POST", "/v1/rollback/r", "k", &body).expect(200);
+    member.post("/v1/destroy/r", &json!({"versions": [1]})).expect(200);
+    let again = keyed(&member, "POST", "/v1/rollback/r", "k", &body).expect(200);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(again.at("/version/id"), first.at("/version/id"));
+}
+
+#[test]
 fn the_same_key_with_another_request_is_refused() {
     let vault = Vault::start();
     let member = vault.member();
