@@ -17,6 +17,7 @@ mod value;
 mod audit;
 mod backup;
 mod caller;
+mod check;
 mod completions;
 mod dev;
 mod grant;
@@ -47,7 +48,7 @@ pub enum Exit {
 /// A secrets vault for programs and people.
 ///
 /// `covault dev` starts one to try. The commands `secret`, `caller`, `grant`, `self` and `status` talk to
-/// a running vault over HTTP; `init`, `node`, `backup`, `restore` and `audit` run one.
+/// a running vault over HTTP; `init`, `node`, `backup`, `restore`, `check` and `audit` run one.
 #[derive(Parser)]
 #[command(name = "covault", version, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 done, 1 refused or failed (the code is on stderr), 2 usage.")]
@@ -71,6 +72,7 @@ enum Command {
     Whoami(whoami::WhoamiArgs),
     Status(status::StatusArgs),
     Audit(audit::AuditArgs),
+    Check(check::CheckArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
     Completions(completions::CompletionsArgs),
@@ -101,6 +103,7 @@ impl Command {
             Self::Whoami(args) => args.run(output),
             Self::Status(args) => args.run(output),
             Self::Audit(args) => args.run(output),
+            Self::Check(args) => args.run(output),
             Self::Backup(args) => args.run(output),
             Self::Restore(args) => args.run(output),
             Self::Completions(args) => args.run(output),

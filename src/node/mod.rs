@@ -12,5 +12,5 @@ mod upkeep;
 pub use config::{ConfigFile, HttpConfig, LogConfig, LogFormat, NodeConfig, PlainHttp, TlsFiles};
 pub use error::{ConfigError, StartError};
 pub use keys::DEFAULT_KEYRING_FILE;
-pub use offline::{CheckError, back_up, restore, verify_audit};
+pub use offline::{CheckError, CheckReport, back_up, check, restore, verify_audit};
 pub use start::{Founded, Node};

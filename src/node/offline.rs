@@ -1,8 +1,8 @@
-//! What is done to a data directory without a node: backup, restore, checking the audit log. A backup and
-//! a check also work beside a running node, since they only look.
+//! What is done to a data directory without a node: backup, restore, checking data and audit log. A backup
+//! and the checks also work beside a running node, since they only look.
 //! Knows nothing of terminals.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use covault_net::NodeIdentity;
 use covault_store::{BackupError, Manifest, OpenError, RestoreAs, Store, StoreError};
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     audit::{self, VerifyError},
     host::Host,
-    merge,
+    merge::{self, Document},
 };
 
 /// Why an audit log was not found whole.
@@ -62,6 +62,39 @@ pub fn restore(backup: &Path, data: &Path, host: &dyn Host) -> Result<Manifest, 
     NodeIdentity::create(data, &mut |bytes| host.fill(bytes))
         .map_err(|error| BackupError::Inconsistent(error.to_string()))?;
     Ok(manifest)
+}
+
+/// What is wrong with a store, or how much of it there is.
+#[derive(Debug)]
+pub struct CheckReport {
+    /// Secrets checked.
+    pub secrets: u64,
+    /// Versions checked.
+    pub versions: u64,
+    /// What does not agree, each in a sentence.
+    pub differences: Vec<String>,
+}
+
+/// Compares every view in `data` with its records, and with the history document derived from them.
+/// `progress` is told of secrets as they are done.
+pub fn check(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<CheckReport, CheckError> {
+    let store = reader(&NodeConfig::at(data))?;
+    let rebuilt = store.compare_with_rebuild()?;
+    let mut differences: Vec<String> = rebuilt.differences.iter().map(ToString::to_string).collect();
+    let view = store.view()?;
+    let rows = view.rows();
+    rows.each_secret(|secret| {
+        let kept = rows.secret_view(&secret)?.map(|view| view.heads).unwrap_or_default();
+        let kept: BTreeSet<_> = kept.into_iter().map(|head| head.change).collect();
+        let document = Document::of(secret, rows.records(&secret)?.iter());
+        let fits = document.is_ok_and(|document| document.heads().into_iter().eq(kept));
+        if !fits {
+            differences.push(format!("the history document of secret {secret} is not what its view says"));
+        }
+        progress(1);
+        Ok(true)
+    })?;
+    Ok(CheckReport { secrets: rebuilt.secrets, versions: rebuilt.versions, differences })
 }
 
 fn reader(config: &NodeConfig) -> Result<Store, OpenError> {

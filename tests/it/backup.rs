@@ -117,3 +117,15 @@ fn largest_file(path: &Path) -> std::path::PathBuf {
     let files = fs::read_dir(path).unwrap().map(|entry| largest_file(&entry.unwrap().path()));
     files.max_by_key(|file| fs::metadata(file).unwrap().len()).expect("a backup has a file")
 }
+
+#[test]
+fn the_data_of_a_running_node_agrees_with_itself() {
+    let place = Place::initialised();
+    let _node = place.serve("", &[]);
+    let admin = place.admin();
+    admin.post("/v1/secrets", &json!({"name": "c", "value": "1", "labels": {"a": "b"}})).expect(201);
+    admin.update("c", "2").expect(200);
+    admin.post("/v1/destroy/c", &json!({"versions": [1]})).expect(200);
+    let checked = covault(&["--json", "check", "--data", text(&place.data())]).expect(0).json();
+    assert_eq!((checked["secrets"].clone(), checked["versions"].clone()), (json!(1), json!(2)));
+}
