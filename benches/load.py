@@ -220,6 +220,8 @@ def spread(values, form):
 
 
 if __name__ == "__main__":
+    # Told to stop, it stops what it started and takes its data away, as at the end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         main()
     except (RuntimeError, OSError, subprocess.SubprocessError) as error:
