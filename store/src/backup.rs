@@ -16,7 +16,7 @@ use heed::CompactionOption;
 
 use crate::{
     error::{OpenError, StoreError},
-    open::{Options, Store},
+    open::{DATA_FILE, Options, Store, clear_incoming, move_in},
     rebuild::RebuildReport,
     tables::Meta,
     txn::ChangeOf,
@@ -80,7 +80,8 @@ impl Store {
         let written =
             self.write_backup(&mut file).and_then(|()| verify_backup(to, scratch, self.change_of()));
         if written.is_err() {
-            std::fs::remove_file(to)?;
+            // The reason it was not written says more than why its beginning could not be taken away.
+            let _ = std::fs::remove_file(to);
         }
         written
     }
@@ -98,60 +99,86 @@ impl Store {
     }
 }
 
-/// Checks the digest of a backup, opens it in the empty directory `scratch` and compares every view with
-/// its records. `scratch` is removed again.
+/// Checks the digest of a backup, opens it in a new directory `scratch` and compares every view with its
+/// records. `scratch` is removed again; one that exists is refused.
 pub fn verify_backup(backup: &Path, scratch: &Path, change_of: ChangeOf) -> Result<Manifest, BackupError> {
-    unpack(backup, scratch)?;
-    let checked = check(scratch, std::fs::metadata(backup)?.len(), change_of);
+    std::fs::DirBuilder::new().mode(0o700).create(scratch)?;
+    let checked = unpack(backup, scratch).and_then(|bytes| check(scratch, bytes, change_of));
     std::fs::remove_dir_all(scratch)?;
     checked
 }
 
-/// Makes a store at the empty or absent directory `dir` from a backup, verified.
+/// Makes a store at the empty or absent directory `dir` from a backup, verified. A restore that fails or is
+/// killed leaves no store there, and can be tried again.
 pub fn restore(
     backup: &Path,
     dir: &Path,
     as_what: RestoreAs,
     options: Options,
 ) -> Result<Manifest, BackupError> {
-    let occupied = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
-    if occupied {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let incoming = clear_incoming(dir)?;
+    if std::fs::read_dir(dir)?.next().is_some() {
         return Err(BackupError::NotEmpty);
     }
-    unpack(backup, dir)?;
-    let manifest = check(dir, std::fs::metadata(backup)?.len(), options.change_of)?;
-    let store = Store::open(dir, options)?;
+    std::fs::DirBuilder::new().mode(0o700).create(&incoming)?;
+    match restore_in(backup, &incoming, as_what, options) {
+        Ok(manifest) => {
+            move_in(dir)?;
+            Ok(manifest)
+        }
+        Err(error) => {
+            clear_incoming(dir)?;
+            Err(error)
+        }
+    }
+}
+
+fn restore_in(
+    backup: &Path,
+    incoming: &Path,
+    as_what: RestoreAs,
+    options: Options,
+) -> Result<Manifest, BackupError> {
+    let bytes = unpack(backup, incoming)?;
+    let manifest = check(incoming, bytes, options.change_of)?;
+    let store = Store::open(incoming, Options { create: false, ..options })?;
     match as_what {
         RestoreAs::NewNode => store.write_now(|txn| txn.forget_node())?,
     }
     Ok(manifest)
 }
 
-fn unpack(backup: &Path, dir: &Path) -> Result<(), BackupError> {
+/// Writes the store in a backup into `dir`; gives the bytes of the backup.
+fn unpack(backup: &Path, dir: &Path) -> Result<u64, BackupError> {
     let mut file = File::open(backup)?;
     let mut head = [0; MAGIC.len() + HASH_LEN];
-    file.read_exact(&mut head).map_err(|_| BackupError::NotABackup)?;
+    file.read_exact(&mut head).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => BackupError::NotABackup,
+        _ => BackupError::Io(error),
+    })?;
     let (magic, hash) = head.split_at(MAGIC.len());
-    if magic[..MAGIC.len() - 1] != MAGIC[..MAGIC.len() - 1] {
+    let (name, format) = magic.split_at(MAGIC.len() - 1);
+    let (known_name, known_format) = MAGIC.split_at(MAGIC.len() - 1);
+    if name != known_name {
         return Err(BackupError::NotABackup);
     }
-    if magic[MAGIC.len() - 1] != MAGIC[MAGIC.len() - 1] {
-        return Err(BackupError::Newer(magic[MAGIC.len() - 1]));
+    if format != known_format {
+        return Err(BackupError::Newer(format[0]));
     }
     if hash_from(&mut file, head.len() as u64)? != hash {
         return Err(BackupError::Damaged);
     }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     file.seek(SeekFrom::Start(head.len() as u64))?;
-    let mut data = OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join("data.mdb"))?;
-    io::copy(&mut file, &mut data)?;
+    let mut data = OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join(DATA_FILE))?;
+    let bytes = io::copy(&mut file, &mut data)?;
     data.sync_all()?;
-    Ok(())
+    Ok(bytes + head.len() as u64)
 }
 
 fn check(dir: &Path, bytes: u64, change_of: ChangeOf) -> Result<Manifest, BackupError> {
-    let size = std::fs::metadata(dir.join("data.mdb"))?.len();
-    let store = Store::open_reader(dir, (size as usize).next_power_of_two().max(1 << 20), change_of)?;
+    let map_bytes = usize::try_from(bytes).unwrap_or(usize::MAX >> 1).next_power_of_two().max(1 << 20);
+    let store = Store::open_reader(dir, map_bytes, change_of)?;
     let RebuildReport { secrets, versions, differences } = store.compare_with_rebuild()?;
     match differences.first() {
         None => Ok(Manifest { bytes, secrets, versions }),

@@ -8,8 +8,9 @@ use covault_model::{
     limits::PARENTS_MAX,
     line::Place,
     marks::{Mark, Stamp, Stamped},
+    name::{LabelKey, LabelValue},
     record::{Body, Parent, Record, VersionBody},
-    registry::Registry,
+    registry::{Registry, number_of},
 };
 
 use crate::{
@@ -20,7 +21,8 @@ use crate::{
 };
 
 impl Txn<'_> {
-    /// Inserts a version, or gives one that is there its number. `false` when nothing changed.
+    /// Inserts a version, or gives one that is there the number or payload it came without. `false` when
+    /// nothing changed.
     pub fn insert_version(
         &mut self,
         record: &Record,
@@ -33,9 +35,11 @@ impl Txn<'_> {
         let secret = record.header().secret;
         let place = Place { time: record.header().time, id: record.id() };
         if let Some(row) = self.rows().line_row(&secret, &place)? {
-            return self.number_version(&secret, &place, row, number);
+            let stored = self.store_payload(&secret, body, payload)?;
+            return Ok(self.number_version(&secret, &place, row, number)? || stored);
         }
-        let destroyed = self.store_payload(&secret, body, payload)?;
+        self.store_payload(&secret, body, payload)?;
+        let destroyed = self.rows().is_destroyed(&body.payload)?;
         let deleted = self.rows().deleted(&secret, &place.id)?.is_some_and(|mark| mark.1);
         let row = LineRow {
             number,
@@ -66,7 +70,7 @@ impl Txn<'_> {
             return Err(StoreError::Inconsistent("a version came as a record of marks"));
         };
         let secret = record.header().secret;
-        if self.rows().record(&secret, &record.id())?.is_some() {
+        if self.rows().has_record(&secret, &record.id())? {
             return Ok(false);
         }
         let stamp = Stamp(record.header().time, record.id());
@@ -94,8 +98,35 @@ impl Txn<'_> {
         let tables = *self.tables();
         self.put(tables.destroyed, payload.as_bytes(), place.id.as_bytes())?;
         self.delete(tables.histories, &keys::payload(secret, payload))?;
-        let Some(row) = self.rows().line_row(secret, place)? else { return Ok(()) };
-        self.replace_line(secret, place, LineRow { destroyed: true, ..row })
+        match self.rows().line_row(secret, place)? {
+            Some(row) if row.payload == *payload => {
+                self.replace_line(secret, place, LineRow { destroyed: true, ..row })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the line of a secret say what the registry, replaced meanwhile, says of its versions, and
+    /// erases what was destroyed.
+    pub(crate) fn follow_registry(&mut self, secret: &SecretId) -> Result<(), StoreError> {
+        let entry = self.rows().secret(secret)?;
+        for (place, row) in self.rows().versions(secret, None, usize::MAX)? {
+            let number = match &entry {
+                Some(entry) => number_of(&self.rows(), secret, entry, &place)?,
+                None => None,
+            };
+            let destroyed = self.rows().is_destroyed(&row.payload)?;
+            if destroyed {
+                self.delete(self.tables().histories, &keys::payload(secret, &row.payload))?;
+            }
+            let counts = self.counts_mut();
+            counts.provisional = counts.provisional.saturating_sub(u64::from(row.number.is_none()));
+            counts.provisional += u64::from(number.is_none());
+            if (row.number, row.destroyed) != (number, destroyed) {
+                self.replace_line(secret, &place, LineRow { number, destroyed, ..row })?;
+            }
+        }
+        Ok(())
     }
 
     fn number_version(
@@ -105,30 +136,35 @@ impl Txn<'_> {
         row: LineRow,
         number: Option<u64>,
     ) -> Result<bool, StoreError> {
-        if row.number.is_some() || number.is_none() {
-            return Ok(false);
+        match (row.number, number) {
+            (Some(held), Some(other)) if held != other => {
+                return Err(StoreError::Inconsistent("a version came with another number"));
+            }
+            (None, Some(_)) => {}
+            _ => return Ok(false),
         }
-        self.counts_mut().provisional -= 1;
+        let counts = self.counts_mut();
+        counts.provisional = counts.provisional.saturating_sub(1);
         self.replace_line(secret, place, LineRow { number, ..row })?;
         Ok(true)
     }
 
+    /// Stores a version's payload unless it is there, was destroyed or has not come. `true` when stored.
     fn store_payload(
         &mut self,
         secret: &SecretId,
         body: &VersionBody,
         payload: Option<&[u8]>,
     ) -> Result<bool, StoreError> {
-        if self.rows().is_destroyed(&body.payload)? {
-            return Ok(true);
+        let Some(bytes) = payload else { return Ok(false) };
+        if PayloadHash::of(bytes) != body.payload {
+            return Err(StoreError::Inconsistent("a payload is not the one its record names"));
         }
-        if let Some(bytes) = payload {
-            if PayloadHash::of(bytes) != body.payload {
-                return Err(StoreError::Inconsistent("a payload is not the one its record names"));
-            }
-            self.put(self.tables().histories, &keys::payload(secret, &body.payload), bytes)?;
+        if self.rows().is_destroyed(&body.payload)? || self.rows().payload(secret, &body.payload)?.is_some() {
+            return Ok(false);
         }
-        Ok(false)
+        self.put(self.tables().histories, &keys::payload(secret, &body.payload), bytes)?;
+        Ok(true)
     }
 
     /// Stores the record's bytes and moves the heads; gives the view for the caller to finish and put.
@@ -141,7 +177,7 @@ impl Txn<'_> {
         for Parent(parent, _) in &header.parents {
             match view.heads.binary_search_by(|head| head.id.cmp(parent)) {
                 Ok(at) => drop(view.heads.remove(at)),
-                Err(_) if self.rows().record(&header.secret, parent)?.is_some() => {}
+                Err(_) if self.rows().has_record(&header.secret, parent)? => {}
                 Err(_) => insert_sorted(&mut view.awaited, *parent),
             }
         }
@@ -212,12 +248,7 @@ impl SecretView {
     }
 }
 
-fn merge_label(
-    view: &mut SecretView,
-    key: &covault_model::name::LabelKey,
-    stamp: Stamp,
-    value: Option<covault_model::name::LabelValue>,
-) {
+fn merge_label(view: &mut SecretView, key: &LabelKey, stamp: Stamp, value: Option<LabelValue>) {
     let mut held = view.labels.remove(key);
     Stamped::merge(&mut held, stamp, value);
     if let Some(held) = held {

@@ -31,6 +31,13 @@ pub(crate) fn prefix(secret: &SecretId, kind: Kind) -> [u8; PREFIX_LEN] {
     key
 }
 
+/// A key after all rows of one secret and before those of the next.
+pub(crate) fn end(secret: &SecretId) -> [u8; PREFIX_LEN] {
+    let mut key = [0xff; PREFIX_LEN];
+    key[..SecretId::LEN].copy_from_slice(secret.as_bytes());
+    key
+}
+
 fn key<const N: usize>(secret: &SecretId, kind: Kind, rest: &[u8]) -> [u8; N] {
     let mut key = [0; N];
     key[..PREFIX_LEN].copy_from_slice(&prefix(secret, kind));

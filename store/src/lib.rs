@@ -11,6 +11,7 @@ mod history;
 mod keys;
 mod log;
 mod open;
+mod pages;
 mod rebuild;
 mod registry;
 mod rows;

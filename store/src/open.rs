@@ -14,7 +14,8 @@ use heed::{CommitOrAbort, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls, t
 
 use crate::{
     error::{OpenError, StoreError},
-    tables::{Meta, TABLES, Table, Tables},
+    pages::{self, Fault},
+    tables::{META_TABLE, Meta, TABLES, Table, Tables},
     txn::ChangeOf,
     writer::{Bench, Writer, WriterMode},
 };
@@ -22,7 +23,9 @@ use crate::{
 /// The format of the environment this release writes and the newest it reads.
 pub(crate) const STORE_FORMAT: u8 = 1;
 
-const DATA_FILE: &str = "data.mdb";
+pub(crate) const DATA_FILE: &str = "data.mdb";
+/// Where a new store is made, in its directory, before it is moved into place whole.
+pub(crate) const INCOMING: &str = "incoming";
 const LOCK_FILE: &str = "covault.lock";
 const READERS_MAX: u32 = 1024;
 
@@ -66,19 +69,17 @@ impl Store {
             let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
             made.map_err(|why| OpenError::Io { path: dir.into(), why })?;
         }
-        let exists = dir.join(DATA_FILE).exists();
-        if !exists && !options.create {
+        if !options.create && !has_data(dir) {
             return Err(OpenError::Absent(dir.into()));
         }
         let lock = lock(dir)?;
+        if !has_data(dir) {
+            make(dir, options.map_bytes)?;
+        }
+        check_pages(dir)?;
         let flags = if options.sync { EnvFlags::empty() } else { EnvFlags::NO_SYNC };
         let env = open_env(dir, options.map_bytes, flags)?;
-        let short = is_short(dir, &env)?;
-        let tables = Arc::new(if exists { read_tables(dir, &env)? } else { make_tables(dir, &env)? });
-        check_format(dir, &env, &tables)?;
-        if short {
-            read_everything(&env, &tables).map_err(|_| OpenError::Truncated(dir.into()))?;
-        }
+        let tables = Arc::new(read_tables(dir, &env)?);
         let bench = Bench { env: env.clone(), tables: tables.clone(), change_of: options.change_of };
         let writer = Writer::start(options.writer, bench);
         let writer = writer.map_err(|why| OpenError::Io { path: dir.into(), why })?;
@@ -89,12 +90,17 @@ impl Store {
 
     /// Opens `dir` beside the process that has it, to look only.
     pub fn open_reader(dir: &Path, map_bytes: usize, change_of: ChangeOf) -> Result<Self, OpenError> {
-        if !dir.join(DATA_FILE).exists() {
+        if !has_data(dir) {
             return Err(OpenError::Absent(dir.into()));
+        }
+        // A process that has the directory has looked at the file itself.
+        match lock(dir) {
+            Ok(_held) => check_pages(dir)?,
+            Err(OpenError::InUse(_)) => {}
+            Err(error) => return Err(error),
         }
         let env = open_env(dir, map_bytes, EnvFlags::READ_ONLY)?;
         let tables = Arc::new(read_tables(dir, &env)?);
-        check_format(dir, &env, &tables)?;
         Ok(Self { writer: None, tables, env, path: dir.into(), map_bytes, change_of, _lock: None })
     }
 
@@ -118,6 +124,12 @@ impl Store {
         let (sender, receiver) = std::sync::mpsc::channel();
         self.write(work, move |result| drop(sender.send(result)));
         receiver.recv().map_err(|_| StoreError::Closed)?
+    }
+
+    /// Lets go of what readers held that were killed while looking: until then no page that they could
+    /// see is used again. Says how many there were.
+    pub fn forget_dead_readers(&self) -> Result<usize, StoreError> {
+        Ok(self.env.clear_stale_readers()?)
     }
 
     /// The data directory.
@@ -165,89 +177,109 @@ fn open_env(dir: &Path, map_bytes: usize, flags: EnvFlags) -> Result<Env<Without
     unsafe { options.open(dir) }.map_err(|error| match error {
         heed::Error::Mdb(MdbError::Invalid | MdbError::VersionMismatch) => OpenError::Foreign(dir.into()),
         heed::Error::Io(why) => OpenError::Io { path: dir.into(), why },
+        heed::Error::EnvAlreadyOpened => OpenError::InUse(dir.into()),
         other => OpenError::Damaged { path: dir.into(), why: other.to_string() },
     })
 }
 
-/// Whether the file is shorter than the pages its header counts. That may be harmless (LMDB does not write
-/// pages that it took and gave back), so the file is made long enough to be read safely, and read.
-fn is_short(dir: &Path, env: &Env<WithoutTls>) -> Result<bool, OpenError> {
-    let io = |why| OpenError::Io { path: dir.into(), why };
-    let file = OpenOptions::new().write(true).open(dir.join(DATA_FILE)).map_err(io)?;
-    let page = u64::from(env.unnamed_database_stat().page_size);
-    let wanted = (env.info().last_page_number as u64 + 1) * page;
-    let short = file.metadata().map_err(io)?.len() < wanted;
-    if short {
-        file.set_len(wanted).map_err(io)?;
-    }
-    Ok(short)
+fn has_data(dir: &Path) -> bool {
+    dir.join(DATA_FILE).exists()
 }
 
-fn make_tables(dir: &Path, env: &Env<WithoutTls>) -> Result<Tables, OpenError> {
-    let make = || -> Result<Tables, heed::Error> {
-        let txn = env.write_txn()?;
-        let made = env.create_databases_and_commit(txn, |opener, txn| -> heed::Result<_> {
-            let mut tables = Vec::with_capacity(TABLES.len());
-            for info in &TABLES {
-                tables.push(opener.create_database::<Bytes, Bytes>(txn, Some(info.name))?);
+fn check_pages(dir: &Path) -> Result<(), OpenError> {
+    pages::check(&dir.join(DATA_FILE)).map_err(|fault| match fault {
+        Fault::Foreign => OpenError::Foreign(dir.into()),
+        Fault::Truncated => OpenError::Truncated(dir.into()),
+        Fault::Damaged(why) => OpenError::Damaged { path: dir.into(), why: why.into() },
+        Fault::Io(kind) => OpenError::Io { path: dir.into(), why: kind.into() },
+    })
+}
+
+/// Makes an empty store. A process killed on the way leaves none, or a whole one.
+fn make(dir: &Path, map_bytes: usize) -> Result<(), OpenError> {
+    let io = |why| OpenError::Io { path: dir.into(), why };
+    let incoming = clear_incoming(dir).map_err(io)?;
+    std::fs::DirBuilder::new().mode(0o700).create(&incoming).map_err(io)?;
+    make_tables(&open_env(&incoming, map_bytes, EnvFlags::empty())?).map_err(|error| damaged(dir, error))?;
+    move_in(dir).map_err(io)
+}
+
+/// Takes away what an interrupted making or restoring left; gives the place for a new one.
+pub(crate) fn clear_incoming(dir: &Path) -> io::Result<PathBuf> {
+    let incoming = dir.join(INCOMING);
+    match std::fs::remove_dir_all(&incoming) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(incoming),
+    }
+}
+
+/// Moves a store that is closed and whole from its incoming place to where it is opened.
+pub(crate) fn move_in(dir: &Path) -> io::Result<()> {
+    let incoming = dir.join(INCOMING);
+    std::fs::rename(incoming.join(DATA_FILE), dir.join(DATA_FILE))?;
+    std::fs::remove_dir_all(incoming)?;
+    File::open(dir)?.sync_all()
+}
+
+fn make_tables(env: &Env<WithoutTls>) -> Result<(), heed::Error> {
+    let txn = env.write_txn()?;
+    let made = env.create_databases_and_commit(txn, |opener, txn| -> heed::Result<_> {
+        for info in &TABLES {
+            let table = opener.create_database::<Bytes, Bytes>(txn, Some(info.name))?;
+            if info.name == META_TABLE {
+                table.put(txn, &[Meta::Format as u8], &[STORE_FORMAT])?;
             }
-            let meta = tables[0];
-            meta.put(txn, &[Meta::Format as u8], &[STORE_FORMAT])?;
-            let all: [_; TABLES.len()] =
-                tables.try_into().map_err(|_| heed::Error::Mdb(MdbError::DbsFull))?;
-            Ok(CommitOrAbort::<_, ()>::Commit(all))
-        })?;
-        Ok(Tables::from(made.unwrap_commit()))
-    };
-    make().map_err(|error| damaged(dir, error))
+        }
+        Ok(CommitOrAbort::<_, ()>::Commit(()))
+    })?;
+    made.unwrap_commit();
+    Ok(())
+}
+
+/// What a database turned out to be, other than ours.
+enum Other {
+    Foreign,
+    Newer(u8),
+    Incomplete,
 }
 
 fn read_tables(dir: &Path, env: &Env<WithoutTls>) -> Result<Tables, OpenError> {
-    let read = || -> Result<Option<Tables>, heed::Error> {
+    let read = || -> Result<CommitOrAbort<[Table; TABLES.len()], Other>, heed::Error> {
         let txn = env.read_txn()?;
-        let found = env.open_databases_and_commit(txn, |opener, txn| -> heed::Result<_> {
+        env.open_databases_and_commit(txn, |opener, txn| -> heed::Result<_> {
+            let Some(meta) = opener.open_database::<Bytes, Bytes>(txn, Some(META_TABLE))? else {
+                return Ok(CommitOrAbort::Abort(Other::Foreign));
+            };
+            match meta.get(txn, &[Meta::Format as u8])? {
+                Some([STORE_FORMAT]) => {}
+                Some([found]) if STORE_FORMAT < *found => {
+                    return Ok(CommitOrAbort::Abort(Other::Newer(*found)));
+                }
+                _ => return Ok(CommitOrAbort::Abort(Other::Foreign)),
+            }
             let mut tables = Vec::with_capacity(TABLES.len());
             for info in &TABLES {
-                match opener.open_database::<Bytes, Bytes>(txn, Some(info.name))? {
-                    Some(table) => tables.push(table),
-                    None => return Ok(CommitOrAbort::<_, ()>::Abort(())),
-                }
+                tables.extend(opener.open_database::<Bytes, Bytes>(txn, Some(info.name))?);
             }
-            let all: [_; TABLES.len()] =
-                tables.try_into().map_err(|_| heed::Error::Mdb(MdbError::DbsFull))?;
-            Ok(CommitOrAbort::Commit(all))
-        })?;
-        Ok(match found {
-            CommitOrAbort::Commit(all) => Some(Tables::from(all)),
-            CommitOrAbort::Abort(()) => None,
+            Ok(<[_; TABLES.len()]>::try_from(tables)
+                .map_or(CommitOrAbort::Abort(Other::Incomplete), CommitOrAbort::Commit))
         })
     };
-    read().map_err(|error| damaged(dir, error))?.ok_or_else(|| OpenError::Foreign(dir.into()))
-}
-
-fn check_format(dir: &Path, env: &Env<WithoutTls>, tables: &Tables) -> Result<(), OpenError> {
-    let txn = env.read_txn().map_err(|error| damaged(dir, error))?;
-    match tables.meta.get(&txn, &[Meta::Format as u8]).map_err(|error| damaged(dir, error))? {
-        Some([STORE_FORMAT]) => Ok(()),
-        Some([found]) if STORE_FORMAT < *found => {
-            Err(OpenError::Newer { path: dir.into(), found: *found, known: STORE_FORMAT })
+    match read().map_err(|error| damaged(dir, error))? {
+        CommitOrAbort::Commit(all) => Ok(Tables::from(all)),
+        CommitOrAbort::Abort(Other::Foreign) => Err(OpenError::Foreign(dir.into())),
+        CommitOrAbort::Abort(Other::Newer(found)) => {
+            Err(OpenError::Newer { path: dir.into(), found, known: STORE_FORMAT })
         }
-        _ => Err(OpenError::Foreign(dir.into())),
-    }
-}
-
-fn read_everything(env: &Env<WithoutTls>, tables: &Tables) -> Result<(), heed::Error> {
-    let txn = env.read_txn()?;
-    for table in tables.all() {
-        for row in Table::iter(&table, &txn)? {
-            row?;
+        CommitOrAbort::Abort(Other::Incomplete) => {
+            Err(OpenError::Damaged { path: dir.into(), why: "a table is missing".into() })
         }
     }
-    Ok(())
 }
 
 fn damaged(dir: &Path, error: heed::Error) -> OpenError {
     match error {
+        heed::Error::Mdb(MdbError::Incompatible) => OpenError::Foreign(dir.into()),
         heed::Error::Io(why) if why.kind() != io::ErrorKind::InvalidData => {
             OpenError::Io { path: dir.into(), why }
         }

@@ -2,11 +2,14 @@
 //! The fold is `covault_model::history`, which shares nothing with the incremental code in `history.rs`.
 //! Knows nothing of how a difference comes about.
 
-use std::fmt;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use covault_model::{
     history::{SecretState, VersionFacts},
-    id::{RecordId, SecretId},
+    id::{PayloadHash, RecordId, SecretId},
     line::Place,
     registry::{Registry, number_of},
 };
@@ -37,13 +40,13 @@ pub enum Difference {
     View(SecretId),
     /// This version in its secret's line.
     Line(SecretId, RecordId),
-    /// This version's payload is neither there nor destroyed.
+    /// This version's payload is missing, not the one its record names, or there although destroyed.
     Payload(SecretId, RecordId),
     /// A record's signature does not verify.
     Signature(SecretId, RecordId),
-    /// The entry's last agreed version is not the one with the last number.
+    /// The secret's name, entry and numbers do not fit each other.
     Entry(SecretId),
-    /// The counts.
+    /// The counts, or how many names there are.
     Counts,
 }
 
@@ -55,12 +58,14 @@ impl fmt::Display for Difference {
                 write!(f, "version {id} of secret {secret} is not what its record says")
             }
             Self::Payload(secret, id) => {
-                write!(f, "the payload of version {id} of secret {secret} is missing")
+                write!(f, "the payload of version {id} of secret {secret} is missing or another")
             }
             Self::Signature(secret, id) => {
                 write!(f, "the signature of record {id} of secret {secret} does not verify")
             }
-            Self::Entry(secret) => write!(f, "the entry of secret {secret} does not fit its numbers"),
+            Self::Entry(secret) => {
+                write!(f, "the entry of secret {secret} does not fit its name and numbers")
+            }
             Self::Counts => f.write_str("the counts do not fit the histories"),
         }
     }
@@ -73,16 +78,16 @@ impl Store {
         let rows = view.rows();
         let mut report = RebuildReport { secrets: 0, versions: 0, differences: Vec::new() };
         let mut provisional = 0;
-        rows.each_secret(|secret| {
-            report.secrets += 1;
+        for secret in rows.histories()? {
+            report.secrets += u64::from(rows.secret(&secret)?.is_some());
             let (versions, without_number) =
                 compare_secret(&rows, &secret, self.change_of(), &mut report.differences)?;
             report.versions += versions;
             provisional += without_number;
-            Ok(true)
-        })?;
+        }
         let counts = rows.counts()?;
-        if (counts.versions, counts.provisional) != (report.versions, provisional) {
+        let kept = (counts.versions, counts.provisional, rows.secrets()?);
+        if kept != (report.versions, provisional, report.secrets) {
             report.differences.push(Difference::Counts);
         }
         Ok(report)
@@ -96,33 +101,53 @@ fn compare_secret(
     differences: &mut Vec<Difference>,
 ) -> Result<(u64, u64), StoreError> {
     let mut state = SecretState::default();
+    let (mut arrived, mut named) = (BTreeSet::new(), BTreeSet::new());
     for record in rows.records(secret)? {
         if !record.signature_verifies() {
             differences.push(Difference::Signature(*secret, record.id()));
         }
         state.insert(&record, change_of(&record));
+        arrived.insert(record.id());
+        named.extend(record.header().parents.iter().map(|parent| parent.0));
     }
-    let mut without_number = 0;
-    let mut current = None;
-    for (place, facts) in &state.line {
-        let row = derive_row(rows, secret, place, facts, &state)?;
-        without_number += u64::from(row.number.is_none());
-        if rows.line_row(secret, place)?.as_ref() != Some(&row) {
-            differences.push(Difference::Line(*secret, place.id));
-        }
-        if !row.destroyed && rows.payload(secret, &row.payload)?.is_none() {
-            differences.push(Difference::Payload(*secret, place.id));
-        }
-        current = Some((*place, row));
-    }
+    let line = compare_line(rows, secret, &state, differences)?;
     if !entry_fits(rows, secret)? {
         differences.push(Difference::Entry(*secret));
     }
-    let kept = rows.secret_view(secret)?;
-    if !kept.is_some_and(|kept| view_fits(&kept, &state, current.as_ref())) {
+    let awaited: Vec<RecordId> = named.difference(&arrived).copied().collect();
+    let fits = match rows.secret_view(secret)? {
+        Some(kept) => view_fits(&kept, &state, line.last_key_value(), &awaited),
+        // The registry may name a secret whose records have not arrived.
+        None => arrived.is_empty(),
+    };
+    if !fits {
         differences.push(Difference::View(*secret));
     }
-    Ok((state.line.len() as u64, without_number))
+    let without_number = line.values().filter(|row| row.number.is_none()).count();
+    Ok((line.len() as u64, without_number as u64))
+}
+
+/// Compares the line that is kept with the one that follows from records and registry; gives the latter.
+fn compare_line(
+    rows: &Rows<'_>,
+    secret: &SecretId,
+    state: &SecretState,
+    differences: &mut Vec<Difference>,
+) -> Result<BTreeMap<Place, LineRow>, StoreError> {
+    let kept: BTreeMap<Place, LineRow> = rows.versions(secret, None, usize::MAX)?.into_iter().collect();
+    let mut line = BTreeMap::new();
+    for (place, facts) in &state.line {
+        let row = derive_row(rows, secret, place, facts, state)?;
+        let payload = rows.payload(secret, &row.payload)?.map(PayloadHash::of);
+        if payload != (!row.destroyed).then_some(row.payload) {
+            differences.push(Difference::Payload(*secret, place.id));
+        }
+        line.insert(*place, row);
+    }
+    let places: BTreeSet<&Place> = kept.keys().chain(line.keys()).collect();
+    let unequal = places.into_iter().filter(|place| kept.get(place) != line.get(place));
+    differences.extend(unequal.map(|place| Difference::Line(*secret, place.id)));
+    Ok(line)
 }
 
 fn derive_row(
@@ -151,21 +176,29 @@ fn derive_row(
 }
 
 fn entry_fits(rows: &Rows<'_>, secret: &SecretId) -> Result<bool, StoreError> {
-    let Some(entry) = rows.secret(secret)? else { return Ok(false) };
+    let Some(entry) = rows.secret(secret)? else { return Ok(rows.numbered(secret, 1)?.is_none()) };
     let last = rows.numbered(secret, entry.agreed)?;
-    let beyond = rows.numbered(secret, entry.agreed + 1)?;
-    Ok(SecretId::of(&entry.owner, &entry.name) == *secret && last == Some(entry.last) && beyond.is_none())
+    let beyond = rows.numbered(secret, entry.agreed.saturating_add(1))?;
+    let named = rows.secret_named(&entry.owner, &entry.name)?;
+    let own = SecretId::of(&entry.owner, &entry.name);
+    Ok(own == *secret && named == Some(own) && last == Some(entry.last) && beyond.is_none())
 }
 
-fn view_fits(kept: &SecretView, state: &SecretState, current: Option<&(Place, LineRow)>) -> bool {
+fn view_fits(
+    kept: &SecretView,
+    state: &SecretState,
+    current: Option<(&Place, &LineRow)>,
+    awaited: &[RecordId],
+) -> bool {
     let heads: Vec<HeadRow> = state
         .heads
         .iter()
         .map(|(id, head)| HeadRow { id: *id, change: head.change, depth: head.depth })
         .collect();
-    kept.current.as_ref() == current
+    kept.current.as_ref().map(|(place, row)| (place, row)) == current
         && kept.versions == state.line.len() as u64
         && kept.labels == state.labels
         && kept.description == state.description
         && kept.heads == heads
+        && kept.awaited == awaited
 }

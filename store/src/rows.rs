@@ -4,15 +4,19 @@
 
 use std::collections::BTreeMap;
 
+use cbor4ii::{
+    core::{dec::Read, utils::SliceReader},
+    serde::Deserializer,
+};
 use covault_model::{
-    DecodeError, decode,
+    DecodeError,
     hlc::Millis,
     id::{ChangeHash, NodeId, PayloadHash, RecordId, VersionId},
     line::Place,
     marks::Stamped,
     name::{CallerName, ContentType, Description, LabelKey, LabelValue},
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 
 use crate::error::StoreError;
 
@@ -29,11 +33,19 @@ pub(crate) fn to_row<T: Serialize>(row: &T) -> Vec<u8> {
 /// Reads what [`to_row`] wrote.
 pub(crate) fn from_row<T: DeserializeOwned>(table: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
     let read = match bytes {
-        [ROW_FORMAT, rest @ ..] => decode(rest),
+        [ROW_FORMAT, rest @ ..] => decode_row(rest),
         [format, ..] => Err(DecodeError::UnknownFormat(*format)),
         [] => Err(DecodeError::Malformed),
     };
     read.map_err(|why| StoreError::Corrupt { table, why })
+}
+
+/// As `covault_model::decode`, by a faster reader of the same bytes.
+fn decode_row<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let mut reader = Deserializer::new(SliceReader::new(bytes));
+    let row = T::deserialize(&mut reader).map_err(|_| DecodeError::Malformed)?;
+    let rest = reader.into_inner().fill(1).map_or(0, |rest| rest.as_ref().len());
+    if rest == 0 { Ok(row) } else { Err(DecodeError::TrailingBytes) }
 }
 
 /// A struct that is written as a CBOR array of its fields, in order.
@@ -50,7 +62,7 @@ macro_rules! array_row {
         }
 
         impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 let ($($field,)*) = <($($type,)*)>::deserialize(from)?;
                 Ok(Self { $($field,)* })
             }

@@ -1,15 +1,22 @@
 //! The registry as bytes, for a node that is far behind, and from bytes. Histories travel as records, not
 //! in here. Format: marker, then a CBOR array of (table, key, row). Bounded by its input.
 
-use covault_model::{DecodeError, decode, encode, id::SecretId, registry::Registry};
+use std::ops::Bound;
+
+use covault_model::{
+    DecodeError, decode, encode,
+    id::{ClusterId, RecordId, SecretId},
+    line::Place,
+    registry::{CallerEntry, Grant, KeyCheck, Registry, Remembered, SecretEntry, TokenEntry},
+};
 use serde_bytes::ByteBuf;
 
 use crate::{
     error::StoreError,
     keys::{self, Kind},
     open::Store,
-    rows::to_row,
-    tables::{Table, Tables},
+    rows::{from_row, to_row},
+    tables::{Meta, Table, Tables},
     txn::Txn,
 };
 
@@ -35,6 +42,8 @@ impl Tables {
 
 /// Stands for the histories table, of which entries and numbers are registry.
 const HISTORIES: u8 = 255;
+/// Stands for the table of single values, of which the cluster's id is registry.
+const META: u8 = 254;
 
 impl Store {
     /// All registry rows as of now.
@@ -47,6 +56,9 @@ impl Store {
                 let (key, value) = row?;
                 out.1.push((at as u8, ByteBuf::from(key), ByteBuf::from(value)));
             }
+        }
+        if let Some(cluster) = rows.meta(Meta::Cluster)? {
+            out.1.push((META, ByteBuf::from([Meta::Cluster as u8]), ByteBuf::from(cluster)));
         }
         rows.each_secret(|secret| {
             let Some(entry) = rows.secret(&secret)? else { return Ok(true) };
@@ -63,25 +75,70 @@ impl Store {
 }
 
 impl Txn<'_> {
-    /// Replaces the registry by what [`Store::export_registry`] wrote elsewhere.
+    /// Replaces the registry by what [`Store::export_registry`] wrote elsewhere, and makes the histories
+    /// that are here follow it.
     pub fn install_registry(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let corrupt = |why| StoreError::Corrupt { table: "snapshot", why };
         let (format, rows) = decode::<Rows>(bytes).map_err(corrupt)?;
         if format != SNAPSHOT_FORMAT {
             return Err(corrupt(DecodeError::UnknownFormat(format)));
         }
-        let registry = self.tables().registry();
-        for table in registry {
-            table.clear(self.raw())?;
-        }
+        self.clear_registry()?;
         for (at, key, value) in rows {
-            let is_registry = |kind: Kind| key.get(SecretId::LEN) == Some(&(kind as u8));
-            let table = match at {
-                HISTORIES if is_registry(Kind::Entry) || is_registry(Kind::Number) => self.tables().histories,
-                at => *registry.get(usize::from(at)).ok_or_else(|| corrupt(DecodeError::Malformed))?,
-            };
+            let table = self.registry_table(at, &key).ok_or(corrupt(DecodeError::Malformed))?;
+            check_row(at, &key, &value)?;
             self.put(table, &key, &value)?;
+        }
+        for secret in self.rows().histories()? {
+            self.follow_registry(&secret)?;
         }
         Ok(())
     }
+
+    fn clear_registry(&mut self) -> Result<(), StoreError> {
+        for secret in self.rows().histories()? {
+            let (first, end) = (keys::prefix(&secret, Kind::Number), keys::prefix(&secret, Kind::Record));
+            let numbers = (Bound::Included(first.as_slice()), Bound::Excluded(end.as_slice()));
+            let histories = self.tables().histories;
+            histories.delete_range(self.raw(), &numbers)?;
+            self.delete(histories, &keys::prefix(&secret, Kind::Entry))?;
+        }
+        for table in self.tables().registry() {
+            table.clear(self.raw())?;
+        }
+        self.delete(self.tables().meta, &[Meta::Cluster as u8])
+    }
+
+    fn registry_table(&self, at: u8, key: &[u8]) -> Option<Table> {
+        let is_of = |kind: Kind| key.get(SecretId::LEN) == Some(&(kind as u8));
+        match at {
+            HISTORIES if is_of(Kind::Entry) || is_of(Kind::Number) => Some(self.tables().histories),
+            META if key == [Meta::Cluster as u8] => Some(self.tables().meta),
+            at => self.tables().registry().get(usize::from(at)).copied(),
+        }
+    }
+}
+
+/// Refuses a row that this node could not read. `at` is its place in [`Tables::registry`].
+fn check_row(at: u8, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    let id = |len: usize| if value.len() == len { Ok(()) } else { Err(corrupt(DecodeError::Malformed)) };
+    match at {
+        0 if keys::read_name(key).is_none() => Err(corrupt(DecodeError::InvalidField("name"))),
+        0 => id(SecretId::LEN),
+        1 => from_row::<CallerEntry>("callers", value).map(drop),
+        2 => from_row::<TokenEntry>("tokens", value).map(drop),
+        3 => id(0),
+        4 => from_row::<Grant>("grants", value).map(drop),
+        5 => from_row::<Remembered>("remembered", value).map(drop),
+        6 => from_row::<KeyCheck>("keys", value).map(drop),
+        7 => id(RecordId::LEN),
+        META => from_row::<ClusterId>("meta", value).map(drop),
+        _ if key.get(SecretId::LEN) == Some(&(Kind::Entry as u8)) => {
+            from_row::<SecretEntry>("histories", value).map(drop)
+        }
+        _ => from_row::<Place>("histories", value).map(drop),
+    }
+}
+
+fn corrupt(why: DecodeError) -> StoreError {
+    StoreError::Corrupt { table: "snapshot", why }
 }

@@ -19,10 +19,13 @@ pub struct TableInfo {
     pub lifetime: &'static str,
 }
 
+/// The table that says which format the others have.
+pub(crate) const META_TABLE: &str = "meta";
+
 /// All tables, in the order of [`Tables`].
 pub const TABLES: [TableInfo; 11] = [
     TableInfo {
-        name: "meta",
+        name: META_TABLE,
         key: "one byte, see Meta",
         row: "format, clock, counts; vote, applied, membership, purged, snapshot; audit anchor",
         lifetime: "replaced",

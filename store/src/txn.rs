@@ -32,7 +32,8 @@ impl<'e> Txn<'e> {
         Ok(Self { clock, clock_before: clock, counts_before: counts.clone(), counts, txn, tables, change_of })
     }
 
-    pub(crate) fn commit(mut self) -> Result<(), StoreError> {
+    /// Writes what was counted along the way. Part of the job, so that no room for it fails the job alone.
+    pub(crate) fn settle(&mut self) -> Result<(), StoreError> {
         if self.clock != self.clock_before {
             let row = to_row(&self.clock);
             self.put_meta(Meta::Clock, &row)?;
@@ -41,10 +42,15 @@ impl<'e> Txn<'e> {
             let row = to_row(&self.counts);
             self.put_meta(Meta::Counts, &row)?;
         }
+        Ok(())
+    }
+
+    pub(crate) fn commit(self) -> Result<(), StoreError> {
         Ok(self.txn.commit()?)
     }
 
-    /// What this transaction sees: what was committed, and its own writes.
+    /// What this transaction sees: what was committed, and its own writes. Clock and counts follow when
+    /// the job has ended.
     pub fn rows(&self) -> Rows<'_> {
         Rows { txn: &self.txn, tables: self.tables }
     }

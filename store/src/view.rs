@@ -1,6 +1,8 @@
 //! One consistent, short look at the store. Never hold one across an await: a held read keeps every page
 //! that later writes replace.
 
+use std::ops::Bound;
+
 use covault_model::{
     hlc::Hlc,
     id::{PayloadHash, RecordId, SecretId, VersionId},
@@ -38,6 +40,11 @@ impl Store {
     /// Looks at what is committed now.
     pub fn view(&self) -> Result<View<'_>, StoreError> {
         Ok(View { txn: self.env().read_txn()?, tables: self.tables() })
+    }
+
+    /// The number of the last commit. Equal numbers at two times mean that nothing changed in between.
+    pub fn last_commit(&self) -> u64 {
+        self.env().info().last_txn_id as u64
     }
 }
 
@@ -136,6 +143,11 @@ impl<'t> Rows<'t> {
         bytes.map(read_record).transpose()
     }
 
+    /// Whether a record of a secret has arrived.
+    pub fn has_record(&self, secret: &SecretId, id: &RecordId) -> Result<bool, StoreError> {
+        Ok(self.tables.histories.get(self.txn, &keys::record(secret, id))?.is_some())
+    }
+
     /// All records of a secret, by id.
     pub fn records(&self, secret: &SecretId) -> Result<Vec<Record>, StoreError> {
         let rows = self.tables.histories.prefix_iter(self.txn, &keys::prefix(secret, Kind::Record))?;
@@ -162,13 +174,9 @@ impl<'t> Rows<'t> {
         limit: usize,
     ) -> Result<Vec<NameRow>, StoreError> {
         let covered = keys::scoped(owner, prefix.as_bytes());
-        let from = after.map_or_else(|| covered.clone(), |after| keys::scoped(owner, after.as_bytes()));
-        let start = if after.is_some() {
-            std::ops::Bound::Excluded(from.as_slice())
-        } else {
-            std::ops::Bound::Included(from.as_slice())
-        };
-        let rows = self.tables.names.range(self.txn, &(start, std::ops::Bound::Unbounded))?;
+        let from = after.map(|after| keys::scoped(owner, after.as_bytes())).filter(|from| covered <= *from);
+        let start = from.as_deref().map_or(Bound::Included(covered.as_slice()), Bound::Excluded);
+        let rows = self.tables.names.range(self.txn, &(start, Bound::Unbounded))?;
         let mut names = Vec::new();
         for row in rows {
             let (key, value) = row?;
@@ -178,6 +186,17 @@ impl<'t> Rows<'t> {
             names.push(read_name_row(key, value)?);
         }
         Ok(names)
+    }
+
+    /// The secret that a name stands for.
+    pub(crate) fn secret_named(
+        &self,
+        owner: &CallerName,
+        name: &SecretName,
+    ) -> Result<Option<SecretId>, StoreError> {
+        let key = keys::scoped(owner, name.as_bytes());
+        let row = self.tables.names.get(self.txn, &key)?;
+        row.map(|value| read_name_row(&key, value).map(|row| row.secret)).transpose()
     }
 
     /// Every name there is with its secret, by owner and name, handed to `each` until it says stop.
@@ -192,6 +211,19 @@ impl<'t> Rows<'t> {
             }
         }
         Ok(())
+    }
+
+    /// Every secret of which anything is kept, agreed or not, by id.
+    pub(crate) fn histories(&self) -> Result<Vec<SecretId>, StoreError> {
+        let mut secrets = Vec::new();
+        let mut next = self.tables.histories.first(self.txn)?;
+        while let Some((key, _)) = next {
+            let secret = key.first_chunk().map(|id| SecretId(*id));
+            let secret = secret.ok_or(StoreError::Inconsistent("a row of histories is of no secret"))?;
+            next = self.tables.histories.get_greater_than(self.txn, &keys::end(&secret))?;
+            secrets.push(secret);
+        }
+        Ok(secrets)
     }
 }
 

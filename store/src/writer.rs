@@ -6,14 +6,16 @@
 
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex,
-        mpsc::{Receiver, Sender, channel},
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, SendError, Sender, channel},
     },
     thread::JoinHandle,
+    vec::IntoIter,
 };
 
-use heed::{Env, RwTxn, WithoutTls};
+use heed::{Env, WithoutTls};
 
 use crate::{
     error::StoreError,
@@ -35,15 +37,34 @@ const JOBS_PER_COMMIT_MAX: usize = 1024;
 
 /// What a job leaves to be told once its commit is known.
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-/// A job: changes the transaction, or hears that there is none; says whether its changes are to be kept,
-/// and what to tell.
-type Job = Box<dyn FnOnce(Result<&mut Txn<'_>, StoreError>) -> (bool, Answer) + Send>;
+/// A job: changes the transaction, or hears that there is none.
+type Job = Box<dyn FnOnce(Result<&mut Txn<'_>, StoreError>) -> Ran + Send>;
+
+/// What came of running a job, before the commit.
+struct Ran {
+    end: End,
+    answer: Answer,
+}
+
+#[derive(PartialEq, Eq)]
+enum End {
+    Done,
+    Failed,
+    Panicked,
+}
 
 /// What the writer works on.
 pub(crate) struct Bench {
     pub env: Env<WithoutTls>,
     pub tables: Arc<Tables>,
     pub change_of: ChangeOf,
+}
+
+/// The bench, and whether a job has panicked on it. After that nothing more is written: the panic has
+/// shown that some rule does not hold, and nobody knows which.
+struct Desk {
+    bench: Bench,
+    closed: bool,
 }
 
 /// Takes jobs and commits them, several at a time. Dropping it commits what is queued, then stops.
@@ -54,7 +75,7 @@ pub struct Writer {
 
 enum Queue {
     Thread(Option<Sender<Job>>),
-    Inline(Mutex<Bench>),
+    Inline(Mutex<Desk>),
 }
 
 impl fmt::Debug for Writer {
@@ -65,11 +86,12 @@ impl fmt::Debug for Writer {
 
 impl Writer {
     pub(crate) fn start(mode: WriterMode, bench: Bench) -> std::io::Result<Self> {
+        let mut desk = Desk { bench, closed: false };
         match mode {
-            WriterMode::Inline => Ok(Self { queue: Queue::Inline(Mutex::new(bench)), thread: None }),
+            WriterMode::Inline => Ok(Self { queue: Queue::Inline(Mutex::new(desk)), thread: None }),
             WriterMode::Thread => {
                 let (sender, receiver) = channel();
-                let work = move || drain(&bench, &receiver);
+                let work = move || desk.drain(&receiver);
                 let thread = std::thread::Builder::new().name("covault-writer".into()).spawn(work)?;
                 Ok(Self { queue: Queue::Thread(Some(sender)), thread: Some(thread) })
             }
@@ -77,28 +99,30 @@ impl Writer {
     }
 
     /// Runs `work` in a write transaction and tells `done` what came of it once that is synced, or that
-    /// nothing of it was kept.
+    /// nothing of it was kept. `done` is told in every case; it may write, `work` may not.
+    ///
+    /// A `work` that panics is told [`StoreError::Closed`], and so is its whole batch and all that comes
+    /// after: the writer is closed. A `done` that panics is its own loss.
     pub fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
         done: impl FnOnce(Result<T, StoreError>) + Send + 'static,
     ) {
-        let job: Job = Box::new(move |txn| match txn.and_then(work) {
-            Ok(value) => (
-                true,
-                Box::new(move |committed: Result<(), StoreError>| done(committed.map(|()| value))) as Answer,
-            ),
-            Err(error) => (false, Box::new(move |_| done(Err(error)))),
-        });
+        let job = job(work, done);
         match &self.queue {
-            Queue::Inline(bench) => {
-                let bench = bench.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                commit(&bench, vec![job]);
+            Queue::Inline(desk) => {
+                let (answers, committed) =
+                    desk.lock().unwrap_or_else(PoisonError::into_inner).commit(vec![job]);
+                tell(answers, &committed);
             }
             Queue::Thread(sender) => {
-                // The thread ends only when this sender is gone; a job it dropped by panicking tells its
-                // caller by dropping `done`.
-                let _ = sender.as_ref().map(|sender| sender.send(job));
+                let refused = match sender {
+                    Some(sender) => sender.send(job).err().map(|SendError(job)| job),
+                    None => Some(job),
+                };
+                if let Some(job) = refused {
+                    tell(vec![job(Err(StoreError::Closed)).answer], &Err(StoreError::Closed));
+                }
             }
         }
     }
@@ -109,68 +133,109 @@ impl Drop for Writer {
         if let Queue::Thread(sender) = &mut self.queue {
             sender.take();
         }
-        if let Some(thread) = self.thread.take() {
+        // The last owner of a store may be an answer, which runs in the writer's own thread.
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
             let _ = thread.join();
         }
     }
 }
 
-fn drain(bench: &Bench, receiver: &Receiver<Job>) {
-    while let Ok(first) = receiver.recv() {
-        let mut jobs = vec![first];
-        jobs.extend(receiver.try_iter().take(JOBS_PER_COMMIT_MAX - 1));
-        commit(bench, jobs);
+fn job<T: Send + 'static>(
+    work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+    done: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+) -> Job {
+    Box::new(move |txn| {
+        // A transaction that a panic came out of is only dropped, so nothing half-done is seen again.
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            txn.and_then(|txn| {
+                let value = work(txn)?;
+                txn.settle()?;
+                Ok(value)
+            })
+        }));
+        match ran {
+            Ok(Ok(value)) => {
+                Ran { end: End::Done, answer: Box::new(move |committed| done(committed.map(|()| value))) }
+            }
+            Ok(Err(error)) => Ran { end: End::Failed, answer: Box::new(move |_| done(Err(error))) },
+            Err(_) => Ran { end: End::Panicked, answer: Box::new(move |_| done(Err(StoreError::Closed))) },
+        }
+    })
+}
+
+fn tell(answers: Vec<Answer>, committed: &Result<(), StoreError>) {
+    for answer in answers {
+        // One that panics must not take the answers behind it along; the panic hook has reported it.
+        let _ = catch_unwind(AssertUnwindSafe(|| answer(committed.clone())));
     }
 }
 
-/// One transaction for all jobs; each in one nested in it, so that one that fails undoes only itself.
-fn commit(bench: &Bench, jobs: Vec<Job>) {
-    let mut answers = Vec::with_capacity(jobs.len());
-    let committed = match bench.env.write_txn() {
-        Ok(txn) => run(bench, txn, jobs, &mut answers),
+impl Desk {
+    fn drain(&mut self, receiver: &Receiver<Job>) {
+        while let Ok(first) = receiver.recv() {
+            let mut jobs = vec![first];
+            jobs.extend(receiver.try_iter().take(JOBS_PER_COMMIT_MAX - 1));
+            let (answers, committed) = self.commit(jobs);
+            tell(answers, &committed);
+        }
+    }
+
+    /// One transaction for all jobs; each in one nested in it, so that one that fails undoes only itself.
+    fn commit(&mut self, jobs: Vec<Job>) -> (Vec<Answer>, Result<(), StoreError>) {
+        let mut answers = Vec::with_capacity(jobs.len());
+        let mut jobs = jobs.into_iter();
+        let committed = self.run(&mut jobs, &mut answers);
+        if let Err(error) = &committed {
+            answers.extend(jobs.map(|job| job(Err(error.clone())).answer));
+        }
+        (answers, committed)
+    }
+
+    fn run(&mut self, jobs: &mut IntoIter<Job>, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+        if self.closed {
+            return Err(StoreError::Closed);
+        }
+        let Bench { env, tables, change_of } = &self.bench;
+        let mut outer = env.write_txn()?;
+        if jobs.len() == 1
+            && let Some(job) = jobs.next()
+        {
+            let begun = Txn::begin(outer, tables, *change_of);
+            return step(begun, job, answers, &mut self.closed);
+        }
+        for job in jobs {
+            let nested = env.nested_write_txn(&mut outer).map_err(StoreError::from);
+            let begun = nested.and_then(|txn| Txn::begin(txn, tables, *change_of));
+            step(begun, job, answers, &mut self.closed)?;
+        }
+        Ok(outer.commit()?)
+    }
+}
+
+/// Runs one job and commits its own transaction if it is to be kept. An error is for the whole batch.
+fn step(
+    begun: Result<Txn<'_>, StoreError>,
+    job: Job,
+    answers: &mut Vec<Answer>,
+    closed: &mut bool,
+) -> Result<(), StoreError> {
+    let mut txn = match begun {
+        Ok(txn) => txn,
         Err(error) => {
-            let error = StoreError::from(error);
-            answers.extend(jobs.into_iter().map(|job| job(Err(error.clone())).1));
-            Err(error)
+            answers.push(job(Err(error)).answer);
+            return Ok(());
         }
     };
-    for answer in answers {
-        answer(committed.clone());
-    }
-}
-
-fn run(
-    bench: &Bench,
-    mut outer: RwTxn<'_>,
-    mut jobs: Vec<Job>,
-    answers: &mut Vec<Answer>,
-) -> Result<(), StoreError> {
-    if jobs.len() == 1
-        && let Some(job) = jobs.pop()
-    {
-        return step(Txn::begin(outer, &bench.tables, bench.change_of), job, answers);
-    }
-    let mut outcome = Ok(());
-    for job in jobs {
-        let nested = bench.env.nested_write_txn(&mut outer).map_err(StoreError::from);
-        let begun = nested.and_then(|txn| Txn::begin(txn, &bench.tables, bench.change_of));
-        outcome = outcome.and(step(begun, job, answers));
-    }
-    outcome?;
-    Ok(outer.commit()?)
-}
-
-/// Runs one job and commits its own transaction if it is to be kept.
-fn step(begun: Result<Txn<'_>, StoreError>, job: Job, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
-    match begun {
-        Err(error) => {
-            answers.push(job(Err(error)).1);
-            Ok(())
-        }
-        Ok(mut txn) => {
-            let (keep, answer) = job(Ok(&mut txn));
-            answers.push(answer);
-            if keep { txn.commit() } else { Ok(()) }
+    let Ran { end, answer } = job(Ok(&mut txn));
+    answers.push(answer);
+    match end {
+        End::Done => txn.commit(),
+        End::Failed => Ok(()),
+        End::Panicked => {
+            *closed = true;
+            Err(StoreError::Closed)
         }
     }
 }
