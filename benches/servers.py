@@ -99,24 +99,21 @@ class Server:
 
 
 class Vault(Server):
-    """`covault dev`, a release build."""
+    """`covault node` with its defaults, a release build, its data made by `covault init`."""
 
     def __init__(self, binary, folder):
         super().__init__("covault", free_port(), folder / "covault.log")
         self.binary, self.folder, self.token = binary, folder, None
 
     def start(self):
-        ready_file = self.folder / "ready.json"
-        ready_file.unlink(missing_ok=True)
-        listen = f"127.0.0.1:{self.port}"
-        took = self.launch(
-            [self.binary, "dev", "--data", self.folder / "data", "--listen", listen, "--ready-file", ready_file],
-            "/ready",
-        )
-        while not ready_file.exists():
-            time.sleep(0.002)
-        self.token = json.loads(ready_file.read_text())["member_token"]
-        return took
+        token = self.folder / "admin.token"
+        if not token.exists():
+            command = [self.binary, "init", "--data", self.folder / "data", "--token-out", token]
+            subprocess.run(command, check=True, capture_output=True)
+        self.token = token.read_text().strip()
+        config = self.folder / "node.toml"
+        config.write_text(f'data = "data"\nlisten = "127.0.0.1:{self.port}"\n')
+        return self.launch([self.binary, "node", "--config", config], "/ready")
 
 
 class Bare(Server):

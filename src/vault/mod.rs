@@ -72,12 +72,17 @@ pub struct VaultParts {
 pub struct Vault {
     parts: Arc<VaultParts>,
     turns: Arc<write::Turns>,
+    tokens: Arc<session::CheckedTokens>,
 }
 
 impl Vault {
     /// A vault of these parts.
     pub fn new(parts: VaultParts) -> Self {
-        Self { parts: Arc::new(parts), turns: Arc::new(write::Turns::new()) }
+        Self {
+            parts: Arc::new(parts),
+            turns: Arc::new(write::Turns::new()),
+            tokens: Arc::new(session::CheckedTokens::new()),
+        }
     }
 
     /// The node that answers.

@@ -1,7 +1,14 @@
 //! From a token to a caller. The vault checks every token itself; only hashes of tokens are kept.
 //! Knows nothing of headers.
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
 use covault_model::{
+    hlc::Millis,
+    id::{TokenHash, TokenId},
     isolation::Session,
     refusal::Refusal,
     registry::Registry,
@@ -22,6 +29,40 @@ pub enum AuthFailure {
     Refused(Refusal),
 }
 
+/// Sessions of tokens that were checked, each good for as long as nothing was committed since: a removed
+/// caller or token is out with the commit that removes it.
+pub(super) struct CheckedTokens(Mutex<HashMap<TokenId, Checked>>);
+
+/// Tokens kept at a time; beyond that all are let go of, and checked again.
+const CHECKED_MAX: usize = 4096;
+
+#[derive(Clone)]
+struct Checked {
+    commit: u64,
+    hash: TokenHash,
+    expires_at: Option<Millis>,
+    session: Session,
+}
+
+impl CheckedTokens {
+    pub fn new() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+
+    fn get(&self, presented: &PresentedToken, commit: u64) -> Option<Checked> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(&presented.id).filter(|checked| checked.commit == commit).cloned()
+    }
+
+    fn put(&self, id: TokenId, checked: Checked) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if CHECKED_MAX <= kept.len() {
+            kept.clear();
+        }
+        kept.insert(id, checked);
+    }
+}
+
 impl Vault {
     /// The caller behind `token`. A failure is audited.
     pub fn authenticate(&self, token: Option<&str>, request: &RequestId) -> Result<Session, AuthFailure> {
@@ -40,16 +81,30 @@ impl Vault {
     }
 
     fn session_of(&self, presented: &PresentedToken) -> Result<Session, AuthFailure> {
+        // Read before the rows are: a commit in between makes what is kept out of date, never too new.
+        let commit = self.parts.store.last_commit();
+        let checked = match self.tokens.get(presented, commit) {
+            Some(checked) => checked,
+            None => self.check_token(presented, commit)?,
+        };
+        let expired = checked.expires_at.is_some_and(|end| end <= self.now());
+        if presented.matches(&checked.hash) && !expired {
+            Ok(checked.session)
+        } else {
+            Err(AuthFailure::Invalid)
+        }
+    }
+
+    fn check_token(&self, presented: &PresentedToken, commit: u64) -> Result<Checked, AuthFailure> {
         let refused = |error| AuthFailure::Refused(storage_refusal(error));
         let view = self.parts.store.view().map_err(refused)?;
         let rows = view.rows();
-        let token = rows.token(&presented.id).map_err(refused)?;
-        let token = token.filter(|token| presented.matches(&token.hash)).ok_or(AuthFailure::Invalid)?;
-        if token.expires_at.is_some_and(|end| end <= self.now()) {
-            return Err(AuthFailure::Invalid);
-        }
+        let token = rows.token(&presented.id).map_err(refused)?.ok_or(AuthFailure::Invalid)?;
         let caller = rows.caller(&token.caller).map_err(refused)?;
         let caller = caller.filter(|caller| !caller.removed).ok_or(AuthFailure::Invalid)?;
-        Ok(Session { caller: token.caller, role: caller.role })
+        let session = Session { caller: token.caller, role: caller.role };
+        let checked = Checked { commit, hash: token.hash, expires_at: token.expires_at, session };
+        self.tokens.put(presented.id, checked.clone());
+        Ok(checked)
     }
 }
