@@ -53,7 +53,8 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("rand", &["src/host.rs", "src/cli/"]),
 ];
 
-const UNSAFE_ONLY_IN: &str = "store/src/open.rs";
+/// LMDB is opened here; the second damages its files on purpose.
+const UNSAFE_ONLY_IN: &[&str] = &["store/src/open.rs", "store/tests/support/lmdb.rs"];
 const CLOCK_ONLY_IN: &[&str] = &["src/host.rs", "src/cli/"];
 const CLOCKS: &[&str] = &["SystemTime", "Instant", "Timestamp", "Zoned", "Utc"];
 /// Where the plaintext type itself is defined.
@@ -104,8 +105,8 @@ fn violations(file: &str, source: &str, openers: &BTreeSet<String>) -> Vec<Strin
         wrong.push(format!("{file}: does not open with a `//!` header"));
     }
     let words = tokens(source);
-    if file != UNSAFE_ONLY_IN && words.contains(&Token::Word("unsafe")) {
-        wrong.push(format!("{file}: `unsafe` outside {UNSAFE_ONLY_IN}"));
+    if !UNSAFE_ONLY_IN.contains(&file) && words.contains(&Token::Word("unsafe")) {
+        wrong.push(format!("{file}: `unsafe` outside {}", UNSAFE_ONLY_IN.join(" and ")));
     }
     if is_outside(file) {
         return wrong;

@@ -1,5 +1,6 @@
 //! What a node does by itself: once a second it brings the audit log to the disk and keeps its newest line
-//! in the store, so that a cut is found. Keeps U2. Knows nothing of requests.
+//! in the store, so that a cut is found; once a minute it lets go of what dead readers of the store hold.
+//! Keeps U2. Knows nothing of requests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,6 +17,8 @@ use crate::{
 };
 
 const EVERY: Duration = Duration::from_secs(1);
+/// Ticks between two looks for readers that died, such as a killed backup: they hold pages.
+const TICKS_PER_READER_LOOK: u64 = 60;
 
 /// The running task.
 pub(super) struct Upkeep {
@@ -49,7 +52,7 @@ async fn run(
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut anchored = None;
-    loop {
+    for tick in 0_u64.. {
         let stopping = tokio::select! {
             biased;
             _ = &mut stopped => true,
@@ -59,6 +62,11 @@ async fn run(
             note(&audit, &*host, Action::NodeStop);
         }
         anchored = anchor(&store, &audit, anchored).await;
+        if tick.is_multiple_of(TICKS_PER_READER_LOOK)
+            && let Err(error) = store.forget_dead_readers()
+        {
+            tracing::warn!(%error, "the store's readers cannot be looked at");
+        }
         if stopping {
             return;
         }
