@@ -22,7 +22,7 @@ pub struct TableInfo {
 /// The table that says which format the others have.
 pub(crate) const META_TABLE: &str = "meta";
 
-/// All tables, in the order of [`Tables`].
+/// All tables there are.
 pub const TABLES: [TableInfo; 11] = [
     TableInfo {
         name: META_TABLE,
