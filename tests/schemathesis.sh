@@ -37,7 +37,7 @@ cd "$scratch"
   --checks not_a_server_error,status_code_conformance,content_type_conformance \
   --checks response_headers_conformance,response_schema_conformance,unsupported_method,negative_data_rejection \
   --phases examples,coverage,fuzzing \
-  --suppress-health-check filter_too_much --suppress-health-check too_slow \
+  --suppress-health-check filter_too_much,too_slow \
   --max-examples 100 --max-time "$seconds" --request-timeout 20 --continue-on-failure --no-color
 
 # The vault is still well, and its record of all this verifies.
