@@ -16,10 +16,10 @@ use covault::{
 use covault_model::{
     command::{Action, Command, NewSecret, SealedVersion},
     hlc::{Hlc, Millis},
-    id::{ClusterId, CommandId, PayloadHash, SecretId},
+    id::{ClusterId, CommandId, PayloadHash},
     key::NodeKey,
     line::State,
-    name::{CallerName, SecretName},
+    name::{CallerName, SecretName, SecretPath},
     record::{Body, Header, Record, VersionBody},
 };
 use covault_seal::{Context, Keyring, Plaintext, open, seal};
@@ -57,11 +57,14 @@ impl Maker {
         SecretName::parse(&format!("bench/{number:08}")).expect("a secret's name")
     }
 
+    fn path(&self, number: u64) -> SecretPath {
+        SecretPath { owner: self.caller.clone(), name: Self::name(number) }
+    }
+
     fn context(&self, number: u64) -> Context {
-        let secret = SecretId::of(&self.caller, &Self::name(number));
         Context {
             cluster: ClusterId::default(),
-            secret,
+            secret: self.path(number).id(),
             time: Hlc::start_of(NOW),
             author: self.node.node_id(),
         }
@@ -98,7 +101,7 @@ impl Maker {
         let payload = self.sealed(&context);
         let record = Record::sign(self.header(&context, &payload), &self.node);
         let version = SealedVersion { record, payload };
-        let first = NewSecret { owner: self.caller.clone(), name: Self::name(number), version, marks: None };
+        let first = NewSecret { path: self.path(number), version, marks: None };
         let (id, by) = (CommandId::default(), self.caller.clone());
         Command { id, by, at: NOW, idempotency: None, action: Action::Create(vec![first]) }
     }
@@ -114,13 +117,7 @@ fn value() -> Plaintext {
 
 /// A store that does not wait for the disk.
 fn store(dir: &tempfile::TempDir) -> Store {
-    let options = Options {
-        map_bytes: MAP_BYTES,
-        create: true,
-        sync: false,
-        writer: WriterMode::Inline,
-        change_of: change_hash_of,
-    };
+    let options = Options { map_bytes: MAP_BYTES, create: true, sync: false, writer: WriterMode::Inline };
     Store::open(dir.path(), options).expect("an empty directory becomes a store")
 }
 
@@ -172,12 +169,12 @@ fn storing(c: &mut Criterion) {
     c.bench_function("store/view, current row and payload of one of 10,000", |b| {
         b.iter(|| {
             number = (number + 7919) % SECRETS;
-            let secret = SecretId::of(&maker.caller, &Maker::name(number));
+            let path = maker.path(number);
             let view = store.view().expect("a view");
             let current =
-                view.rows().secret_view(&secret).expect("rows are whole").expect("it is there").current;
+                view.rows().secret_view(&path).expect("rows are whole").expect("it is there").current;
             let (_, row) = current.expect("it has a version");
-            view.rows().payload(&secret, &row.payload).expect("rows are whole").map(<[u8]>::len)
+            view.rows().payload(&path, &row.payload).expect("rows are whole").map(<[u8]>::len)
         });
     });
     c.bench_function("store/apply 64 creates in a transaction, no sync", |b| {

@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, error::Error, sync::Arc};
 use covault::{
     host::Machine,
     node::{Node, NodeConfig},
-    vault::{Asker, Consistency, HistoryQuery, NewValue, RequestId, Target, UpdateTerms, Which},
+    vault::{Asker, Consistency, HistoryQuery, NewValue, RequestId, UpdateTerms, Which},
 };
-use covault_model::name::{CallerName, SecretName};
+use covault_model::name::{CallerName, SecretName, SecretPath};
 use covault_seal::Plaintext;
 
 #[tokio::main]
@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let owner = CallerName::parse("billing")?;
     let session = node.local_session(owner.clone()).await.map_err(|refusal| refusal.code())?;
     let asker = Asker { session, request: RequestId::parse("example-1")? };
-    let target = Target { owner, name: SecretName::parse("db/password")? };
+    let target = SecretPath { owner, name: SecretName::parse("db/password")? };
 
     let vault = node.vault();
     let value = |text: &str| NewValue {

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     hlc::Millis,
-    id::{ClusterId, CommandId, GrantId, PayloadHash, SecretId, TokenId, VersionId},
+    id::{ClusterId, CommandId, GrantId, PayloadHash, TokenId, VersionId},
     isolation::Role,
     line::Place,
-    name::{CallerName, MasterKeyName, SecretName},
+    name::{CallerName, MasterKeyName, SecretPath},
     record::{Idempotency, Record},
     registry::{Grant, KeyCheck, TokenEntry},
 };
@@ -51,7 +51,7 @@ pub enum Action {
     /// Gives a version the next number.
     Agree(Box<NewVersion>),
     /// Erases payloads of this secret for good.
-    Destroy(SecretId, Vec<(Place, PayloadHash)>),
+    Destroy(SecretPath, Vec<(Place, PayloadHash)>),
     /// Makes a caller with a first token.
     AddCaller(Role, TokenId, TokenEntry),
     /// Takes a caller away for good, with its tokens and the grants given to it.
@@ -69,10 +69,8 @@ pub enum Action {
 /// A name and its first version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewSecret {
-    /// Whose namespace.
-    pub owner: CallerName,
-    /// The name.
-    pub name: SecretName,
+    /// The name, and whose.
+    pub path: SecretPath,
     /// The first version.
     pub version: SealedVersion,
     /// Labels and description to begin with, a record of marks; absent when there are none.
@@ -83,6 +81,8 @@ pub struct NewSecret {
 /// A version that asks for the next number of its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewVersion {
+    /// The secret.
+    pub path: SecretPath,
     /// The version.
     pub version: SealedVersion,
     /// What must be the last agreed version; absent when anything may be.

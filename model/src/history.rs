@@ -8,7 +8,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     hlc::Hlc,
-    id::{ChangeHash, NodeId, RecordId, VersionId},
+    id::{NodeId, RecordId, VersionId},
     line::Place,
     marks::{Mark, Stamp, Stamped},
     name::{CallerName, Description, LabelKey, LabelValue},
@@ -26,8 +26,8 @@ pub struct SecretState {
     pub description: Option<Stamped<Option<Description>>>,
     /// The delete marks that hold, whether or not the version they name is known.
     pub deleted: BTreeMap<VersionId, Stamped<bool>>,
-    /// The records that no other names as a parent: the parents of the next record.
-    pub heads: BTreeMap<RecordId, Head>,
+    /// The records that no other names as a parent, each with its depth: the parents of the next record.
+    pub heads: BTreeMap<RecordId, u64>,
     /// All records inserted so far. Without it a record that came again after its child would look like a head.
     seen: BTreeSet<RecordId>,
     /// Named as a parent by a record that came first. One of these is no head when it comes.
@@ -45,31 +45,22 @@ pub struct VersionFacts {
     pub body: VersionBody,
 }
 
-/// A record without children, as the next record will state it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
-    /// The change that inserts it into the history document.
-    pub change: ChangeHash,
-    /// Its depth.
-    pub depth: u64,
-}
-
-/// The state that follows from `records`, each with the change that inserts it into the document.
-pub fn derive<'a>(records: impl IntoIterator<Item = (&'a Record, ChangeHash)>) -> SecretState {
+/// The state that follows from `records`.
+pub fn derive<'a>(records: impl IntoIterator<Item = &'a Record>) -> SecretState {
     let mut state = SecretState::default();
-    for (record, change) in records {
-        state.insert(record, change);
+    for record in records {
+        state.insert(record);
     }
     state
 }
 
 impl SecretState {
-    /// Takes in a record and the change that inserts it. `false`, and nothing changes, when it is known.
-    pub fn insert(&mut self, record: &Record, change: ChangeHash) -> bool {
+    /// Takes in a record. `false`, and nothing changes, when it is known.
+    pub fn insert(&mut self, record: &Record) -> bool {
         if !self.seen.insert(record.id()) {
             return false;
         }
-        self.link(record, change);
+        self.link(record);
         let header = record.header();
         match &header.body {
             Body::Version(body) => {
@@ -82,14 +73,9 @@ impl SecretState {
         true
     }
 
-    /// The heads as parents of the next record, rising by id.
-    pub fn parents(&self) -> impl Iterator<Item = Parent> {
-        self.heads.iter().map(|(id, head)| Parent(*id, head.change))
-    }
-
-    fn link(&mut self, record: &Record, change: ChangeHash) {
+    fn link(&mut self, record: &Record) {
         if !self.awaited.remove(&record.id()) {
-            self.heads.insert(record.id(), Head { change, depth: record.header().depth });
+            self.heads.insert(record.id(), record.header().depth);
         }
         for Parent(parent, _) in &record.header().parents {
             self.heads.remove(parent);

@@ -6,9 +6,12 @@ use core::{borrow::Borrow, fmt, ops::Deref};
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{
-    CALLER_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, DESCRIPTION_BYTES_MAX, LABEL_KEY_BYTES_MAX,
-    LABEL_VALUE_BYTES_MAX, MASTER_KEY_NAME_BYTES_MAX, NAME_BYTES_MAX,
+use crate::{
+    id::SecretId,
+    limits::{
+        CALLER_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, DESCRIPTION_BYTES_MAX, LABEL_KEY_BYTES_MAX,
+        LABEL_VALUE_BYTES_MAX, MASTER_KEY_NAME_BYTES_MAX, NAME_BYTES_MAX,
+    },
 };
 
 /// Why a text is not a name. Says which rule, never repeats the text.
@@ -164,6 +167,22 @@ text_type!(
         alphabet(text, is_name_byte)
     }
 );
+
+/// Where a secret is: a name in somebody's namespace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SecretPath {
+    /// Whose namespace.
+    pub owner: CallerName,
+    /// The name in it.
+    pub name: SecretName,
+}
+
+impl SecretPath {
+    /// The id of the secret here, a function of the path.
+    pub fn id(&self) -> SecretId {
+        SecretId::of(&self.owner, &self.name)
+    }
+}
 
 impl NamePrefix {
     /// Whether `name` begins with this.

@@ -15,11 +15,11 @@ use alloc::{collections::BTreeSet, vec, vec::Vec};
 
 use crate::{
     command::{Action, Command, NewSecret, NewVersion, SealedVersion},
-    id::{ClusterId, Digest, GrantId, PayloadHash, SecretId, TokenId},
+    id::{ClusterId, Digest, GrantId, PayloadHash, TokenId},
     isolation::Role,
     limits::{CREATE_MAX, GRANTS_PER_OWNER_MAX, TOKENS_PER_CALLER_MAX},
     line::Place,
-    name::{CallerName, MasterKeyName},
+    name::{CallerName, MasterKeyName, SecretPath},
     record::Record,
     refusal::{CallerMistake, Limit, NoAuthority, NodeFault, Refusal},
     registry::{
@@ -29,9 +29,9 @@ use crate::{
 
 /// What a command comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct Plan<'c> {
     /// Rows to write, in order.
-    pub writes: Vec<Write>,
+    pub writes: Vec<Write<'c>>,
     /// What it did.
     pub outcome: Outcome,
     /// Whether this is the remembered outcome of an earlier command, with nothing to write.
@@ -40,36 +40,36 @@ pub struct Plan {
 
 /// One row of the registry to write, or one effect on histories that commits with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Write {
+pub enum Write<'c> {
     /// The cluster's id.
     Cluster(ClusterId),
     /// A master key's check value.
-    KeyCheck(MasterKeyName, KeyCheck),
+    KeyCheck(&'c MasterKeyName, &'c KeyCheck),
     /// A name, made or moved forward.
-    Secret(SecretId, SecretEntry),
+    Secret(&'c SecretPath, SecretEntry),
     /// A number given.
-    Number(SecretId, u64, Place),
+    Number(&'c SecretPath, u64, Place),
     /// A version to insert in its history under this number, with its payload unless it is destroyed.
-    Version(SealedVersion, u64),
+    Version(&'c SecretPath, &'c SealedVersion, u64),
     /// A record of marks to insert in its secret's history.
-    Marks(Record),
+    Marks(&'c SecretPath, &'c Record),
     /// A payload to erase and refuse from now on.
-    Destroy(SecretId, Place, PayloadHash),
+    Destroy(&'c SecretPath, Place, PayloadHash),
     /// A caller, made or removed.
-    Caller(CallerName, CallerEntry),
+    Caller(&'c CallerName, CallerEntry),
     /// A token, made.
-    Token(TokenId, TokenEntry),
+    Token(TokenId, &'c TokenEntry),
     /// A token, taken away.
     NoToken(TokenId, CallerName),
     /// A grant, given.
-    Grant(GrantId, Grant),
+    Grant(GrantId, &'c Grant),
     /// A grant, taken back.
     NoGrant(GrantId, CallerName),
     /// An outcome to remember.
-    Remember(CallerName, Digest, Remembered),
+    Remember(&'c CallerName, Digest, Remembered),
 }
 
-type Planned<E> = Result<Result<Plan, Refusal>, E>;
+type Planned<'c, E> = Result<Result<Plan<'c>, Refusal>, E>;
 
 /// Before agreement: may this be proposed? The answer holds only for the registry as it is now.
 pub fn decide<R: Registry>(registry: &R, command: &Command) -> Result<Result<(), Refusal>, R::Error> {
@@ -77,7 +77,7 @@ pub fn decide<R: Registry>(registry: &R, command: &Command) -> Result<Result<(),
 }
 
 /// After agreement: what this command writes, or why it is refused.
-pub fn plan<R: Registry>(registry: &R, command: &Command) -> Planned<R::Error> {
+pub fn plan<'c, R: Registry>(registry: &R, command: &'c Command) -> Planned<'c, R::Error> {
     if let Some(idempotency) = &command.idempotency
         && let Some(remembered) = registry.remembered(&command.by, idempotency.key())?
     {
@@ -87,13 +87,13 @@ pub fn plan<R: Registry>(registry: &R, command: &Command) -> Planned<R::Error> {
     Ok(planned.map(|(mut writes, outcome)| {
         if let Some(idempotency) = &command.idempotency {
             let remembered = Remembered { request: *idempotency.request(), outcome: outcome.clone() };
-            writes.push(Write::Remember(command.by.clone(), *idempotency.key(), remembered));
+            writes.push(Write::Remember(&command.by, *idempotency.key(), remembered));
         }
         Plan { writes, outcome, replayed: false }
     }))
 }
 
-fn replay(remembered: Remembered, request: &Digest) -> Result<Plan, Refusal> {
+fn replay<'c>(remembered: Remembered, request: &Digest) -> Result<Plan<'c>, Refusal> {
     if remembered.request == *request {
         Ok(Plan { writes: Vec::new(), outcome: remembered.outcome, replayed: true })
     } else {
@@ -101,9 +101,9 @@ fn replay(remembered: Remembered, request: &Digest) -> Result<Plan, Refusal> {
     }
 }
 
-type Acted = Result<(Vec<Write>, Outcome), Refusal>;
+type Acted<'c> = Result<(Vec<Write<'c>>, Outcome), Refusal>;
 
-fn act<R: Registry>(registry: &R, command: &Command) -> Result<Acted, R::Error> {
+fn act<'c, R: Registry>(registry: &R, command: &'c Command) -> Result<Acted<'c>, R::Error> {
     match &command.action {
         Action::Found { cluster, token } => found(registry, command, cluster, token),
         Action::KnowKey(name, check) => know_key(registry, name, check),
@@ -119,63 +119,64 @@ fn act<R: Registry>(registry: &R, command: &Command) -> Result<Acted, R::Error> 
     }
 }
 
-fn found<R: Registry>(
+fn found<'c, R: Registry>(
     registry: &R,
-    command: &Command,
-    cluster: &ClusterId,
-    (id, token): &(TokenId, TokenEntry),
-) -> Result<Acted, R::Error> {
+    command: &'c Command,
+    cluster: &'c ClusterId,
+    (id, token): &'c (TokenId, TokenEntry),
+) -> Result<Acted<'c>, R::Error> {
     if registry.cluster()?.is_some() {
         return Ok(Ok((Vec::new(), Outcome::Done)));
     }
     let admin = CallerEntry { role: Role::Admin, created_at: command.at, removed: false };
-    let writes = vec![
-        Write::Cluster(*cluster),
-        Write::Caller(token.caller.clone(), admin),
-        Write::Token(*id, token.clone()),
-    ];
+    let writes =
+        vec![Write::Cluster(*cluster), Write::Caller(&token.caller, admin), Write::Token(*id, token)];
     Ok(Ok((writes, Outcome::Token(*id))))
 }
 
-fn know_key<R: Registry>(registry: &R, name: &MasterKeyName, check: &KeyCheck) -> Result<Acted, R::Error> {
+fn know_key<'c, R: Registry>(
+    registry: &R,
+    name: &'c MasterKeyName,
+    check: &'c KeyCheck,
+) -> Result<Acted<'c>, R::Error> {
     Ok(match registry.key_check(name)? {
-        None => Ok((vec![Write::KeyCheck(name.clone(), check.clone())], Outcome::Done)),
+        None => Ok((vec![Write::KeyCheck(name, check)], Outcome::Done)),
         Some(known) if known == *check => Ok((Vec::new(), Outcome::Done)),
         Some(_) => Err(NodeFault::WrongMasterKey(name.clone()).into()),
     })
 }
 
-fn create<R: Registry>(registry: &R, secrets: &[NewSecret]) -> Result<Acted, R::Error> {
+fn create<'c, R: Registry>(registry: &R, secrets: &'c [NewSecret]) -> Result<Acted<'c>, R::Error> {
     let (mut writes, mut agreed, mut taken) = (Vec::new(), Vec::new(), Vec::new());
     let mut made = BTreeSet::new();
     if secrets.len() > CREATE_MAX {
         return Ok(Err(NodeFault::Corrupt.into()));
     }
     for new in secrets {
-        let id = SecretId::of(&new.owner, &new.name);
-        if !belong_to(&id, &new.version, new.marks.as_ref()) {
+        let path = &new.path;
+        if !belong_to(path, &new.version, new.marks.as_ref()) {
             return Ok(Err(NodeFault::Corrupt.into()));
         }
         let place = new.version.place();
-        if !made.insert(id) {
-            taken.push(new.name.clone());
+        if !made.insert(path) {
+            taken.push(path.name.clone());
             continue;
         }
-        if registry.secret(&id)?.is_some() {
-            match registry.numbered(&id, 1)? {
+        if registry.secret(path)?.is_some() {
+            match registry.numbered(path, 1)? {
                 Some(first) if first == place => agreed.push((place.id, 1)),
-                _ => taken.push(new.name.clone()),
+                _ => taken.push(path.name.clone()),
             }
             continue;
         }
-        let entry = SecretEntry { owner: new.owner.clone(), name: new.name.clone(), agreed: 1, last: place };
+        let entry = SecretEntry { agreed: 1, last: place };
         agreed.push((place.id, 1));
         writes.extend([
-            Write::Secret(id, entry),
-            Write::Number(id, 1, place),
-            Write::Version(new.version.clone(), 1),
+            Write::Secret(path, entry),
+            Write::Number(path, 1, place),
+            Write::Version(path, &new.version, 1),
         ]);
-        writes.extend(new.marks.clone().map(Write::Marks));
+        writes.extend(new.marks.iter().map(|marks| Write::Marks(path, marks)));
     }
     Ok(if taken.is_empty() {
         Ok((writes, Outcome::Agreed(agreed)))
@@ -184,17 +185,17 @@ fn create<R: Registry>(registry: &R, secrets: &[NewSecret]) -> Result<Acted, R::
     })
 }
 
-fn agree<R: Registry>(registry: &R, new: &NewVersion) -> Result<Acted, R::Error> {
-    let id = new.version.record.header().secret;
+fn agree<'c, R: Registry>(registry: &R, new: &'c NewVersion) -> Result<Acted<'c>, R::Error> {
+    let path = &new.path;
     let place = new.version.place();
-    if !belong_to(&id, &new.version, new.marks.as_ref()) {
+    if !belong_to(path, &new.version, new.marks.as_ref()) {
         return Ok(Err(NodeFault::Corrupt.into()));
     }
-    let Some(entry) = registry.secret(&id)? else {
+    let Some(entry) = registry.secret(path)? else {
         return Ok(Err(CallerMistake::NotFound.into()));
     };
     if place <= entry.last
-        && let Some(number) = number_of(registry, &id, &entry, &place)?
+        && let Some(number) = number_of(registry, path, &entry, &place)?
     {
         return Ok(Ok((Vec::new(), Outcome::Agreed(vec![(place.id, number)]))));
     }
@@ -205,43 +206,44 @@ fn agree<R: Registry>(registry: &R, new: &NewVersion) -> Result<Acted, R::Error>
         return Ok(Err(NoAuthority::StaleTime.into()));
     }
     let number = entry.agreed + 1;
-    let moved = SecretEntry { agreed: number, last: place, ..entry };
+    let moved = SecretEntry { agreed: number, last: place };
     let mut writes = vec![
-        Write::Secret(id, moved),
-        Write::Number(id, number, place),
-        Write::Version(new.version.clone(), number),
+        Write::Secret(path, moved),
+        Write::Number(path, number, place),
+        Write::Version(path, &new.version, number),
     ];
-    writes.extend(new.marks.clone().map(Write::Marks));
+    writes.extend(new.marks.iter().map(|marks| Write::Marks(path, marks)));
     Ok(Ok((writes, Outcome::Agreed(vec![(place.id, number)]))))
 }
 
-/// Whether `version` is a version and `marks` are marks, both of the secret `id`.
-fn belong_to(id: &SecretId, version: &SealedVersion, marks: Option<&Record>) -> bool {
-    let of_secret = |record: &Record| record.header().secret == *id;
+/// Whether `version` is a version and `marks` are marks, both of the secret at `path`.
+fn belong_to(path: &SecretPath, version: &SealedVersion, marks: Option<&Record>) -> bool {
+    let id = path.id();
+    let of_secret = |record: &Record| record.header().secret == id;
     version.record.version().is_some()
         && of_secret(&version.record)
         && marks.is_none_or(|marks| marks.version().is_none() && of_secret(marks))
 }
 
-fn destroy<R: Registry>(
+fn destroy<'c, R: Registry>(
     registry: &R,
-    id: &SecretId,
-    versions: &[(Place, PayloadHash)],
-) -> Result<Acted, R::Error> {
-    if registry.secret(id)?.is_none() {
+    path: &'c SecretPath,
+    versions: &'c [(Place, PayloadHash)],
+) -> Result<Acted<'c>, R::Error> {
+    if registry.secret(path)?.is_none() {
         return Ok(Err(CallerMistake::NotFound.into()));
     }
-    let writes = versions.iter().map(|(place, payload)| Write::Destroy(*id, *place, *payload));
+    let writes = versions.iter().map(|(place, payload)| Write::Destroy(path, *place, *payload));
     Ok(Ok((writes.collect(), Outcome::Done)))
 }
 
-fn add_caller<R: Registry>(
+fn add_caller<'c, R: Registry>(
     registry: &R,
-    command: &Command,
+    command: &'c Command,
     role: Role,
-    id: &TokenId,
-    token: &TokenEntry,
-) -> Result<Acted, R::Error> {
+    id: &'c TokenId,
+    token: &'c TokenEntry,
+) -> Result<Acted<'c>, R::Error> {
     match registry.token(id)? {
         Some(held) if held == *token => return Ok(Ok((Vec::new(), Outcome::Token(*id)))),
         Some(_) => return Ok(Err(NodeFault::Corrupt.into())),
@@ -251,11 +253,11 @@ fn add_caller<R: Registry>(
         return Ok(Err(CallerMistake::CallerExists.into()));
     }
     let entry = CallerEntry { role, created_at: command.at, removed: false };
-    let writes = vec![Write::Caller(token.caller.clone(), entry), Write::Token(*id, token.clone())];
+    let writes = vec![Write::Caller(&token.caller, entry), Write::Token(*id, token)];
     Ok(Ok((writes, Outcome::Token(*id))))
 }
 
-fn remove_caller<R: Registry>(registry: &R, name: &CallerName) -> Result<Acted, R::Error> {
+fn remove_caller<'c, R: Registry>(registry: &R, name: &'c CallerName) -> Result<Acted<'c>, R::Error> {
     let Some(entry) = present_caller(registry, name)? else {
         return Ok(Err(CallerMistake::NotFound.into()));
     };
@@ -263,7 +265,7 @@ fn remove_caller<R: Registry>(registry: &R, name: &CallerName) -> Result<Acted, 
     if entry.role == Role::Admin && !another_admin_has_token(registry, name)? {
         return Ok(Err(CallerMistake::LastAdmin.into()));
     }
-    let mut writes = vec![Write::Caller(name.clone(), CallerEntry { removed: true, ..entry })];
+    let mut writes = vec![Write::Caller(name, CallerEntry { removed: true, ..entry })];
     writes.extend(tokens.into_iter().map(|id| Write::NoToken(id, name.clone())));
     writes.extend(grants_to(registry, name)?.into_iter().map(|(id, owner)| Write::NoGrant(id, owner)));
     Ok(Ok((writes, Outcome::Done)))
@@ -278,7 +280,11 @@ fn grants_to<R: Registry>(registry: &R, name: &CallerName) -> Result<Vec<(GrantI
     Ok(grants)
 }
 
-fn add_token<R: Registry>(registry: &R, id: &TokenId, token: &TokenEntry) -> Result<Acted, R::Error> {
+fn add_token<'c, R: Registry>(
+    registry: &R,
+    id: &'c TokenId,
+    token: &'c TokenEntry,
+) -> Result<Acted<'c>, R::Error> {
     match registry.token(id)? {
         Some(held) if held == *token => return Ok(Ok((Vec::new(), Outcome::Token(*id)))),
         Some(_) => return Ok(Err(NodeFault::Corrupt.into())),
@@ -289,11 +295,15 @@ fn add_token<R: Registry>(registry: &R, id: &TokenId, token: &TokenEntry) -> Res
     } else if registry.tokens_of(&token.caller)?.len() >= TOKENS_PER_CALLER_MAX {
         Err(CallerMistake::TooMany(Limit::Tokens).into())
     } else {
-        Ok((vec![Write::Token(*id, token.clone())], Outcome::Token(*id)))
+        Ok((vec![Write::Token(*id, token)], Outcome::Token(*id)))
     })
 }
 
-fn remove_token<R: Registry>(registry: &R, name: &CallerName, id: &TokenId) -> Result<Acted, R::Error> {
+fn remove_token<'c, R: Registry>(
+    registry: &R,
+    name: &'c CallerName,
+    id: &'c TokenId,
+) -> Result<Acted<'c>, R::Error> {
     let Some(entry) = present_caller(registry, name)? else {
         return Ok(Err(CallerMistake::NotFound.into()));
     };
@@ -309,7 +319,7 @@ fn remove_token<R: Registry>(registry: &R, name: &CallerName, id: &TokenId) -> R
     })
 }
 
-fn add_grant<R: Registry>(registry: &R, grant: &Grant) -> Result<Acted, R::Error> {
+fn add_grant<'c, R: Registry>(registry: &R, grant: &'c Grant) -> Result<Acted<'c>, R::Error> {
     let id = grant.id();
     if present_caller(registry, &grant.owner)?.is_none()
         || present_caller(registry, &grant.grantee)?.is_none()
@@ -322,11 +332,15 @@ fn add_grant<R: Registry>(registry: &R, grant: &Grant) -> Result<Acted, R::Error
     } else if grants.len() >= GRANTS_PER_OWNER_MAX {
         Err(CallerMistake::TooMany(Limit::Grants).into())
     } else {
-        Ok((vec![Write::Grant(id, grant.clone())], Outcome::Grant(id)))
+        Ok((vec![Write::Grant(id, grant)], Outcome::Grant(id)))
     })
 }
 
-fn remove_grant<R: Registry>(registry: &R, owner: &CallerName, id: &GrantId) -> Result<Acted, R::Error> {
+fn remove_grant<'c, R: Registry>(
+    registry: &R,
+    owner: &'c CallerName,
+    id: &'c GrantId,
+) -> Result<Acted<'c>, R::Error> {
     let held = registry.grants_by(owner)?.iter().any(|(held, _)| held == id);
     Ok(if held {
         Ok((vec![Write::NoGrant(*id, owner.clone())], Outcome::Done))

@@ -8,19 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     hlc::Millis,
-    id::{ClusterId, Digest, GrantId, PayloadHash, RecordId, SecretId, TokenHash, TokenId, VersionId},
+    id::{ClusterId, Digest, GrantId, PayloadHash, RecordId, TokenHash, TokenId, VersionId},
     isolation::{Access, Role},
     line::Place,
-    name::{CallerName, MasterKeyName, NamePrefix, SecretName},
+    name::{CallerName, MasterKeyName, NamePrefix, SecretPath},
 };
 
 /// A name that exists. Inserted once; `agreed` and `last` move forward.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretEntry {
-    /// Whose namespace the name is in.
-    pub owner: CallerName,
-    /// The name.
-    pub name: SecretName,
     /// The number of the last agreed version; at least 1.
     pub agreed: u64,
     /// The last agreed version.
@@ -113,10 +109,10 @@ pub trait Registry {
 
     /// The cluster's id; `None` before it was founded.
     fn cluster(&self) -> Result<Option<ClusterId>, Self::Error>;
-    /// The secret with this id, if its name exists.
-    fn secret(&self, id: &SecretId) -> Result<Option<SecretEntry>, Self::Error>;
+    /// The secret at this path, if the name exists.
+    fn secret(&self, path: &SecretPath) -> Result<Option<SecretEntry>, Self::Error>;
     /// The version with this number.
-    fn numbered(&self, secret: &SecretId, number: u64) -> Result<Option<Place>, Self::Error>;
+    fn numbered(&self, path: &SecretPath, number: u64) -> Result<Option<Place>, Self::Error>;
     /// Whether a payload with this hash was destroyed.
     fn is_destroyed(&self, payload: &PayloadHash) -> Result<bool, Self::Error>;
     /// The caller of this name, removed ones included.
@@ -139,7 +135,7 @@ pub trait Registry {
 /// binary search: at most 64 look-ups however long the history.
 pub fn number_of<R: Registry>(
     registry: &R,
-    id: &SecretId,
+    path: &SecretPath,
     entry: &SecretEntry,
     place: &Place,
 ) -> Result<Option<u64>, R::Error> {
@@ -149,10 +145,10 @@ pub fn number_of<R: Registry>(
     let (mut low, mut high) = (1, entry.agreed);
     while low < high {
         let middle = low + (high - low) / 2;
-        match registry.numbered(id, middle)? {
+        match registry.numbered(path, middle)? {
             Some(found) if found < *place => low = middle + 1,
             _ => high = middle,
         }
     }
-    Ok(registry.numbered(id, low)?.filter(|found| found == place).map(|_| low))
+    Ok(registry.numbered(path, low)?.filter(|found| found == place).map(|_| low))
 }

@@ -13,7 +13,7 @@ use covault_model::{
     command::{Action, Command, NewSecret},
     decode, encode,
     hlc::Millis,
-    id::{ClusterId, CommandId, SecretId, TokenHash, TokenId},
+    id::{ClusterId, CommandId, TokenHash, TokenId},
     isolation::{Access, Role},
     limits::{GRANTS_PER_OWNER_MAX, TOKENS_PER_CALLER_MAX},
     name::{MasterKeyName, NamePrefix},
@@ -24,7 +24,7 @@ use covault_model::{
 
 use self::{
     registry::MemoryRegistry,
-    samples::{caller, name, node, sealed},
+    samples::{caller, node, path, sealed},
 };
 
 const CALLERS: [&str; 3] = ["ann", "bob", "cat"];
@@ -34,7 +34,8 @@ fn command(action: Action) -> Command {
 }
 
 fn carry_out(registry: &mut MemoryRegistry, action: &Action) -> Result<Outcome, Refusal> {
-    let Ok(planned) = plan(registry, &command(action.clone()));
+    let command = command(action.clone());
+    let Ok(planned) = plan(registry, &command);
     planned.map(|plan| {
         registry.carry_out(&plan);
         plan.outcome
@@ -197,12 +198,7 @@ fn the_last_admin_cannot_go_nor_lose_its_last_token() {
 
 #[test]
 fn a_removed_caller_is_as_if_missing_but_its_name_and_secrets_stay() {
-    let first = NewSecret {
-        owner: caller("ann"),
-        name: name("a"),
-        version: sealed("a", 10, &node(1), b"first"),
-        marks: None,
-    };
+    let first = NewSecret { path: path("a"), version: sealed("a", 10, &node(1), b"first"), marks: None };
     let id = first.version.record.id();
     let registry = check_answers(vec![
         (add_caller("bob", Role::Admin, 2), Ok(Outcome::Token(token_id(2)))),
@@ -216,7 +212,7 @@ fn a_removed_caller_is_as_if_missing_but_its_name_and_secrets_stay() {
         (Action::AddGrant(grant("ann", "", "bob")), refused(CallerMistake::NotFound)),
         (Action::RemoveCaller(caller("nobody")), refused(CallerMistake::NotFound)),
     ]);
-    assert!(registry.secret(&SecretId::of(&caller("ann"), &name("a"))).unwrap().is_some());
+    assert!(registry.secret(&path("a")).unwrap().is_some());
     assert_eq!(registry.payloads.len(), 1);
     assert!(registry.records.contains_key(&id));
     assert_eq!(registry.token(&token_id(1)), Ok(None));

@@ -30,7 +30,7 @@ use covault_model::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use self::samples::{caller, header, name, node, sealed};
+use self::samples::{caller, header, name, node, path, sealed};
 
 /// The lines `name = text` of one file that no test has asked for yet.
 struct Golden(BTreeMap<&'static str, &'static str>);
@@ -209,17 +209,17 @@ fn a_token_reads_back_and_anything_else_is_none() {
 
 fn actions() -> Vec<(&'static str, Action)> {
     let version = sealed("app/db", 10, &node(1), b"sealed");
-    let new_secret = |marks: Option<Record>| NewSecret {
-        owner: caller("ann"),
-        name: name("app/db"),
-        version: version.clone(),
-        marks,
-    };
+    let new_secret =
+        |marks: Option<Record>| NewSecret { path: path("app/db"), version: version.clone(), marks };
     let new_version = |condition: Option<Condition>, marks: Option<Record>| {
-        Action::Agree(Box::new(NewVersion { version: version.clone(), condition, marks }))
+        Action::Agree(Box::new(NewVersion {
+            path: path("app/db"),
+            version: version.clone(),
+            condition,
+            marks,
+        }))
     };
     let one_of = Condition::OneOf(vec![RecordId([0x29; 32]), RecordId([0x2a; 32])]);
-    let secret = SecretId::of(&caller("ann"), &name("app/db"));
     let id = TokenId([0xc1; 8]);
     let key = MasterKeyName::parse("main").unwrap();
     vec![
@@ -230,7 +230,7 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("agree", new_version(None, None)),
         ("agree if it exists, with marks", new_version(Some(Condition::Exists), Some(marks()))),
         ("agree if it is one of", new_version(Some(one_of), None)),
-        ("destroy", Action::Destroy(secret, vec![(place(), PayloadHash::of(b"sealed"))])),
+        ("destroy", Action::Destroy(path("app/db"), vec![(place(), PayloadHash::of(b"sealed"))])),
         ("add admin", Action::AddCaller(Role::Admin, id, token(None))),
         ("add member", Action::AddCaller(Role::Member, id, token(Some(Millis(1_800_000_000_000))))),
         ("remove caller", Action::RemoveCaller(caller("bob"))),
@@ -260,7 +260,7 @@ fn commands_are_written_as_ever() {
 #[test]
 fn rows_are_written_as_ever() {
     let mut golden = Golden::read(include_str!("golden/rows.txt"));
-    let secret = SecretEntry { owner: caller("ann"), name: name("app/db"), agreed: 70_000, last: place() };
+    let secret = SecretEntry { agreed: 70_000, last: place() };
     golden.check("secret", &secret);
     let caller = CallerEntry { role: Role::Admin, created_at: Millis(1_750_000_000_000), removed: false };
     golden.check("caller", &caller);

@@ -17,10 +17,11 @@ use covault_model::{
     command::{Action, Command, Condition, NewSecret, NewVersion, SealedVersion},
     decode, encode,
     hlc::{Hlc, Millis},
-    id::{CommandId, Digest, PayloadHash, SecretId, VersionId},
+    id::{CommandId, Digest, PayloadHash, VersionId},
     limits::CREATE_MAX,
     line::Place,
     marks::Mark,
+    name::SecretPath,
     plan::{Plan, Write, decide, plan},
     record::{Body, Header, Idempotency, Record},
     refusal::{CallerMistake, NoAuthority, NodeFault, Refusal},
@@ -36,14 +37,10 @@ use proptest::{
 use self::{
     oracle::Oracle,
     registry::MemoryRegistry,
-    samples::{caller, header, name, node, sealed},
+    samples::{caller, header, name, node, path, sealed},
 };
 
 const SECRETS: [&str; 3] = ["a", "b", "c"];
-
-fn secret_id(secret: &str) -> SecretId {
-    SecretId::of(&caller("ann"), &name(secret))
-}
 
 fn command(by: &str, idempotency: Option<(u8, u8)>, action: Action) -> Command {
     let idempotency = idempotency.map(|(key, request)| Idempotency(Digest([key; 32]), Digest([request; 32])));
@@ -52,11 +49,11 @@ fn command(by: &str, idempotency: Option<(u8, u8)>, action: Action) -> Command {
 
 fn new_secret(secret: &str, time: u64, by_node: u8) -> NewSecret {
     let version = sealed(secret, time, &node(by_node), format!("first of {secret}").as_bytes());
-    NewSecret { owner: caller("ann"), name: name(secret), version, marks: None }
+    NewSecret { path: path(secret), version, marks: None }
 }
 
-fn agree(version: SealedVersion, condition: Option<Condition>, marks: Option<Record>) -> Action {
-    Action::Agree(Box::new(NewVersion { version, condition, marks }))
+fn agree(of: &str, version: SealedVersion, condition: Option<Condition>, marks: Option<Record>) -> Action {
+    Action::Agree(Box::new(NewVersion { path: path(of), version, condition, marks }))
 }
 
 fn create(secrets: &[(&str, u64, u8)]) -> Action {
@@ -64,7 +61,7 @@ fn create(secrets: &[(&str, u64, u8)]) -> Action {
 }
 
 fn update(time: u64, by_node: u8, condition: Option<Condition>) -> Action {
-    agree(sealed("a", time, &node(by_node), b"second"), condition, None)
+    agree("a", sealed("a", time, &node(by_node), b"second"), condition, None)
 }
 
 /// What a log has come to, with what must not change from there on.
@@ -80,7 +77,7 @@ struct World {
 
 impl World {
     /// Carries out one more command and checks every rule.
-    fn step(&mut self, command: &Command) -> Result<Plan, Refusal> {
+    fn step<'c>(&mut self, command: &'c Command) -> Result<Plan<'c>, Refusal> {
         let before = self.registry.clone();
         let Ok(planned) = plan(&before, command);
         let Ok(decided) = decide(&before, command);
@@ -92,7 +89,7 @@ impl World {
         }
         self.log.push(command.clone());
         for secret in SECRETS {
-            self.check_history(&before, &secret_id(secret));
+            self.check_history(&before, &path(secret));
         }
         self.check_destroyed();
         self.check_again(command, &planned);
@@ -100,7 +97,7 @@ impl World {
     }
 
     /// E4: of the updates on condition of one version, one is agreed.
-    fn note(&mut self, command: &Command, plan: &Plan) {
+    fn note(&mut self, command: &Command, plan: &Plan<'_>) {
         let numbered = plan.writes.iter().any(|write| matches!(write, Write::Number(..)));
         match &command.action {
             Action::Agree(new) if numbered => {
@@ -117,31 +114,31 @@ impl World {
     }
 
     /// E1, E2, E3: a name once taken stays, numbers have no gap and never move, times rise with them.
-    fn check_history(&self, before: &MemoryRegistry, id: &SecretId) {
-        let places = places(&self.registry, id);
-        assert_eq!(places, self.oracle.history(id));
-        let old = self::places(before, id);
+    fn check_history(&self, before: &MemoryRegistry, path: &SecretPath) {
+        let places = places(&self.registry, path);
+        assert_eq!(places, self.oracle.history(path));
+        let old = self::places(before, path);
         assert!(places.starts_with(&old), "E1, E2: {old:?} became {places:?}");
         assert!(places.len() <= old.len() + 1, "E2: one number at a time");
         assert!(places.windows(2).all(|pair| pair[0].time < pair[1].time), "E3: {places:?}");
-        let Ok(entry) = self.registry.secret(id);
+        let Ok(entry) = self.registry.secret(path);
         let Some(entry) = entry else { return };
         assert_eq!(entry.last, places[places.len() - 1], "the last one is the one of the last number");
         for place in &places {
             assert!(self.registry.records.contains_key(&place.id), "an agreed version has its record");
-            self.check_number(id, &entry, place, &places);
+            self.check_number(path, &entry, place, &places);
             // Neighbours of a place, which no number was given to.
-            self.check_number(id, &entry, &Place { time: place.time.next(), ..*place }, &places);
-            self.check_number(id, &entry, &Place { time: Hlc(place.time.0 - 1), ..*place }, &places);
+            self.check_number(path, &entry, &Place { time: place.time.next(), ..*place }, &places);
+            self.check_number(path, &entry, &Place { time: Hlc(place.time.0 - 1), ..*place }, &places);
             let other = VersionId::of(place.id.as_bytes());
-            self.check_number(id, &entry, &Place { id: other, ..*place }, &places);
+            self.check_number(path, &entry, &Place { id: other, ..*place }, &places);
         }
     }
 
     /// The binary search finds what a linear one does.
-    fn check_number(&self, id: &SecretId, entry: &SecretEntry, place: &Place, places: &[Place]) {
+    fn check_number(&self, path: &SecretPath, entry: &SecretEntry, place: &Place, places: &[Place]) {
         let linear = places.iter().position(|held| held == place).map(|at| at as u64 + 1);
-        let Ok(found) = number_of(&self.registry, id, entry, place);
+        let Ok(found) = number_of(&self.registry, path, entry, place);
         assert_eq!(found, linear, "{place:?} in {places:?}");
     }
 
@@ -153,7 +150,7 @@ impl World {
     }
 
     /// E5, I1: the same command once more changes nothing, and is answered the same where it can be.
-    fn check_again(&self, command: &Command, first: &Result<Plan, Refusal>) {
+    fn check_again(&self, command: &Command, first: &Result<Plan<'_>, Refusal>) {
         let Ok(again) = plan(&self.registry, command);
         let mut twice = self.registry.clone();
         if let Ok(plan) = &again {
@@ -186,10 +183,10 @@ impl World {
 }
 
 /// The agreed versions of a secret by number, read until a number is missing.
-fn places(registry: &MemoryRegistry, id: &SecretId) -> Vec<Place> {
-    let Ok(entry) = registry.secret(id);
+fn places(registry: &MemoryRegistry, path: &SecretPath) -> Vec<Place> {
+    let Ok(entry) = registry.secret(path);
     let agreed = entry.map_or(0, |entry| entry.agreed);
-    let at = |number: u64| -> Option<Place> { registry.numbered(id, number).unwrap() };
+    let at = |number: u64| -> Option<Place> { registry.numbered(path, number).unwrap() };
     assert_eq!((at(0), at(agreed + 1)), (None, None), "E2: numbers begin at 1 and end at the last");
     (1..=agreed).map(|number| at(number).expect("E2: a number is missing")).collect()
 }
@@ -200,7 +197,7 @@ fn commands() -> Vec<Command> {
     let second = sealed("a", 20, &node(1), b"second");
     let on_first = || Some(Condition::OneOf(vec![by_one.record.id()]));
     let on_second = || Some(Condition::OneOf(vec![second.record.id()]));
-    let destroy = || Action::Destroy(secret_id("a"), vec![(second.place(), PayloadHash::of(b"second"))]);
+    let destroy = || Action::Destroy(path("a"), vec![(second.place(), PayloadHash::of(b"second"))]);
     vec![
         // Two nodes create one name, one of them with a key that also comes with other requests and callers.
         command("ann", None, create(&[("a", 10, 1)])),
@@ -272,7 +269,7 @@ fn second_create_of_a_name_is_refused_even_after_a_destroy() {
     check_answers(vec![
         (create(&[("a", 10, 1)]), agreed("a", 10, 1, "first of a", 1)),
         (create(&[("a", 11, 2)]), refused()),
-        (Action::Destroy(secret_id("a"), vec![(first.place(), payload)]), Ok(Outcome::Done)),
+        (Action::Destroy(path("a"), vec![(first.place(), payload)]), Ok(Outcome::Done)),
         (create(&[("a", 40, 2)]), refused()),
     ]);
 }
@@ -317,9 +314,11 @@ fn a_create_of_many_names_lists_those_that_are_taken_and_makes_none() {
 
 fn check_corrupt(action: Action) {
     let mut registry = MemoryRegistry::default();
-    let Ok(first) = plan(&registry, &command("ann", None, create(&[("a", 10, 1)])));
+    let command = |action| command("ann", None, action);
+    let (first, second) = (command(create(&[("a", 10, 1)])), command(action.clone()));
+    let Ok(first) = plan(&registry, &first);
     registry.carry_out(&first.unwrap());
-    let Ok(planned) = plan(&registry, &command("ann", None, action.clone()));
+    let Ok(planned) = plan(&registry, &second);
     assert_eq!(planned, Err(NodeFault::Corrupt.into()), "{action:?}");
 }
 
@@ -331,13 +330,14 @@ fn records_that_do_not_belong_to_their_command_are_refused() {
     };
     let version = |secret: &str| sealed(secret, 20, &node(1), b"second");
     let no_version = SealedVersion { record: marks("a"), payload: Vec::new() };
-    let with_marks = |marks| agree(version("a"), None, Some(marks));
+    let with_marks = |marks| agree("a", version("a"), None, Some(marks));
     check_corrupt(with_marks(marks("b")));
     check_corrupt(with_marks(version("a").record));
-    check_corrupt(agree(no_version, None, None));
-    let wrong_name = NewSecret { name: name("c"), ..new_secret("b", 20, 1) };
+    check_corrupt(agree("a", no_version, None, None));
+    let wrong_name = NewSecret { path: path("c"), ..new_secret("b", 20, 1) };
     check_corrupt(Action::Create(vec![wrong_name]));
-    let wrong_owner = NewSecret { owner: caller("bob"), ..new_secret("b", 20, 1) };
+    let of_bob = SecretPath { owner: caller("bob"), ..path("b") };
+    let wrong_owner = NewSecret { path: of_bob, ..new_secret("b", 20, 1) };
     check_corrupt(Action::Create(vec![wrong_owner]));
     let wrong_marks = NewSecret { marks: Some(marks("a")), ..new_secret("b", 20, 1) };
     check_corrupt(Action::Create(vec![wrong_marks]));
@@ -386,12 +386,12 @@ impl Draw {
                 };
                 Action::Create(self.secrets.iter().map(named).collect())
             }
-            1 => Action::Destroy(secret_id(secret), vec![(last.place(), PayloadHash::of(&last.payload))]),
+            1 => Action::Destroy(path(secret), vec![(last.place(), PayloadHash::of(&last.payload))]),
             2..=4 => {
                 let condition = Some(Condition::OneOf(vec![last.record.id()]));
-                agree(new(secret), condition, None)
+                agree(secret, new(secret), condition, None)
             }
-            _ => agree(new(secret), None, None),
+            _ => agree(secret, new(secret), None, None),
         };
         command("ann", self.idempotency, action)
     }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use covault_model::{
     id::VersionId,
     limits::{PAGE_DEFAULT, PAGE_MAX},
-    name::{CallerName, SecretName},
+    name::{CallerName, SecretName, SecretPath},
 };
 use http::HeaderMap;
 
@@ -16,7 +16,7 @@ use crate::{
         query::{self, Query},
         routes::Route,
     },
-    vault::{Asker, IdempotencyKey, Target, Which},
+    vault::{Asker, IdempotencyKey, Which},
 };
 
 /// A request whose caller is known. Reading takes things out, so that [`end`](Self::end) can refuse what
@@ -38,10 +38,10 @@ pub struct Call {
 
 impl Call {
     /// The secret that path and `owner=` name; the owner is the caller itself unless told otherwise.
-    pub fn target(&mut self) -> Result<Target, Problem> {
+    pub fn target(&mut self) -> Result<SecretPath, Problem> {
         let name = SecretName::try_from(std::mem::take(&mut self.captures[0]))
             .map_err(|why| query::invalid("name", why))?;
-        Ok(Target { owner: self.owner()?, name })
+        Ok(SecretPath { owner: self.owner()?, name })
     }
 
     /// The owner that `owner=` names.

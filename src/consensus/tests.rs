@@ -12,7 +12,7 @@ use std::{
 use covault_model::{
     command::{Action, Command},
     hlc::Millis,
-    id::{ChangeHash, CommandId, NodeId},
+    id::{CommandId, NodeId},
     key::NodeKey,
     name::{CallerName, MasterKeyName},
     refusal::{NoAuthority, NodeFault},
@@ -27,14 +27,7 @@ fn me() -> NodeId {
 }
 
 fn open(dir: &Path) -> Arc<Store> {
-    let options = Options {
-        map_bytes: 64 << 20,
-        create: true,
-        sync: true,
-        writer: WriterMode::Thread,
-        // No document here: any function of the record will do.
-        change_of: |record| ChangeHash(record.id().0),
-    };
+    let options = Options { map_bytes: 64 << 20, create: true, sync: true, writer: WriterMode::Thread };
     Arc::new(Store::open(dir, options).unwrap())
 }
 

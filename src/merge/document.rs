@@ -167,8 +167,7 @@ impl Document {
 
     /// The state that follows from the records that count.
     pub fn state(&self) -> SecretState {
-        let records = self.records();
-        derive(records.iter().map(|record| (record, self.counted[&record.id()].change)))
+        derive(&self.records())
     }
 
     /// The bytes to store, waiting records included. They depend on the order of insertion.

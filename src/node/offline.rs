@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
+use covault_model::name::SecretPath;
 use covault_net::NodeIdentity;
 use covault_store::{BackupError, Manifest, OpenError, RestoreAs, Store, StoreError};
 
@@ -83,13 +84,17 @@ pub fn check(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<CheckReport, 
     let mut differences: Vec<String> = rebuilt.differences.iter().map(ToString::to_string).collect();
     let view = store.view()?;
     let rows = view.rows();
-    rows.each_secret(|secret| {
-        let kept = rows.secret_view(&secret)?.map(|view| view.heads).unwrap_or_default();
-        let kept: BTreeSet<_> = kept.into_iter().map(|head| head.change).collect();
-        let document = Document::of(secret, rows.records(&secret)?.iter());
+    rows.each_secret(|path| {
+        let heads = rows.secret_view(&path)?.map(|view| view.heads).unwrap_or_default();
+        let mut kept = BTreeSet::new();
+        for head in heads {
+            kept.extend(rows.record(&path, &head.id)?.as_ref().map(merge::change_hash_of));
+        }
+        let document = Document::of(path.id(), rows.records(&path)?.iter());
         let fits = document.is_ok_and(|document| document.heads().into_iter().eq(kept));
         if !fits {
-            differences.push(format!("the history document of secret {secret} is not what its view says"));
+            let SecretPath { owner, name } = path;
+            differences.push(format!("the history document of {name} of {owner} is not what its view says"));
         }
         progress(1);
         Ok(true)
@@ -98,5 +103,5 @@ pub fn check(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<CheckReport, 
 }
 
 fn reader(config: &NodeConfig) -> Result<Store, OpenError> {
-    Store::open_reader(&config.data, config.map_bytes, merge::change_hash_of)
+    Store::open_reader(&config.data, config.map_bytes)
 }

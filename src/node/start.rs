@@ -21,7 +21,6 @@ use crate::{
     audit::{Anchor, AuditLog},
     consensus::Consensus,
     host::Host,
-    merge,
     vault::{Author, Vault, VaultParts, draw_token, storage_refusal},
 };
 
@@ -169,13 +168,7 @@ async fn open_vault(
 
 /// How every door to the store opens it.
 pub(crate) fn store_options(config: &NodeConfig) -> Options {
-    Options {
-        map_bytes: config.map_bytes,
-        create: config.create,
-        sync: true,
-        writer: config.writer,
-        change_of: merge::change_hash_of,
-    }
+    Options { map_bytes: config.map_bytes, create: config.create, sync: true, writer: config.writer }
 }
 
 fn open_audit(config: &NodeConfig, store: &Store, now: Millis) -> Result<AuditLog, StartError> {

@@ -3,13 +3,13 @@
 
 use covault_model::{
     isolation::{Access, Session},
-    name::{CallerName, SecretName},
+    name::{CallerName, SecretName, SecretPath},
     refusal::{CallerMistake, Refusal},
     registry::{Grant, Registry},
 };
 use covault_store::View;
 
-use super::{Target, Vault, storage_refusal};
+use super::{Vault, storage_refusal};
 
 impl Vault {
     /// Refuses, as if nothing were there, what the caller has no right to.
@@ -17,7 +17,7 @@ impl Vault {
         &self,
         view: &View<'_>,
         session: &Session,
-        target: &Target,
+        target: &SecretPath,
         wanted: Access,
     ) -> Result<(), Refusal> {
         let grants = grants_to(view, session, &target.owner)?;
@@ -29,7 +29,7 @@ impl Vault {
         &self,
         view: &View<'_>,
         session: &Session,
-        target: &Target,
+        target: &SecretPath,
     ) -> Result<(), Refusal> {
         let not_found = Refusal::from(CallerMistake::NotFound);
         self.permit(view, session, target, Access::Write)

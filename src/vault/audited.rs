@@ -4,11 +4,11 @@
 use std::future::Future;
 
 use covault_model::{
-    name::CallerName,
+    name::{CallerName, SecretPath},
     refusal::{NoAuthority, NodeFault, Refusal},
 };
 
-use super::{Asker, RequestId, Target, Vault};
+use super::{Asker, RequestId, Vault};
 use crate::audit::{Action, Entry, Outcome, Subject, Ticket, VersionRef};
 
 /// What an operation is about, for its line.
@@ -21,7 +21,7 @@ pub(super) struct About<'a> {
 
 impl<'a> About<'a> {
     /// An operation on a secret.
-    pub fn secret(action: Action, target: &'a Target) -> Self {
+    pub fn secret(action: Action, target: &'a SecretPath) -> Self {
         Self { action, owner: Some(&target.owner), subject: Subject::Secret(&target.name) }
     }
 

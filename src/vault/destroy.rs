@@ -3,13 +3,13 @@
 
 use covault_model::{
     command::Action as CommandAction,
-    id::SecretId,
     isolation::Access,
+    name::SecretPath,
     refusal::{CallerMistake, Refusal},
 };
 
 use super::{
-    Asker, IdempotencyKey, Marked, Target, Vault, Which,
+    Asker, IdempotencyKey, Marked, Vault, Which,
     audited::About,
     marks::version_ref,
     read::{find, summarize},
@@ -22,7 +22,7 @@ impl Vault {
     pub async fn destroy(
         &self,
         asker: &Asker,
-        target: &Target,
+        target: &SecretPath,
         which: Vec<Which>,
         key: Option<IdempotencyKey>,
     ) -> Result<Marked, Refusal> {
@@ -35,7 +35,7 @@ impl Vault {
     async fn destroy_unaudited(
         &self,
         asker: &Asker,
-        target: &Target,
+        target: &SecretPath,
         which: &[Which],
         key: Option<&IdempotencyKey>,
     ) -> Result<Marked, Refusal> {
@@ -43,23 +43,22 @@ impl Vault {
         let named: Vec<String> = which.iter().map(|which| which_text(*which)).collect();
         let fields = ("destroy", target.owner.as_str(), target.name.as_str(), named);
         let idempotency = self.idempotency(&session.caller, key, &fields, None)?;
-        let secret = SecretId::of(&target.owner, &target.name);
-        let _turn = self.turns.wait(&secret).await;
+        let _turn = self.turns.wait(target).await;
         self.permit_existing(session, target, Access::Write).await?;
         let versions = {
             let view = self.look()?;
             let payload_of = |which: &Which| {
-                let found = find(&view, &secret, *which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
+                let found = find(&view, target, *which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
                 Ok((found.place, found.row.payload))
             };
             which.iter().map(payload_of).collect::<Result<Vec<_>, Refusal>>()?
         };
-        let command = self.command(session, idempotency, CommandAction::Destroy(secret, versions));
+        let command = self.command(session, idempotency, CommandAction::Destroy(target.clone(), versions));
         let applied = self.agree(command, 0, None).await?;
         self.parts.consensus.compact().await?;
         let view = self.look()?;
-        let found = find(&view, &secret, Which::Current)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
-        let summary = summarize(&view, &secret, target.name.clone(), found)?;
+        let found = find(&view, target, Which::Current)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
+        let summary = summarize(&view, target, found)?;
         Ok(Marked { summary, replication: self.replication(), replayed: applied.replayed })
     }
 }

@@ -1,15 +1,15 @@
 //! Lists: secrets by name, versions newest first. Knows nothing of values.
 
 use covault_model::{
-    id::SecretId,
     isolation::Access,
     limits::PAGE_MAX,
     line::Place,
+    name::SecretPath,
     refusal::{CallerMistake, Refusal},
 };
 
 use super::{
-    Asker, HistoryQuery, ListQuery, Page, SecretPage, Target, Vault, VersionPage, Which,
+    Asker, HistoryQuery, ListQuery, Page, SecretPage, Vault, VersionPage, Which,
     audited::About,
     read::{find, passed_over, summarize, version_of_row},
     storage_refusal,
@@ -43,17 +43,18 @@ impl Vault {
             if names.is_empty() {
                 return Ok(Page { items, next: None });
             }
-            for row in names {
+            for name in names {
                 if items.len() == limit {
                     break;
                 }
                 seen += 1;
-                after = Some(row.name.clone());
-                if !readable(&row.name) {
+                after = Some(name.clone());
+                if !readable(&name) {
                     continue;
                 }
-                let Some(found) = find(&view, &row.secret, Which::Current)? else { continue };
-                let summary = summarize(&view, &row.secret, row.name, found)?;
+                let path = SecretPath { owner: query.owner.clone(), name };
+                let Some(found) = find(&view, &path, Which::Current)? else { continue };
+                let summary = summarize(&view, &path, found)?;
                 let fits = |(key, value)| summary.labels.get(key) == Some(value);
                 if query.label.as_ref().map(|(key, value)| (key, value)).is_none_or(fits) {
                     items.push(summary);
@@ -68,7 +69,7 @@ impl Vault {
     pub async fn history(
         &self,
         asker: &Asker,
-        target: &Target,
+        target: &SecretPath,
         query: HistoryQuery,
     ) -> Result<VersionPage, Refusal> {
         let about = About::secret(Action::SecretHistory, target);
@@ -79,25 +80,24 @@ impl Vault {
         self.audited(asker, about, |_| None, history).await
     }
 
-    fn history_page(&self, target: &Target, query: HistoryQuery) -> Result<VersionPage, Refusal> {
-        let secret = SecretId::of(&target.owner, &target.name);
+    fn history_page(&self, target: &SecretPath, query: HistoryQuery) -> Result<VersionPage, Refusal> {
         let view = self.look()?;
         let rows = view.rows();
         let limit = query.limit.min(PAGE_MAX);
-        let mut found = rows.versions(&secret, query.before.as_ref(), limit + 1).map_err(storage_refusal)?;
+        let mut found = rows.versions(target, query.before.as_ref(), limit + 1).map_err(storage_refusal)?;
         if found.is_empty() && query.before.is_none() {
             return Err(CallerMistake::NotFound.into());
         }
         let more = limit < found.len();
         found.truncate(limit);
         let mut next: Option<Place> = match found.first() {
-            Some((place, _)) => rows.next_place(&secret, place).map_err(storage_refusal)?,
+            Some((place, _)) => rows.next_place(target, place).map_err(storage_refusal)?,
             None => None,
         };
         let mut items = Vec::with_capacity(found.len());
         let mut last = None;
         for (place, row) in found {
-            let passed = row.number.is_none() && passed_over(&view, &secret, &place)?;
+            let passed = row.number.is_none() && passed_over(&view, target, &place)?;
             items.push(version_of_row(&place, row, next.as_ref(), passed));
             (next, last) = (Some(place), Some(place));
         }

@@ -3,10 +3,11 @@
 //! Knows nothing of values.
 
 use covault_model::{
-    id::{SecretId, VersionId},
+    id::VersionId,
     isolation::{Access, Session},
     limits::LABELS_MAX,
     marks::Mark,
+    name::SecretPath,
     record::{Body, Idempotency},
     refusal::{CallerMistake, Limit, NodeFault, Refusal},
     registry::{Outcome, Registry, Remembered},
@@ -15,7 +16,7 @@ use covault_store::{StoreError, Txn};
 use tokio::sync::oneshot;
 
 use super::{
-    Asker, IdempotencyKey, Marked, Patch, Target, Vault, Which,
+    Asker, IdempotencyKey, Marked, Patch, Vault, Which,
     audited::About,
     author::Draft,
     read::{find, summarize},
@@ -29,13 +30,13 @@ impl Vault {
     pub async fn patch(
         &self,
         asker: &Asker,
-        target: &Target,
+        target: &SecretPath,
         patch: Patch,
         key: Option<IdempotencyKey>,
     ) -> Result<Marked, Refusal> {
         let fields =
             ("patch", target.owner.as_str(), target.name.as_str(), &patch.labels, &patch.description);
-        let draw = |vault: &Self, secret: &SecretId| vault.patch_marks(secret, &patch);
+        let draw = |vault: &Self, path: &SecretPath| vault.patch_marks(path, &patch);
         let about = About::secret(Action::SecretPatch, target);
         self.audited(asker, about, |_| None, self.mark(&asker.session, target, key.as_ref(), &fields, draw))
             .await
@@ -45,7 +46,7 @@ impl Vault {
     pub async fn delete(
         &self,
         asker: &Asker,
-        target: &Target,
+        target: &SecretPath,
         which: Option<Which>,
         key: Option<IdempotencyKey>,
     ) -> Result<Marked, Refusal> {
@@ -57,7 +58,7 @@ impl Vault {
     pub async fn undelete(
         &self,
         asker: &Asker,
-        target: &Target,
+        target: &SecretPath,
         mut which: Vec<Which>,
         key: Option<IdempotencyKey>,
     ) -> Result<Marked, Refusal> {
@@ -70,15 +71,15 @@ impl Vault {
     async fn set_deleted(
         &self,
         asker: &Asker,
-        target: &Target,
+        target: &SecretPath,
         (action, deleted): (Action, bool),
         which: Vec<Which>,
         key: Option<IdempotencyKey>,
     ) -> Result<Marked, Refusal> {
         let versions: Vec<String> = which.iter().map(|which| which_text(*which)).collect();
         let fields = (action.as_str(), target.owner.as_str(), target.name.as_str(), versions);
-        let draw = |vault: &Self, secret: &SecretId| {
-            let named = vault.versions_named(secret, &which)?;
+        let draw = |vault: &Self, path: &SecretPath| {
+            let named = vault.versions_named(path, &which)?;
             Ok(named.into_iter().map(|id| Mark::Deleted(id, deleted)).collect())
         };
         let about = About::secret(action, target);
@@ -96,25 +97,24 @@ impl Vault {
     async fn mark(
         &self,
         session: &Session,
-        target: &Target,
+        target: &SecretPath,
         key: Option<&IdempotencyKey>,
         fields: &impl serde::Serialize,
-        draw: impl Fn(&Self, &SecretId) -> Result<Vec<Mark>, Refusal>,
+        draw: impl Fn(&Self, &SecretPath) -> Result<Vec<Mark>, Refusal>,
     ) -> Result<Marked, Refusal> {
         let idempotency = self.idempotency(&session.caller, key, fields, None)?;
-        let secret = SecretId::of(&target.owner, &target.name);
-        let _turn = self.turns.wait(&secret).await;
+        let _turn = self.turns.wait(target).await;
         self.permit_existing(session, target, Access::Write).await?;
         let replayed = match self.remembered(session, idempotency.as_ref())? {
             Some(found) => is_same_request(idempotency.as_ref(), &found)?,
             None => {
-                let marks = draw(self, &secret)?;
-                !marks.is_empty() && self.insert_marks(session, &secret, marks, idempotency).await?
+                let marks = draw(self, target)?;
+                !marks.is_empty() && self.insert_marks(session, target, marks, idempotency).await?
             }
         };
         let view = self.look()?;
-        let found = find(&view, &secret, Which::Current)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
-        let summary = summarize(&view, &secret, target.name.clone(), found)?;
+        let found = find(&view, target, Which::Current)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
+        let summary = summarize(&view, target, found)?;
         Ok(Marked { summary, replication: self.replication(), replayed })
     }
 
@@ -122,16 +122,16 @@ impl Vault {
     async fn insert_marks(
         &self,
         session: &Session,
-        secret: &SecretId,
+        path: &SecretPath,
         marks: Vec<Mark>,
         idempotency: Option<Idempotency>,
     ) -> Result<bool, Refusal> {
         self.require_room()?;
-        let ((parents, depth), last) = self.place_in_history(secret)?;
+        let ((parents, depth), last) = self.place_in_history(path)?;
         let time = self.parts.author.stamp(self.now(), last);
-        let draft = Draft { secret: *secret, parents, depth, caller: &session.caller, idempotency };
+        let draft = Draft { secret: path.id(), parents, depth, caller: &session.caller, idempotency };
         let record = self.parts.author.sign(draft, time, Body::Marks(marks));
-        let caller = session.caller.clone();
+        let (caller, path) = (session.caller.clone(), path.clone());
         let remembered = self.store_write(move |txn| {
             if let Some(Idempotency(key, request)) = idempotency {
                 if let Some(found) = txn.rows().remembered(&caller, &key)? {
@@ -140,7 +140,7 @@ impl Vault {
                 let outcome = Outcome::Marked(record.id());
                 txn.remember(&caller, &key, &Remembered { request, outcome })?;
             }
-            txn.insert_marks(&record)?;
+            txn.insert_marks(&path, &record)?;
             Ok(None)
         });
         match remembered.await? {
@@ -159,9 +159,9 @@ impl Vault {
         self.look()?.rows().remembered(&session.caller, key).map_err(storage_refusal)
     }
 
-    fn patch_marks(&self, secret: &SecretId, patch: &Patch) -> Result<Vec<Mark>, Refusal> {
+    fn patch_marks(&self, path: &SecretPath, patch: &Patch) -> Result<Vec<Mark>, Refusal> {
         let view = self.look()?;
-        let held = view.rows().secret_view(secret).map_err(storage_refusal)?;
+        let held = view.rows().secret_view(path).map_err(storage_refusal)?;
         let held = held.map(|view| view.labels).unwrap_or_default();
         let kept = held.iter().filter(|(key, value)| value.1.is_some() && !patch.labels.contains_key(*key));
         let set = patch.labels.values().filter(|value| value.is_some());
@@ -173,10 +173,10 @@ impl Vault {
     }
 
     /// The ids of the versions that are meant; refuses one that is not there or whose value is erased.
-    fn versions_named(&self, secret: &SecretId, which: &[Which]) -> Result<Vec<VersionId>, Refusal> {
+    fn versions_named(&self, path: &SecretPath, which: &[Which]) -> Result<Vec<VersionId>, Refusal> {
         let view = self.look()?;
         let id_of = |which: &Which| {
-            let found = find(&view, secret, *which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
+            let found = find(&view, path, *which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
             if found.row.destroyed { Err(CallerMistake::VersionDestroyed.into()) } else { Ok(found.place.id) }
         };
         which.iter().map(id_of).collect()

@@ -41,7 +41,7 @@ pub use author::Author;
 pub(crate) use callers::draw_token;
 pub use keys::{KeyVerdict, Keys};
 pub use request::{
-    Asker, Consistency, HistoryQuery, IdempotencyKey, ListQuery, NewValue, Patch, Target, UpdateTerms, Which,
+    Asker, Consistency, HistoryQuery, IdempotencyKey, ListQuery, NewValue, Patch, UpdateTerms, Which,
 };
 pub use session::AuthFailure;
 

@@ -2,10 +2,9 @@
 //! it, so that a "not found" is always true. Knows nothing of how views come about.
 
 use covault_model::{
-    id::SecretId,
     isolation::{Access, Session},
     line::{Place, Standing as LineStanding, State, last_place_at},
-    name::SecretName,
+    name::SecretPath,
     refusal::{CallerMistake, NodeFault, Refusal},
     registry::Registry,
 };
@@ -13,8 +12,8 @@ use covault_seal::Context;
 use covault_store::{LineRow, SecretView, View};
 
 use super::{
-    Asker, Consistency, Opened, Standing, Summary, Target, Vault, Version, Which, audited::About,
-    keys::seal_refusal, storage_refusal,
+    Asker, Consistency, Opened, Standing, Summary, Vault, Version, Which, audited::About, keys::seal_refusal,
+    storage_refusal,
 };
 use crate::audit::{Action, VersionRef};
 
@@ -30,7 +29,7 @@ impl Vault {
     pub async fn read(
         &self,
         asker: &Asker,
-        target: &Target,
+        target: &SecretPath,
         which: Which,
         consistency: Consistency,
     ) -> Result<Opened, Refusal> {
@@ -46,7 +45,7 @@ impl Vault {
     pub(super) async fn read_unaudited(
         &self,
         session: &Session,
-        target: &Target,
+        target: &SecretPath,
         which: Which,
         consistency: Consistency,
     ) -> Result<Opened, Refusal> {
@@ -63,20 +62,23 @@ impl Vault {
         }
     }
 
-    fn open_version(&self, session: &Session, target: &Target, which: Which) -> Result<Opened, Refusal> {
+    fn open_version(&self, session: &Session, target: &SecretPath, which: Which) -> Result<Opened, Refusal> {
         let view = self.look()?;
         self.permit(&view, session, target, Access::Read)?;
-        let secret = SecretId::of(&target.owner, &target.name);
-        let found = find(&view, &secret, which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
+        let found = find(&view, target, which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
         readable(&found.row, self.now())?;
         let rows = view.rows();
-        let sealed = rows.payload(&secret, &found.row.payload).map_err(storage_refusal)?;
+        let sealed = rows.payload(target, &found.row.payload).map_err(storage_refusal)?;
         let sealed = sealed.ok_or(Refusal::from(NodeFault::Corrupt))?;
-        let context =
-            Context { cluster: self.parts.cluster, secret, time: found.place.time, author: found.row.author };
+        let context = Context {
+            cluster: self.parts.cluster,
+            secret: target.id(),
+            time: found.place.time,
+            author: found.row.author,
+        };
         let value = covault_seal::open(self.parts.keys.ring()?, &context, sealed)
             .map_err(|error| seal_refusal(&error))?;
-        let summary = summarize(&view, &secret, target.name.clone(), found)?;
+        let summary = summarize(&view, target, found)?;
         let standing =
             if self.parts.consensus.has_majority() { Standing::Majority } else { Standing::Minority };
         Ok(Opened { summary, value, standing })
@@ -91,7 +93,7 @@ impl Vault {
     pub(super) async fn permit_existing(
         &self,
         session: &Session,
-        target: &Target,
+        target: &SecretPath,
         wanted: Access,
     ) -> Result<(), Refusal> {
         if self.may_and_exists(session, target, wanted)? {
@@ -105,10 +107,14 @@ impl Vault {
         }
     }
 
-    fn may_and_exists(&self, session: &Session, target: &Target, wanted: Access) -> Result<bool, Refusal> {
+    fn may_and_exists(
+        &self,
+        session: &Session,
+        target: &SecretPath,
+        wanted: Access,
+    ) -> Result<bool, Refusal> {
         let view = self.look()?;
-        let secret = SecretId::of(&target.owner, &target.name);
-        let exists = view.rows().secret(&secret).map_err(storage_refusal)?.is_some();
+        let exists = view.rows().secret(target).map_err(storage_refusal)?.is_some();
         match self.permit(&view, session, target, wanted) {
             Ok(()) => Ok(exists),
             Err(Refusal::Caller(CallerMistake::NotFound)) if exists && wanted == Access::Write => {
@@ -122,23 +128,23 @@ impl Vault {
 }
 
 /// The version that is meant, if it is there.
-pub(super) fn find(view: &View<'_>, secret: &SecretId, which: Which) -> Result<Option<Found>, Refusal> {
+pub(super) fn find(view: &View<'_>, path: &SecretPath, which: Which) -> Result<Option<Found>, Refusal> {
     let rows = view.rows();
-    let Some(secret_view) = rows.secret_view(secret).map_err(storage_refusal)? else { return Ok(None) };
+    let Some(secret_view) = rows.secret_view(path).map_err(storage_refusal)? else { return Ok(None) };
     let place = match which {
         Which::Current => {
             let current = secret_view.current.clone();
             return Ok(current.map(|(place, row)| Found { view: secret_view, place, row }));
         }
         Which::At(at) => {
-            let found = rows.version_at(secret, &last_place_at(at)).map_err(storage_refusal)?;
+            let found = rows.version_at(path, &last_place_at(at)).map_err(storage_refusal)?;
             return Ok(found.map(|(place, row)| Found { view: secret_view, place, row }));
         }
-        Which::Number(number) => rows.numbered(secret, number),
-        Which::Id(id) => rows.place_of(secret, &id),
+        Which::Number(number) => rows.numbered(path, number),
+        Which::Id(id) => rows.place_of(path, &id),
     };
     let Some(place) = place.map_err(storage_refusal)? else { return Ok(None) };
-    let row = rows.line_row(secret, &place).map_err(storage_refusal)?;
+    let row = rows.line_row(path, &place).map_err(storage_refusal)?;
     Ok(row.map(|row| Found { view: secret_view, place, row }))
 }
 
@@ -156,21 +162,15 @@ fn readable(row: &LineRow, now: covault_model::hlc::Millis) -> Result<(), Refusa
 }
 
 /// A secret, as seen from one of its versions.
-pub(super) fn summarize(
-    view: &View<'_>,
-    secret: &SecretId,
-    name: SecretName,
-    found: Found,
-) -> Result<Summary, Refusal> {
+pub(super) fn summarize(view: &View<'_>, path: &SecretPath, found: Found) -> Result<Summary, Refusal> {
     let Found { view: secret_view, place, row } = found;
     let is_last = secret_view.current.as_ref().is_some_and(|(last, _)| *last == place);
-    let next =
-        if is_last { None } else { view.rows().next_place(secret, &place).map_err(storage_refusal)? };
-    let passed_over = row.number.is_none() && passed_over(view, secret, &place)?;
+    let next = if is_last { None } else { view.rows().next_place(path, &place).map_err(storage_refusal)? };
+    let passed_over = row.number.is_none() && passed_over(view, path, &place)?;
     let labels = secret_view.labels.into_iter().filter_map(|(key, held)| Some((key, held.1?))).collect();
     let description = secret_view.description.and_then(|held| held.1);
     Ok(Summary {
-        name,
+        name: path.name.clone(),
         version: version_of_row(&place, row, next.as_ref(), passed_over),
         labels,
         description,
@@ -178,8 +178,8 @@ pub(super) fn summarize(
 }
 
 /// Whether a later version than `place` was agreed.
-pub(super) fn passed_over(view: &View<'_>, secret: &SecretId, place: &Place) -> Result<bool, Refusal> {
-    let entry = view.rows().secret(secret).map_err(storage_refusal)?;
+pub(super) fn passed_over(view: &View<'_>, path: &SecretPath, place: &Place) -> Result<bool, Refusal> {
+    let entry = view.rows().secret(path).map_err(storage_refusal)?;
     Ok(entry.is_some_and(|entry| *place < entry.last))
 }
 

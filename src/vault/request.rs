@@ -24,15 +24,6 @@ pub struct Asker {
     pub request: RequestId,
 }
 
-/// A secret, by whose it is and what it is called.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// Whose namespace.
-    pub owner: CallerName,
-    /// Which name.
-    pub name: SecretName,
-}
-
 /// A client's `Idempotency-Key`: 1 to 128 bytes of printable ASCII.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(String);

@@ -14,7 +14,7 @@ use covault_model::{
     limits::LABELS_MAX,
     line::State,
     marks::Mark,
-    name::{Description, LabelKey, LabelValue},
+    name::{Description, LabelKey, LabelValue, SecretPath},
     plan::plan,
     record::{Body, Idempotency, Parent, Record, VersionBody},
     refusal::{CallerMistake, Limit, NoAuthority, NodeFault, Refusal},
@@ -25,8 +25,8 @@ use covault_store::Applied;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
-    Asker, Consistency, IdempotencyKey, NewValue, Replication, Target, UpdateTerms, Vault, Version, Which,
-    Written, audited::About, author::Draft, keys::seal_refusal, marks::is_same_request, storage_refusal,
+    Asker, Consistency, IdempotencyKey, NewValue, Replication, UpdateTerms, Vault, Version, Which, Written,
+    audited::About, author::Draft, keys::seal_refusal, marks::is_same_request, storage_refusal,
 };
 use crate::{
     audit::{Action, VersionRef},
@@ -45,15 +45,16 @@ impl Turns {
     }
 
     /// Waits for this secret's turn.
-    pub async fn wait(&self, secret: &SecretId) -> MutexGuard<'_, ()> {
-        let at = usize::from(u16::from_le_bytes([secret.0[0], secret.0[1]])) % self.0.len();
+    pub async fn wait(&self, path: &SecretPath) -> MutexGuard<'_, ()> {
+        let SecretId(id) = path.id();
+        let at = usize::from(u16::from_le_bytes([id[0], id[1]])) % self.0.len();
         self.0[at].lock().await
     }
 }
 
 /// What becomes a version, apart from its place in history.
 struct Draftable<'a> {
-    secret: SecretId,
+    path: &'a SecretPath,
     value: &'a Plaintext,
     content_type: Option<covault_model::name::ContentType>,
     expires_at: Option<Millis>,
@@ -79,7 +80,7 @@ impl Vault {
     pub async fn create(
         &self,
         asker: &Asker,
-        target: &Target,
+        target: &SecretPath,
         new: NewValue,
         key: Option<IdempotencyKey>,
     ) -> Result<Written, Refusal> {
@@ -91,7 +92,7 @@ impl Vault {
     async fn create_unaudited(
         &self,
         session: &Session,
-        target: &Target,
+        target: &SecretPath,
         new: &NewValue,
         key: Option<&IdempotencyKey>,
     ) -> Result<Written, Refusal> {
@@ -99,22 +100,21 @@ impl Vault {
         self.permit_create(&self.look()?, session, target)?;
         let fields = request_fields("create", target, new, None);
         let idempotency = self.idempotency(&session.caller, key, &fields, Some(&new.value))?;
-        let secret = SecretId::of(&target.owner, &target.name);
-        let draft = draftable(secret, new);
+        let draft = draftable(target, new);
         let (version, marks) =
             self.seal_version(session, &draft, (Vec::new(), 1), Hlc::default(), idempotency)?;
         let made = version.record.clone();
-        let first = NewSecret { owner: target.owner.clone(), name: target.name.clone(), version, marks };
+        let first = NewSecret { path: target.clone(), version, marks };
         let command = self.command(session, idempotency, CommandAction::Create(vec![first]));
         let applied = self.agree(command, new.value.len(), Some(made.id())).await?;
-        self.written(target, &secret, Some(&made), &applied)
+        self.written(target, Some(&made), &applied)
     }
 
     /// Writes a new version of a secret that exists.
     pub async fn update(
         &self,
         asker: &Asker,
-        target: &Target,
+        target: &SecretPath,
         new: NewValue,
         terms: UpdateTerms,
         key: Option<IdempotencyKey>,
@@ -125,8 +125,7 @@ impl Vault {
             let fields = request_fields("update", target, &new, terms.condition.as_ref());
             let idempotency =
                 self.idempotency(&asker.session.caller, key.as_ref(), &fields, Some(&new.value))?;
-            let secret = SecretId::of(&target.owner, &target.name);
-            self.offer(&asker.session, target, &draftable(secret, &new), &terms, idempotency).await
+            self.offer(&asker.session, &draftable(target, &new), &terms, idempotency).await
         };
         self.audited(asker, about, made, update).await
     }
@@ -135,7 +134,7 @@ impl Vault {
     pub async fn rollback(
         &self,
         asker: &Asker,
-        target: &Target,
+        target: &SecretPath,
         to: Which,
         key: Option<IdempotencyKey>,
     ) -> Result<Written, Refusal> {
@@ -143,14 +142,13 @@ impl Vault {
         let rollback = async {
             let fields = ("rollback", target.owner.as_str(), target.name.as_str(), which_text(to));
             let idempotency = self.idempotency(&asker.session.caller, key.as_ref(), &fields, None)?;
-            let secret = SecretId::of(&target.owner, &target.name);
             self.permit_existing(&asker.session, target, Access::Write).await?;
             if let Some(applied) = self.repeated(&asker.session, idempotency.as_ref())? {
-                return self.written(target, &secret, None, &applied);
+                return self.written(target, None, &applied);
             }
             let old = self.read_unaudited(&asker.session, target, to, Consistency::Local).await?;
             let draft = Draftable {
-                secret,
+                path: target,
                 value: &old.value,
                 content_type: old.summary.version.content_type.clone(),
                 expires_at: old.summary.version.expires_at,
@@ -158,7 +156,7 @@ impl Vault {
                 labels: &BTreeMap::new(),
                 description: None,
             };
-            self.offer(&asker.session, target, &draft, &UpdateTerms::default(), idempotency).await
+            self.offer(&asker.session, &draft, &UpdateTerms::default(), idempotency).await
         };
         self.audited(asker, about, made, rollback).await
     }
@@ -167,22 +165,22 @@ impl Vault {
     async fn offer(
         &self,
         session: &Session,
-        target: &Target,
         draft: &Draftable<'_>,
         terms: &UpdateTerms,
         idempotency: Option<Idempotency>,
     ) -> Result<Written, Refusal> {
-        let _turn = self.turns.wait(&draft.secret).await;
-        self.permit_existing(session, target, Access::Write).await?;
+        let _turn = self.turns.wait(draft.path).await;
+        self.permit_existing(session, draft.path, Access::Write).await?;
         for _ in 0..RESTAMPS_MAX {
-            let (history, last) = self.place_in_history(&draft.secret)?;
+            let (history, last) = self.place_in_history(draft.path)?;
             let (version, marks) = self.seal_version(session, draft, history, last, idempotency)?;
             let made = version.record.clone();
-            let offered = NewVersion { version, condition: terms.condition.clone(), marks };
+            let offered =
+                NewVersion { path: draft.path.clone(), version, condition: terms.condition.clone(), marks };
             let command = self.command(session, idempotency, CommandAction::Agree(Box::new(offered)));
             match self.agree(command, draft.value.len(), Some(made.id())).await {
                 Err(Refusal::NotNow(NoAuthority::StaleTime)) => {}
-                other => return self.written(target, &draft.secret, Some(&made), &other?),
+                other => return self.written(draft.path, Some(&made), &other?),
             }
         }
         Err(NoAuthority::QuorumUnavailable.into())
@@ -200,13 +198,18 @@ impl Vault {
     }
 
     /// What a new record of the secret follows, and the time it must come after.
-    pub(super) fn place_in_history(&self, secret: &SecretId) -> Result<((Vec<Parent>, u64), Hlc), Refusal> {
+    pub(super) fn place_in_history(&self, path: &SecretPath) -> Result<((Vec<Parent>, u64), Hlc), Refusal> {
         let view = self.look()?;
         let rows = view.rows();
-        let history = rows.secret_view(secret).map_err(storage_refusal)?;
-        let entry = rows.secret(secret).map_err(storage_refusal)?;
-        let history = history.map_or((Vec::new(), 1), |view| view.parents());
-        Ok((history, entry.map_or(Hlc::default(), |entry| entry.last.time)))
+        let history = rows.secret_view(path).map_err(storage_refusal)?;
+        let entry = rows.secret(path).map_err(storage_refusal)?;
+        let (heads, depth) = history.map_or((Vec::new(), 1), |view| view.parents());
+        let parent = |id: &RecordId| {
+            let record = rows.record(path, id).map_err(storage_refusal)?;
+            Ok(Parent(*id, merge::change_hash_of(&record.ok_or(Refusal::from(NodeFault::Corrupt))?)))
+        };
+        let parents = heads.iter().map(parent).collect::<Result<_, Refusal>>()?;
+        Ok(((parents, depth), entry.map_or(Hlc::default(), |entry| entry.last.time)))
     }
 
     /// Seals the value and signs the version, and the marks that come with it.
@@ -220,8 +223,8 @@ impl Vault {
     ) -> Result<(SealedVersion, Option<Record>), Refusal> {
         let author = &self.parts.author;
         let time = author.stamp(self.now(), after);
-        let context =
-            Context { cluster: self.parts.cluster, secret: draft.secret, time, author: author.node() };
+        let secret = draft.path.id();
+        let context = Context { cluster: self.parts.cluster, secret, time, author: author.node() };
         let mut chance = |bytes: &mut [u8]| self.parts.host.fill(bytes);
         let ring = self.parts.keys.ring()?;
         let payload = covault_seal::seal(ring, &context, draft.value, &mut chance)
@@ -233,7 +236,6 @@ impl Vault {
             expires_at: draft.expires_at,
             restores: draft.restores,
         });
-        let secret = draft.secret;
         let caller = &session.caller;
         let record = author.sign(Draft { secret, parents, depth, caller, idempotency }, time, body);
         let marks = self.marks_of(session, draft, &record, depth + 1);
@@ -257,7 +259,7 @@ impl Vault {
         let change: ChangeHash = merge::change_hash_of(version);
         let time = self.parts.author.stamp(self.now(), version.header().time);
         let draft = Draft {
-            secret: draft.secret,
+            secret: version.header().secret,
             parents: vec![Parent(version.id(), change)],
             depth,
             caller: &session.caller,
@@ -306,8 +308,7 @@ impl Vault {
     /// made; a retry's is the one that was remembered.
     fn written(
         &self,
-        target: &Target,
-        secret: &SecretId,
+        target: &SecretPath,
         made: Option<&Record>,
         applied: &Applied,
     ) -> Result<Written, Refusal> {
@@ -318,7 +319,7 @@ impl Vault {
         let version = match made.filter(|made| made.id() == id) {
             Some(made) => written_version(made, number),
             None => {
-                let kept = self.look()?.rows().record(secret, &id).map_err(storage_refusal)?;
+                let kept = self.look()?.rows().record(target, &id).map_err(storage_refusal)?;
                 kept.as_ref().and_then(|record| written_version(record, number))
             }
         };
@@ -366,9 +367,9 @@ fn written_version(record: &Record, number: u64) -> Option<Version> {
     })
 }
 
-fn draftable(secret: SecretId, new: &NewValue) -> Draftable<'_> {
+fn draftable<'a>(path: &'a SecretPath, new: &'a NewValue) -> Draftable<'a> {
     Draftable {
-        secret,
+        path,
         value: &new.value,
         content_type: new.content_type.clone(),
         expires_at: new.expires_at,
@@ -380,7 +381,7 @@ fn draftable(secret: SecretId, new: &NewValue) -> Draftable<'_> {
 
 fn request_fields<'a>(
     operation: &'a str,
-    target: &'a Target,
+    target: &'a SecretPath,
     new: &'a NewValue,
     condition: Option<&'a covault_model::command::Condition>,
 ) -> RequestFields<'a> {

@@ -19,7 +19,6 @@ use crate::{
     open::{DATA_FILE, Options, Store, clear_incoming, move_in},
     rebuild::RebuildReport,
     tables::Meta,
-    txn::ChangeOf,
 };
 
 const MAGIC: &[u8; 16] = b"covault backup\n\x01";
@@ -77,8 +76,7 @@ impl Store {
     /// Writes a backup of this moment to a new file at `to`, and reads it back.
     pub fn back_up(&self, to: &Path, scratch: &Path) -> Result<Manifest, BackupError> {
         let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(to)?;
-        let written =
-            self.write_backup(&mut file).and_then(|()| verify_backup(to, scratch, self.change_of()));
+        let written = self.write_backup(&mut file).and_then(|()| verify_backup(to, scratch));
         if written.is_err() {
             // The reason it was not written says more than why its beginning could not be taken away.
             let _ = std::fs::remove_file(to);
@@ -101,9 +99,9 @@ impl Store {
 
 /// Checks the digest of a backup, opens it in a new directory `scratch` and compares every view with its
 /// records. `scratch` is removed again; one that exists is refused.
-pub fn verify_backup(backup: &Path, scratch: &Path, change_of: ChangeOf) -> Result<Manifest, BackupError> {
+pub fn verify_backup(backup: &Path, scratch: &Path) -> Result<Manifest, BackupError> {
     std::fs::DirBuilder::new().mode(0o700).create(scratch)?;
-    let checked = unpack(backup, scratch).and_then(|bytes| check(scratch, bytes, change_of));
+    let checked = unpack(backup, scratch).and_then(|bytes| check(scratch, bytes));
     std::fs::remove_dir_all(scratch)?;
     checked
 }
@@ -141,7 +139,7 @@ fn restore_in(
     options: Options,
 ) -> Result<Manifest, BackupError> {
     let bytes = unpack(backup, incoming)?;
-    let manifest = check(incoming, bytes, options.change_of)?;
+    let manifest = check(incoming, bytes)?;
     let store = Store::open(incoming, Options { create: false, ..options })?;
     match as_what {
         RestoreAs::NewNode => store.write_now(|txn| txn.forget_node())?,
@@ -176,9 +174,9 @@ fn unpack(backup: &Path, dir: &Path) -> Result<u64, BackupError> {
     Ok(bytes + head.len() as u64)
 }
 
-fn check(dir: &Path, bytes: u64, change_of: ChangeOf) -> Result<Manifest, BackupError> {
+fn check(dir: &Path, bytes: u64) -> Result<Manifest, BackupError> {
     let map_bytes = usize::try_from(bytes).unwrap_or(usize::MAX >> 1).next_power_of_two().max(1 << 20);
-    let store = Store::open_reader(dir, map_bytes, change_of)?;
+    let store = Store::open_reader(dir, map_bytes)?;
     let RebuildReport { secrets, versions, differences } = store.compare_with_rebuild()?;
     match differences.first() {
         None => Ok(Manifest { bytes, secrets, versions }),

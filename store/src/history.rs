@@ -4,11 +4,11 @@
 //! Knows nothing of agreement: a number comes with the record or it does not.
 
 use covault_model::{
-    id::{PayloadHash, SecretId, VersionId},
+    id::{PayloadHash, RecordId, VersionId},
     limits::PARENTS_MAX,
     line::Place,
     marks::{Mark, Stamp, Stamped},
-    name::{LabelKey, LabelValue},
+    name::{LabelKey, LabelValue, SecretPath},
     record::{Body, Parent, Record, VersionBody},
     registry::{Registry, number_of},
 };
@@ -21,10 +21,11 @@ use crate::{
 };
 
 impl Txn<'_> {
-    /// Inserts a version, or gives one that is there the number or payload it came without. `false` when
-    /// nothing changed.
+    /// Inserts a version of the secret at `path`, or gives one that is there the number or payload it came
+    /// without. `false` when nothing changed. That the record is of that secret is for the caller to know.
     pub fn insert_version(
         &mut self,
+        path: &SecretPath,
         record: &Record,
         payload: Option<&[u8]>,
         number: Option<u64>,
@@ -32,15 +33,14 @@ impl Txn<'_> {
         let Body::Version(body) = &record.header().body else {
             return Err(StoreError::Inconsistent("a record of marks came as a version"));
         };
-        let secret = record.header().secret;
         let place = Place { time: record.header().time, id: record.id() };
-        if let Some(row) = self.rows().line_row(&secret, &place)? {
-            let stored = self.store_payload(&secret, body, payload)?;
-            return Ok(self.number_version(&secret, &place, row, number)? || stored);
+        if let Some(row) = self.rows().line_row(path, &place)? {
+            let stored = self.store_payload(path, body, payload)?;
+            return Ok(self.number_version(path, &place, row, number)? || stored);
         }
-        self.store_payload(&secret, body, payload)?;
+        self.store_payload(path, body, payload)?;
         let destroyed = self.rows().is_destroyed(&body.payload)?;
-        let deleted = self.rows().deleted(&secret, &place.id)?.is_some_and(|mark| mark.1);
+        let deleted = self.rows().deleted(path, &place.id)?.is_some_and(|mark| mark.1);
         let row = LineRow {
             number,
             author: record.header().author,
@@ -52,55 +52,54 @@ impl Txn<'_> {
             deleted,
             destroyed,
         };
-        let mut view = self.insert_record(record)?;
+        let mut view = self.insert_record(path, record)?;
         view.versions += 1;
-        self.put_line(&secret, &place, &row)?;
+        self.put_line(path, &place, &row)?;
         if view.current.as_ref().is_none_or(|(last, _)| *last < place) {
             view.current = Some((place, row));
         }
         self.counts_mut().versions += 1;
         self.counts_mut().provisional += u64::from(number.is_none());
-        self.put_view(&secret, &view)?;
+        self.put_view(path, &view)?;
         Ok(true)
     }
 
-    /// Inserts a record of marks. `false` when it was there already.
-    pub fn insert_marks(&mut self, record: &Record) -> Result<bool, StoreError> {
+    /// Inserts a record of marks of the secret at `path`. `false` when it was there already.
+    pub fn insert_marks(&mut self, path: &SecretPath, record: &Record) -> Result<bool, StoreError> {
         let Body::Marks(marks) = &record.header().body else {
             return Err(StoreError::Inconsistent("a version came as a record of marks"));
         };
-        let secret = record.header().secret;
-        if self.rows().has_record(&secret, &record.id())? {
+        if self.rows().has_record(path, &record.id())? {
             return Ok(false);
         }
         let stamp = Stamp(record.header().time, record.id());
-        let mut view = self.insert_record(record)?;
+        let mut view = self.insert_record(path, record)?;
         for mark in marks {
             match mark {
                 Mark::Label(key, value) => merge_label(&mut view, key, stamp, value.clone()),
                 Mark::Description(text) => Stamped::merge(&mut view.description, stamp, text.clone()),
                 Mark::Deleted(version, deleted) => {
-                    self.merge_deleted(&secret, &mut view, version, stamp, *deleted)?;
+                    self.merge_deleted(path, &mut view, version, stamp, *deleted)?;
                 }
             }
         }
-        self.put_view(&secret, &view)?;
+        self.put_view(path, &view)?;
         Ok(true)
     }
 
     /// Erases a payload for good, whether or not its version has arrived.
     pub(crate) fn destroy(
         &mut self,
-        secret: &SecretId,
+        path: &SecretPath,
         place: &Place,
         payload: &PayloadHash,
     ) -> Result<(), StoreError> {
         let tables = *self.tables();
         self.put(tables.destroyed, payload.as_bytes(), place.id.as_bytes())?;
-        self.delete(tables.histories, &keys::payload(secret, payload))?;
-        match self.rows().line_row(secret, place)? {
+        self.delete(tables.histories, &keys::payload(path, payload))?;
+        match self.rows().line_row(path, place)? {
             Some(row) if row.payload == *payload => {
-                self.replace_line(secret, place, LineRow { destroyed: true, ..row })
+                self.replace_line(path, place, LineRow { destroyed: true, ..row })
             }
             _ => Ok(()),
         }
@@ -108,22 +107,22 @@ impl Txn<'_> {
 
     /// Makes the line of a secret say what the registry, replaced meanwhile, says of its versions, and
     /// erases what was destroyed.
-    pub(crate) fn follow_registry(&mut self, secret: &SecretId) -> Result<(), StoreError> {
-        let entry = self.rows().secret(secret)?;
-        for (place, row) in self.rows().versions(secret, None, usize::MAX)? {
+    pub(crate) fn follow_registry(&mut self, path: &SecretPath) -> Result<(), StoreError> {
+        let entry = self.rows().secret(path)?;
+        for (place, row) in self.rows().versions(path, None, usize::MAX)? {
             let number = match &entry {
-                Some(entry) => number_of(&self.rows(), secret, entry, &place)?,
+                Some(entry) => number_of(&self.rows(), path, entry, &place)?,
                 None => None,
             };
             let destroyed = self.rows().is_destroyed(&row.payload)?;
             if destroyed {
-                self.delete(self.tables().histories, &keys::payload(secret, &row.payload))?;
+                self.delete(self.tables().histories, &keys::payload(path, &row.payload))?;
             }
             let counts = self.counts_mut();
             counts.provisional = counts.provisional.saturating_sub(u64::from(row.number.is_none()));
             counts.provisional += u64::from(number.is_none());
             if (row.number, row.destroyed) != (number, destroyed) {
-                self.replace_line(secret, &place, LineRow { number, destroyed, ..row })?;
+                self.replace_line(path, &place, LineRow { number, destroyed, ..row })?;
             }
         }
         Ok(())
@@ -131,7 +130,7 @@ impl Txn<'_> {
 
     fn number_version(
         &mut self,
-        secret: &SecretId,
+        path: &SecretPath,
         place: &Place,
         row: LineRow,
         number: Option<u64>,
@@ -145,14 +144,14 @@ impl Txn<'_> {
         }
         let counts = self.counts_mut();
         counts.provisional = counts.provisional.saturating_sub(1);
-        self.replace_line(secret, place, LineRow { number, ..row })?;
+        self.replace_line(path, place, LineRow { number, ..row })?;
         Ok(true)
     }
 
     /// Stores a version's payload unless it is there, was destroyed or has not come. `true` when stored.
     fn store_payload(
         &mut self,
-        secret: &SecretId,
+        path: &SecretPath,
         body: &VersionBody,
         payload: Option<&[u8]>,
     ) -> Result<bool, StoreError> {
@@ -160,24 +159,23 @@ impl Txn<'_> {
         if PayloadHash::of(bytes) != body.payload {
             return Err(StoreError::Inconsistent("a payload is not the one its record names"));
         }
-        if self.rows().is_destroyed(&body.payload)? || self.rows().payload(secret, &body.payload)?.is_some() {
+        if self.rows().is_destroyed(&body.payload)? || self.rows().payload(path, &body.payload)?.is_some() {
             return Ok(false);
         }
-        self.put(self.tables().histories, &keys::payload(secret, &body.payload), bytes)?;
+        self.put(self.tables().histories, &keys::payload(path, &body.payload), bytes)?;
         Ok(true)
     }
 
     /// Stores the record's bytes and moves the heads; gives the view for the caller to finish and put.
-    fn insert_record(&mut self, record: &Record) -> Result<SecretView, StoreError> {
+    fn insert_record(&mut self, path: &SecretPath, record: &Record) -> Result<SecretView, StoreError> {
         let header = record.header();
-        let change = self.change_of(record);
-        self.put(self.tables().histories, &keys::record(&header.secret, &record.id()), &record.to_bytes())?;
+        self.put(self.tables().histories, &keys::record(path, &record.id()), &record.to_bytes())?;
         self.saw_time(header.time);
-        let mut view = self.rows().secret_view(&header.secret)?.unwrap_or_else(SecretView::empty);
+        let mut view = self.rows().secret_view(path)?.unwrap_or_else(SecretView::empty);
         for Parent(parent, _) in &header.parents {
             match view.heads.binary_search_by(|head| head.id.cmp(parent)) {
                 Ok(at) => drop(view.heads.remove(at)),
-                Err(_) if self.rows().has_record(&header.secret, parent)? => {}
+                Err(_) if self.rows().has_record(path, parent)? => {}
                 Err(_) => insert_sorted(&mut view.awaited, *parent),
             }
         }
@@ -185,7 +183,7 @@ impl Txn<'_> {
             Ok(at) => drop(view.awaited.remove(at)),
             Err(_) => {
                 let at = view.heads.partition_point(|head| head.id < record.id());
-                view.heads.insert(at, HeadRow { id: record.id(), change, depth: header.depth });
+                view.heads.insert(at, HeadRow { id: record.id(), depth: header.depth });
             }
         }
         Ok(view)
@@ -193,20 +191,20 @@ impl Txn<'_> {
 
     fn merge_deleted(
         &mut self,
-        secret: &SecretId,
+        path: &SecretPath,
         view: &mut SecretView,
         version: &VersionId,
         stamp: Stamp,
         deleted: bool,
     ) -> Result<(), StoreError> {
-        let mut mark = self.rows().deleted(secret, version)?;
+        let mut mark = self.rows().deleted(path, version)?;
         Stamped::merge(&mut mark, stamp, deleted);
         let Some(Stamped(_, deleted)) = mark else { return Ok(()) };
-        self.put(self.tables().histories, &keys::deleted(secret, version), &to_row(&mark))?;
-        let Some(place) = self.rows().place_of(secret, version)? else { return Ok(()) };
-        let Some(row) = self.rows().line_row(secret, &place)? else { return Ok(()) };
+        self.put(self.tables().histories, &keys::deleted(path, version), &to_row(&mark))?;
+        let Some(place) = self.rows().place_of(path, version)? else { return Ok(()) };
+        let Some(row) = self.rows().line_row(path, &place)? else { return Ok(()) };
         let row = LineRow { deleted, ..row };
-        self.put_line(secret, &place, &row)?;
+        self.put_line(path, &place, &row)?;
         if let Some((last, current)) = &mut view.current
             && *last == place
         {
@@ -215,34 +213,34 @@ impl Txn<'_> {
         Ok(())
     }
 
-    fn replace_line(&mut self, secret: &SecretId, place: &Place, row: LineRow) -> Result<(), StoreError> {
-        self.put_line(secret, place, &row)?;
-        let Some(mut view) = self.rows().secret_view(secret)? else { return Ok(()) };
+    fn replace_line(&mut self, path: &SecretPath, place: &Place, row: LineRow) -> Result<(), StoreError> {
+        self.put_line(path, place, &row)?;
+        let Some(mut view) = self.rows().secret_view(path)? else { return Ok(()) };
         if view.current.as_ref().is_some_and(|(last, _)| last == place) {
             view.current = Some((*place, row));
-            self.put_view(secret, &view)?;
+            self.put_view(path, &view)?;
         }
         Ok(())
     }
 
-    fn put_line(&mut self, secret: &SecretId, place: &Place, row: &LineRow) -> Result<(), StoreError> {
-        self.put(self.tables().histories, &keys::line(secret, place), &to_row(row))
+    fn put_line(&mut self, path: &SecretPath, place: &Place, row: &LineRow) -> Result<(), StoreError> {
+        self.put(self.tables().histories, &keys::line(path, place), &to_row(row))
     }
 
-    fn put_view(&mut self, secret: &SecretId, view: &SecretView) -> Result<(), StoreError> {
-        self.put(self.tables().histories, &keys::prefix(secret, Kind::View), &to_row(view))
+    fn put_view(&mut self, path: &SecretPath, view: &SecretView) -> Result<(), StoreError> {
+        self.put(self.tables().histories, &keys::prefix(path, Kind::View), &to_row(view))
     }
 }
 
 impl SecretView {
-    /// The parents that a new record should name, rising by id, and its depth. Of more heads than a
-    /// record may name, those with the greatest depth.
-    pub fn parents(&self) -> (Vec<Parent>, u64) {
+    /// The records that a new one should name as its parents, rising by id, and its depth. Of more heads
+    /// than a record may name, those with the greatest depth.
+    pub fn parents(&self) -> (Vec<RecordId>, u64) {
         let mut heads: Vec<&HeadRow> = self.heads.iter().collect();
         heads.sort_by_key(|head| std::cmp::Reverse((head.depth, head.id)));
         heads.truncate(PARENTS_MAX);
         let depth = 1 + heads.first().map_or(0, |head| head.depth);
-        let mut parents: Vec<Parent> = heads.iter().map(|head| Parent(head.id, head.change)).collect();
+        let mut parents: Vec<RecordId> = heads.iter().map(|head| head.id).collect();
         parents.sort_unstable();
         (parents, depth)
     }

@@ -1,11 +1,12 @@
-//! Key bytes that sort as the domain does. All rows of one secret stand side by side in one table, so that
-//! a write touches one or two pages however many secrets there are.
+//! Key bytes that sort as the domain does. All rows of one secret stand side by side in one table under its
+//! path, so that a write touches one or two pages however many secrets there are, and writes of names that
+//! sort together share them. Owners, names and kinds never run together: neither has a zero byte.
 
 use covault_model::{
     hlc::Hlc,
-    id::{PayloadHash, RecordId, SecretId, VersionId},
+    id::{PayloadHash, RecordId, VersionId},
     line::Place,
-    name::{CallerName, SecretName},
+    name::{CallerName, SecretName, SecretPath},
 };
 
 /// The kinds of rows in the histories table, in key order.
@@ -21,65 +22,79 @@ pub(crate) enum Kind {
     Deleted = 6,
 }
 
-const PREFIX_LEN: usize = SecretId::LEN + 1;
+/// Not after any key there is: LMDB has no empty ones, and refuses to look for one.
+pub(crate) const FIRST: &[u8] = &[0];
+
+const PLACE_LEN: usize = 8 + VersionId::LEN;
+/// What follows the path in the longest key.
+const REST_LEN_MAX: usize = 2 + PLACE_LEN;
 
 /// The beginning of all rows of one kind of one secret.
-pub(crate) fn prefix(secret: &SecretId, kind: Kind) -> [u8; PREFIX_LEN] {
-    let mut key = [0; PREFIX_LEN];
-    key[..SecretId::LEN].copy_from_slice(secret.as_bytes());
-    key[SecretId::LEN] = kind as u8;
-    key
+pub(crate) fn prefix(path: &SecretPath, kind: Kind) -> Vec<u8> {
+    below(path, kind as u8)
 }
 
 /// A key after all rows of one secret and before those of the next.
-pub(crate) fn end(secret: &SecretId) -> [u8; PREFIX_LEN] {
-    let mut key = [0xff; PREFIX_LEN];
-    key[..SecretId::LEN].copy_from_slice(secret.as_bytes());
+pub(crate) fn end(path: &SecretPath) -> Vec<u8> {
+    below(path, u8::MAX)
+}
+
+fn below(path: &SecretPath, kind: u8) -> Vec<u8> {
+    let mut key = Vec::with_capacity(path.owner.len() + 1 + path.name.len() + REST_LEN_MAX);
+    key.extend_from_slice(path.owner.as_bytes());
+    key.push(0);
+    key.extend_from_slice(path.name.as_bytes());
+    key.extend_from_slice(&[0, kind]);
     key
 }
 
-fn key<const N: usize>(secret: &SecretId, kind: Kind, rest: &[u8]) -> [u8; N] {
-    let mut key = [0; N];
-    key[..PREFIX_LEN].copy_from_slice(&prefix(secret, kind));
-    key[PREFIX_LEN..].copy_from_slice(rest);
+fn key(path: &SecretPath, kind: Kind, rest: &[u8]) -> Vec<u8> {
+    let mut key = prefix(path, kind);
+    key.extend_from_slice(rest);
     key
 }
 
-const PLACE_LEN: usize = 8 + VersionId::LEN;
+/// Whose row a key of the histories table is, and of which kind.
+pub(crate) fn read_path(key: &[u8]) -> Option<(SecretPath, u8)> {
+    let mut parts = key.splitn(3, |byte| *byte == 0);
+    let (owner, name, rest) = (parts.next()?, parts.next()?, parts.next()?);
+    let owner = CallerName::parse(std::str::from_utf8(owner).ok()?).ok()?;
+    let name = SecretName::parse(std::str::from_utf8(name).ok()?).ok()?;
+    Some((SecretPath { owner, name }, *rest.first()?))
+}
 
 /// A version in the line of its secret: sorts by (time, id).
-pub(crate) fn line(secret: &SecretId, place: &Place) -> [u8; PREFIX_LEN + PLACE_LEN] {
-    let mut rest = [0; PLACE_LEN];
-    rest[..8].copy_from_slice(&place.time.0.to_be_bytes());
-    rest[8..].copy_from_slice(place.id.as_bytes());
-    key(secret, Kind::Line, &rest)
+pub(crate) fn line(path: &SecretPath, place: &Place) -> Vec<u8> {
+    let mut key = key(path, Kind::Line, &place.time.0.to_be_bytes());
+    key.extend_from_slice(place.id.as_bytes());
+    key
 }
 
-/// The place a line key stands for, if it is one of `secret`'s.
-pub(crate) fn read_line(secret: &SecretId, key: &[u8]) -> Option<Place> {
-    let rest = key.strip_prefix(&prefix(secret, Kind::Line))?;
+/// The place a line key stands for, if it is one of this secret's.
+pub(crate) fn read_line(path: &SecretPath, key: &[u8]) -> Option<Place> {
+    let rest = key.strip_prefix(prefix(path, Kind::Line).as_slice())?;
     let (time, id) = rest.split_first_chunk::<8>()?;
     Some(Place { time: Hlc(u64::from_be_bytes(*time)), id: RecordId(id.try_into().ok()?) })
 }
 
 /// A number of a secret.
-pub(crate) fn number(secret: &SecretId, number: u64) -> [u8; PREFIX_LEN + 8] {
-    key(secret, Kind::Number, &number.to_be_bytes())
+pub(crate) fn number(path: &SecretPath, number: u64) -> Vec<u8> {
+    key(path, Kind::Number, &number.to_be_bytes())
 }
 
 /// A record of a secret.
-pub(crate) fn record(secret: &SecretId, id: &RecordId) -> [u8; PREFIX_LEN + RecordId::LEN] {
-    key(secret, Kind::Record, id.as_bytes())
+pub(crate) fn record(path: &SecretPath, id: &RecordId) -> Vec<u8> {
+    key(path, Kind::Record, id.as_bytes())
 }
 
 /// A payload of a secret.
-pub(crate) fn payload(secret: &SecretId, hash: &PayloadHash) -> [u8; PREFIX_LEN + PayloadHash::LEN] {
-    key(secret, Kind::Payload, hash.as_bytes())
+pub(crate) fn payload(path: &SecretPath, hash: &PayloadHash) -> Vec<u8> {
+    key(path, Kind::Payload, hash.as_bytes())
 }
 
 /// The delete mark of a version.
-pub(crate) fn deleted(secret: &SecretId, version: &VersionId) -> [u8; PREFIX_LEN + VersionId::LEN] {
-    key(secret, Kind::Deleted, version.as_bytes())
+pub(crate) fn deleted(path: &SecretPath, version: &VersionId) -> Vec<u8> {
+    key(path, Kind::Deleted, version.as_bytes())
 }
 
 /// A caller's name and something after it. Caller names have no zero byte, so owners never run together.
@@ -89,15 +104,4 @@ pub(crate) fn scoped(caller: &CallerName, rest: &[u8]) -> Vec<u8> {
     key.push(0);
     key.extend_from_slice(rest);
     key
-}
-
-/// What follows the owner in a scoped key.
-pub(crate) fn after_owner(key: &[u8]) -> Option<&[u8]> {
-    let zero = key.iter().position(|byte| *byte == 0)?;
-    key.get(zero + 1..)
-}
-
-/// The name in a key of the names table.
-pub(crate) fn read_name(key: &[u8]) -> Option<SecretName> {
-    SecretName::parse(std::str::from_utf8(after_owner(key)?).ok()?).ok()
 }

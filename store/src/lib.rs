@@ -30,6 +30,6 @@ pub use rebuild::{Difference, RebuildReport};
 pub use registry::Applied;
 pub use rows::{Counts, HeadRow, LineRow, SecretView};
 pub use tables::{Meta, TABLES, TableInfo};
-pub use txn::{ChangeOf, Txn};
-pub use view::{NameRow, View};
+pub use txn::Txn;
+pub use view::View;
 pub use writer::{Writer, WriterMode};

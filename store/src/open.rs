@@ -16,7 +16,6 @@ use crate::{
     error::{OpenError, StoreError},
     pages::{self, Fault},
     tables::{META_TABLE, Meta, TABLES, Table, Tables},
-    txn::ChangeOf,
     writer::{Bench, Writer, WriterMode},
 };
 
@@ -40,8 +39,6 @@ pub struct Options {
     pub sync: bool,
     /// Where write jobs run.
     pub writer: WriterMode,
-    /// The document change that inserts a record.
-    pub change_of: ChangeOf,
 }
 
 /// The durable state of one node.
@@ -52,7 +49,6 @@ pub struct Store {
     env: Env<WithoutTls>,
     path: PathBuf,
     map_bytes: usize,
-    change_of: ChangeOf,
     _lock: Option<File>,
 }
 
@@ -80,16 +76,16 @@ impl Store {
         let flags = if options.sync { EnvFlags::empty() } else { EnvFlags::NO_SYNC };
         let env = open_env(dir, options.map_bytes, flags)?;
         let tables = Arc::new(read_tables(dir, &env)?);
-        let bench = Bench { env: env.clone(), tables: tables.clone(), change_of: options.change_of };
+        let bench = Bench { env: env.clone(), tables: tables.clone() };
         let writer = Writer::start(options.writer, bench);
         let writer = writer.map_err(|why| OpenError::Io { path: dir.into(), why })?;
         let path = dir.to_path_buf();
-        let Options { map_bytes, change_of, .. } = options;
-        Ok(Self { writer: Some(writer), tables, env, path, map_bytes, change_of, _lock: Some(lock) })
+        let map_bytes = options.map_bytes;
+        Ok(Self { writer: Some(writer), tables, env, path, map_bytes, _lock: Some(lock) })
     }
 
     /// Opens `dir` beside the process that has it, to look only.
-    pub fn open_reader(dir: &Path, map_bytes: usize, change_of: ChangeOf) -> Result<Self, OpenError> {
+    pub fn open_reader(dir: &Path, map_bytes: usize) -> Result<Self, OpenError> {
         if !has_data(dir) {
             return Err(OpenError::Absent(dir.into()));
         }
@@ -101,7 +97,7 @@ impl Store {
         }
         let env = open_env(dir, map_bytes, EnvFlags::READ_ONLY)?;
         let tables = Arc::new(read_tables(dir, &env)?);
-        Ok(Self { writer: None, tables, env, path: dir.into(), map_bytes, change_of, _lock: None })
+        Ok(Self { writer: None, tables, env, path: dir.into(), map_bytes, _lock: None })
     }
 
     /// Runs `work` in a write transaction and tells `done` what came of it once that is synced.
@@ -147,10 +143,6 @@ impl Store {
 
     pub(crate) fn map_bytes(&self) -> usize {
         self.map_bytes
-    }
-
-    pub(crate) fn change_of(&self) -> ChangeOf {
-        self.change_of
     }
 }
 

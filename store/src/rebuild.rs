@@ -9,8 +9,9 @@ use std::{
 
 use covault_model::{
     history::{SecretState, VersionFacts},
-    id::{PayloadHash, RecordId, SecretId},
+    id::{PayloadHash, RecordId},
     line::Place,
+    name::SecretPath,
     registry::{Registry, number_of},
 };
 
@@ -18,7 +19,6 @@ use crate::{
     error::StoreError,
     open::Store,
     rows::{HeadRow, LineRow, SecretView},
-    txn::ChangeOf,
     view::Rows,
 };
 
@@ -37,15 +37,15 @@ pub struct RebuildReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
     /// The view of this secret.
-    View(SecretId),
+    View(SecretPath),
     /// This version in its secret's line.
-    Line(SecretId, RecordId),
+    Line(SecretPath, RecordId),
     /// This version's payload is missing, not the one its record names, or there although destroyed.
-    Payload(SecretId, RecordId),
-    /// A record's signature does not verify.
-    Signature(SecretId, RecordId),
-    /// The secret's name, entry and numbers do not fit each other.
-    Entry(SecretId),
+    Payload(SecretPath, RecordId),
+    /// A record's signature does not verify, or the record is of another secret.
+    Record(SecretPath, RecordId),
+    /// The secret's entry and numbers do not fit each other.
+    Entry(SecretPath),
     /// The counts, or how many names there are.
     Counts,
 }
@@ -53,18 +53,20 @@ pub enum Difference {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::View(secret) => write!(f, "the view of secret {secret} is not what its records say"),
-            Self::Line(secret, id) => {
-                write!(f, "version {id} of secret {secret} is not what its record says")
+            Self::View(SecretPath { owner, name }) => {
+                write!(f, "the view of {name} of {owner} is not what its records say")
             }
-            Self::Payload(secret, id) => {
-                write!(f, "the payload of version {id} of secret {secret} is missing or another")
+            Self::Line(SecretPath { owner, name }, id) => {
+                write!(f, "version {id} of {name} of {owner} is not what its record says")
             }
-            Self::Signature(secret, id) => {
-                write!(f, "the signature of record {id} of secret {secret} does not verify")
+            Self::Payload(SecretPath { owner, name }, id) => {
+                write!(f, "the payload of version {id} of {name} of {owner} is missing or another")
             }
-            Self::Entry(secret) => {
-                write!(f, "the entry of secret {secret} does not fit its name and numbers")
+            Self::Record(SecretPath { owner, name }, id) => {
+                write!(f, "record {id} under {name} of {owner} is of another secret or not signed")
+            }
+            Self::Entry(SecretPath { owner, name }) => {
+                write!(f, "the entry of {name} of {owner} does not fit its numbers")
             }
             Self::Counts => f.write_str("the counts do not fit the histories"),
         }
@@ -78,10 +80,9 @@ impl Store {
         let rows = view.rows();
         let mut report = RebuildReport { secrets: 0, versions: 0, differences: Vec::new() };
         let mut provisional = 0;
-        for secret in rows.histories()? {
-            report.secrets += u64::from(rows.secret(&secret)?.is_some());
-            let (versions, without_number) =
-                compare_secret(&rows, &secret, self.change_of(), &mut report.differences)?;
+        for path in rows.histories()? {
+            report.secrets += u64::from(rows.secret(&path)?.is_some());
+            let (versions, without_number) = compare_secret(&rows, &path, &mut report.differences)?;
             report.versions += versions;
             provisional += without_number;
         }
@@ -96,32 +97,31 @@ impl Store {
 
 fn compare_secret(
     rows: &Rows<'_>,
-    secret: &SecretId,
-    change_of: ChangeOf,
+    path: &SecretPath,
     differences: &mut Vec<Difference>,
 ) -> Result<(u64, u64), StoreError> {
-    let mut state = SecretState::default();
+    let (mut state, secret) = (SecretState::default(), path.id());
     let (mut arrived, mut named) = (BTreeSet::new(), BTreeSet::new());
-    for record in rows.records(secret)? {
-        if !record.signature_verifies() {
-            differences.push(Difference::Signature(*secret, record.id()));
+    for record in rows.records(path)? {
+        if record.header().secret != secret || !record.signature_verifies() {
+            differences.push(Difference::Record(path.clone(), record.id()));
         }
-        state.insert(&record, change_of(&record));
+        state.insert(&record);
         arrived.insert(record.id());
         named.extend(record.header().parents.iter().map(|parent| parent.0));
     }
-    let line = compare_line(rows, secret, &state, differences)?;
-    if !entry_fits(rows, secret)? {
-        differences.push(Difference::Entry(*secret));
+    let line = compare_line(rows, path, &state, differences)?;
+    if !entry_fits(rows, path)? {
+        differences.push(Difference::Entry(path.clone()));
     }
     let awaited: Vec<RecordId> = named.difference(&arrived).copied().collect();
-    let fits = match rows.secret_view(secret)? {
+    let fits = match rows.secret_view(path)? {
         Some(kept) => view_fits(&kept, &state, line.last_key_value(), &awaited),
         // The registry may name a secret whose records have not arrived.
         None => arrived.is_empty(),
     };
     if !fits {
-        differences.push(Difference::View(*secret));
+        differences.push(Difference::View(path.clone()));
     }
     let without_number = line.values().filter(|row| row.number.is_none()).count();
     Ok((line.len() as u64, without_number as u64))
@@ -130,35 +130,35 @@ fn compare_secret(
 /// Compares the line that is kept with the one that follows from records and registry; gives the latter.
 fn compare_line(
     rows: &Rows<'_>,
-    secret: &SecretId,
+    path: &SecretPath,
     state: &SecretState,
     differences: &mut Vec<Difference>,
 ) -> Result<BTreeMap<Place, LineRow>, StoreError> {
-    let kept: BTreeMap<Place, LineRow> = rows.versions(secret, None, usize::MAX)?.into_iter().collect();
+    let kept: BTreeMap<Place, LineRow> = rows.versions(path, None, usize::MAX)?.into_iter().collect();
     let mut line = BTreeMap::new();
     for (place, facts) in &state.line {
-        let row = derive_row(rows, secret, place, facts, state)?;
-        let payload = rows.payload(secret, &row.payload)?.map(PayloadHash::of);
+        let row = derive_row(rows, path, place, facts, state)?;
+        let payload = rows.payload(path, &row.payload)?.map(PayloadHash::of);
         if payload != (!row.destroyed).then_some(row.payload) {
-            differences.push(Difference::Payload(*secret, place.id));
+            differences.push(Difference::Payload(path.clone(), place.id));
         }
         line.insert(*place, row);
     }
     let places: BTreeSet<&Place> = kept.keys().chain(line.keys()).collect();
     let unequal = places.into_iter().filter(|place| kept.get(place) != line.get(place));
-    differences.extend(unequal.map(|place| Difference::Line(*secret, place.id)));
+    differences.extend(unequal.map(|place| Difference::Line(path.clone(), place.id)));
     Ok(line)
 }
 
 fn derive_row(
     rows: &Rows<'_>,
-    secret: &SecretId,
+    path: &SecretPath,
     place: &Place,
     facts: &VersionFacts,
     state: &SecretState,
 ) -> Result<LineRow, StoreError> {
-    let number = match rows.secret(secret)? {
-        Some(entry) => number_of(rows, secret, &entry, place)?,
+    let number = match rows.secret(path)? {
+        Some(entry) => number_of(rows, path, &entry, place)?,
         None => None,
     };
     let body = facts.body.clone();
@@ -175,13 +175,12 @@ fn derive_row(
     })
 }
 
-fn entry_fits(rows: &Rows<'_>, secret: &SecretId) -> Result<bool, StoreError> {
-    let Some(entry) = rows.secret(secret)? else { return Ok(rows.numbered(secret, 1)?.is_none()) };
-    let last = rows.numbered(secret, entry.agreed)?;
-    let beyond = rows.numbered(secret, entry.agreed.saturating_add(1))?;
-    let named = rows.secret_named(&entry.owner, &entry.name)?;
-    let own = SecretId::of(&entry.owner, &entry.name);
-    Ok(own == *secret && named == Some(own) && last == Some(entry.last) && beyond.is_none())
+/// Whether the entry is that of the last number there is; without an entry there is no number.
+fn entry_fits(rows: &Rows<'_>, path: &SecretPath) -> Result<bool, StoreError> {
+    let Some(entry) = rows.secret(path)? else { return Ok(rows.numbered(path, 1)?.is_none()) };
+    let last = rows.numbered(path, entry.agreed)?;
+    let beyond = rows.numbered(path, entry.agreed.saturating_add(1))?;
+    Ok(last == Some(entry.last) && beyond.is_none())
 }
 
 fn view_fits(
@@ -190,11 +189,8 @@ fn view_fits(
     current: Option<(&Place, &LineRow)>,
     awaited: &[RecordId],
 ) -> bool {
-    let heads: Vec<HeadRow> = state
-        .heads
-        .iter()
-        .map(|(id, head)| HeadRow { id: *id, change: head.change, depth: head.depth })
-        .collect();
+    let heads: Vec<HeadRow> =
+        state.heads.iter().map(|(id, depth)| HeadRow { id: *id, depth: *depth }).collect();
     kept.current.as_ref().map(|(place, row)| (place, row)) == current
         && kept.versions == state.line.len() as u64
         && kept.labels == state.labels

@@ -2,10 +2,10 @@
 //! Decides nothing: `covault_model::plan` does. Keeps E7 here by never storing a destroyed payload again.
 
 use covault_model::{
-    command::{Command, SealedVersion},
-    id::{ClusterId, Digest, GrantId, PayloadHash, SecretId, TokenId},
+    command::Command,
+    id::{ClusterId, Digest, GrantId, PayloadHash, TokenId},
     line::Place,
-    name::{CallerName, MasterKeyName},
+    name::{CallerName, MasterKeyName, SecretPath},
     plan::{Plan, Write, plan},
     refusal::Refusal,
     registry::{CallerEntry, Grant, KeyCheck, Outcome, Registry, Remembered, SecretEntry, TokenEntry},
@@ -62,12 +62,12 @@ impl Registry for Rows<'_> {
         self.meta(Meta::Cluster)?.map(|row| from_row("meta", row)).transpose()
     }
 
-    fn secret(&self, id: &SecretId) -> Result<Option<SecretEntry>, StoreError> {
-        self.row(self.tables.histories, "histories", &keys::prefix(id, Kind::Entry))
+    fn secret(&self, path: &SecretPath) -> Result<Option<SecretEntry>, StoreError> {
+        self.row(self.tables.histories, "histories", &keys::prefix(path, Kind::Entry))
     }
 
-    fn numbered(&self, secret: &SecretId, number: u64) -> Result<Option<Place>, StoreError> {
-        self.row(self.tables.histories, "histories", &keys::number(secret, number))
+    fn numbered(&self, path: &SecretPath, number: u64) -> Result<Option<Place>, StoreError> {
+        self.row(self.tables.histories, "histories", &keys::number(path, number))
     }
 
     fn is_destroyed(&self, payload: &PayloadHash) -> Result<bool, StoreError> {
@@ -98,7 +98,7 @@ impl Registry for Rows<'_> {
     fn tokens_of(&self, caller: &CallerName) -> Result<Vec<(TokenId, TokenEntry)>, StoreError> {
         let mut tokens = Vec::new();
         for row in self.tables.caller_tokens.prefix_iter(self.txn, &keys::scoped(caller, &[]))? {
-            let id = keys::after_owner(row?.0).and_then(|id| id.try_into().ok()).map(TokenId);
+            let id = row?.0.last_chunk().copied().map(TokenId);
             let id = id.ok_or(StoreError::Inconsistent("a caller's token id is not one"))?;
             let token = self.token(&id)?.ok_or(StoreError::Inconsistent("a caller's token is missing"))?;
             tokens.push((id, token));
@@ -140,42 +140,39 @@ impl Txn<'_> {
         }
     }
 
-    fn carry_out(&mut self, write: Write) -> Result<(), StoreError> {
-        let Tables {
-            histories, names, callers, tokens, caller_tokens, grants, remembered, keys: known, ..
-        } = *self.tables();
+    fn carry_out(&mut self, write: Write<'_>) -> Result<(), StoreError> {
+        let Tables { histories, callers, tokens, caller_tokens, grants, remembered, keys: known, .. } =
+            *self.tables();
         match write {
             Write::Cluster(id) => self.put_meta(Meta::Cluster, &to_row(&id)),
-            Write::KeyCheck(name, check) => self.put(known, name.as_bytes(), &to_row(&check)),
-            Write::Secret(id, entry) => {
-                if entry.agreed == 1 {
-                    self.put(names, &keys::scoped(&entry.owner, entry.name.as_bytes()), id.as_bytes())?;
-                }
-                self.put(histories, &keys::prefix(&id, Kind::Entry), &to_row(&entry))
+            Write::KeyCheck(name, check) => self.put(known, name.as_bytes(), &to_row(check)),
+            Write::Secret(path, entry) => {
+                self.counts_mut().secrets += u64::from(entry.agreed == 1);
+                self.put(histories, &keys::prefix(path, Kind::Entry), &to_row(&entry))
             }
-            Write::Number(id, number, place) => {
-                self.put(histories, &keys::number(&id, number), &to_row(&place))
+            Write::Number(path, number, place) => {
+                self.put(histories, &keys::number(path, number), &to_row(&place))
             }
-            Write::Version(SealedVersion { record, payload }, number) => {
-                self.insert_version(&record, Some(&payload), Some(number)).map(|_| ())
+            Write::Version(path, version, number) => {
+                self.insert_version(path, &version.record, Some(&version.payload), Some(number)).map(drop)
             }
-            Write::Marks(record) => self.insert_marks(&record).map(|_| ()),
-            Write::Destroy(secret, place, payload) => self.destroy(&secret, &place, &payload),
+            Write::Marks(path, record) => self.insert_marks(path, record).map(drop),
+            Write::Destroy(path, place, payload) => self.destroy(path, &place, &payload),
             Write::Caller(name, entry) => self.put(callers, name.as_bytes(), &to_row(&entry)),
             Write::Token(id, entry) => {
                 self.put(caller_tokens, &keys::scoped(&entry.caller, id.as_bytes()), &[])?;
-                self.put(tokens, id.as_bytes(), &to_row(&entry))
+                self.put(tokens, id.as_bytes(), &to_row(entry))
             }
             Write::NoToken(id, caller) => {
                 self.delete(caller_tokens, &keys::scoped(&caller, id.as_bytes()))?;
                 self.delete(tokens, id.as_bytes())
             }
             Write::Grant(id, grant) => {
-                self.put(grants, &keys::scoped(&grant.owner, id.as_bytes()), &to_row(&grant))
+                self.put(grants, &keys::scoped(&grant.owner, id.as_bytes()), &to_row(grant))
             }
             Write::NoGrant(id, owner) => self.delete(grants, &keys::scoped(&owner, id.as_bytes())),
             Write::Remember(caller, key, what) => {
-                self.put(remembered, &keys::scoped(&caller, key.as_bytes()), &to_row(&what))
+                self.put(remembered, &keys::scoped(caller, key.as_bytes()), &to_row(&what))
             }
         }
     }

@@ -11,7 +11,7 @@ use cbor4ii::{
 use covault_model::{
     DecodeError,
     hlc::Millis,
-    id::{ChangeHash, NodeId, PayloadHash, RecordId, VersionId},
+    id::{NodeId, PayloadHash, RecordId, VersionId},
     line::Place,
     marks::Stamped,
     name::{CallerName, ContentType, Description, LabelKey, LabelValue},
@@ -100,8 +100,6 @@ array_row!(
     HeadRow {
         /// The record.
         id: RecordId,
-        /// The change that inserted it in the document.
-        change: ChangeHash,
         /// Its depth.
         depth: u64,
     }
@@ -127,7 +125,10 @@ array_row!(
 
 array_row!(
     /// How much there is.
+    #[derive(Default)]
     Counts {
+        /// Names that exist.
+        secrets: u64,
         /// Versions in all histories.
         versions: u64,
         /// Versions without a number.

@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use covault_model::{
     DecodeError, decode, encode,
-    id::{ClusterId, RecordId, SecretId},
+    id::{ClusterId, RecordId},
     line::Place,
     registry::{CallerEntry, Grant, KeyCheck, Registry, Remembered, SecretEntry, TokenEntry},
 };
@@ -26,9 +26,8 @@ type Rows = (u8, Vec<(u8, ByteBuf, ByteBuf)>);
 
 impl Tables {
     /// The tables that are registry and nothing else. The order is part of the snapshot's format.
-    fn registry(&self) -> [Table; 8] {
+    fn registry(&self) -> [Table; 7] {
         [
-            self.names,
             self.callers,
             self.tokens,
             self.caller_tokens,
@@ -60,11 +59,11 @@ impl Store {
         if let Some(cluster) = rows.meta(Meta::Cluster)? {
             out.1.push((META, ByteBuf::from([Meta::Cluster as u8]), ByteBuf::from(cluster)));
         }
-        rows.each_secret(|secret| {
-            let Some(entry) = rows.secret(&secret)? else { return Ok(true) };
-            let key = keys::prefix(&secret, Kind::Entry);
+        rows.each_secret(|path| {
+            let Some(entry) = rows.secret(&path)? else { return Ok(true) };
+            let key = keys::prefix(&path, Kind::Entry);
             out.1.push((HISTORIES, ByteBuf::from(key), ByteBuf::from(to_row(&entry))));
-            for row in rows.tables.histories.prefix_iter(rows.txn, &keys::prefix(&secret, Kind::Number))? {
+            for row in rows.tables.histories.prefix_iter(rows.txn, &keys::prefix(&path, Kind::Number))? {
                 let (key, value) = row?;
                 out.1.push((HISTORIES, ByteBuf::from(key), ByteBuf::from(value)));
             }
@@ -88,20 +87,23 @@ impl Txn<'_> {
             check_row(at, &key, &value)?;
             self.put(table, &key, &value)?;
         }
-        for secret in self.rows().histories()? {
-            self.follow_registry(&secret)?;
+        for path in self.rows().histories()? {
+            self.follow_registry(&path)?;
+            let exists = self.rows().secret(&path)?.is_some();
+            self.counts_mut().secrets += u64::from(exists);
         }
         Ok(())
     }
 
     fn clear_registry(&mut self) -> Result<(), StoreError> {
-        for secret in self.rows().histories()? {
-            let (first, end) = (keys::prefix(&secret, Kind::Number), keys::prefix(&secret, Kind::Record));
+        for path in self.rows().histories()? {
+            let (first, end) = (keys::prefix(&path, Kind::Number), keys::prefix(&path, Kind::Record));
             let numbers = (Bound::Included(first.as_slice()), Bound::Excluded(end.as_slice()));
             let histories = self.tables().histories;
             histories.delete_range(self.raw(), &numbers)?;
-            self.delete(histories, &keys::prefix(&secret, Kind::Entry))?;
+            self.delete(histories, &keys::prefix(&path, Kind::Entry))?;
         }
+        self.counts_mut().secrets = 0;
         for table in self.tables().registry() {
             table.clear(self.raw())?;
         }
@@ -109,9 +111,8 @@ impl Txn<'_> {
     }
 
     fn registry_table(&self, at: u8, key: &[u8]) -> Option<Table> {
-        let is_of = |kind: Kind| key.get(SecretId::LEN) == Some(&(kind as u8));
         match at {
-            HISTORIES if is_of(Kind::Entry) || is_of(Kind::Number) => Some(self.tables().histories),
+            HISTORIES if is_entry(key) || is_number(key) => Some(self.tables().histories),
             META if key == [Meta::Cluster as u8] => Some(self.tables().meta),
             at => self.tables().registry().get(usize::from(at)).copied(),
         }
@@ -122,21 +123,28 @@ impl Txn<'_> {
 fn check_row(at: u8, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
     let id = |len: usize| if value.len() == len { Ok(()) } else { Err(corrupt(DecodeError::Malformed)) };
     match at {
-        0 if keys::read_name(key).is_none() => Err(corrupt(DecodeError::InvalidField("name"))),
-        0 => id(SecretId::LEN),
-        1 => from_row::<CallerEntry>("callers", value).map(drop),
-        2 => from_row::<TokenEntry>("tokens", value).map(drop),
-        3 => id(0),
-        4 => from_row::<Grant>("grants", value).map(drop),
-        5 => from_row::<Remembered>("remembered", value).map(drop),
-        6 => from_row::<KeyCheck>("keys", value).map(drop),
-        7 => id(RecordId::LEN),
+        0 => from_row::<CallerEntry>("callers", value).map(drop),
+        1 => from_row::<TokenEntry>("tokens", value).map(drop),
+        2 => id(0),
+        3 => from_row::<Grant>("grants", value).map(drop),
+        4 => from_row::<Remembered>("remembered", value).map(drop),
+        5 => from_row::<KeyCheck>("keys", value).map(drop),
+        6 => id(RecordId::LEN),
         META => from_row::<ClusterId>("meta", value).map(drop),
-        _ if key.get(SecretId::LEN) == Some(&(Kind::Entry as u8)) => {
-            from_row::<SecretEntry>("histories", value).map(drop)
-        }
+        _ if is_entry(key) => from_row::<SecretEntry>("histories", value).map(drop),
         _ => from_row::<Place>("histories", value).map(drop),
     }
+}
+
+/// Whether `key` is that of a secret's entry in the histories table.
+fn is_entry(key: &[u8]) -> bool {
+    keys::read_path(key).is_some_and(|(path, _)| key == keys::prefix(&path, Kind::Entry))
+}
+
+/// Whether `key` is that of a secret's number in the histories table.
+fn is_number(key: &[u8]) -> bool {
+    let rest = |(path, _)| key.strip_prefix(keys::prefix(&path, Kind::Number).as_slice());
+    keys::read_path(key).and_then(rest).is_some_and(|rest| rest.len() == size_of::<u64>())
 }
 
 fn corrupt(why: DecodeError) -> StoreError {

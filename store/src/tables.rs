@@ -23,7 +23,7 @@ pub struct TableInfo {
 pub(crate) const META_TABLE: &str = "meta";
 
 /// All tables there are.
-pub const TABLES: [TableInfo; 11] = [
+pub const TABLES: [TableInfo; 10] = [
     TableInfo {
         name: META_TABLE,
         key: "one byte, see Meta",
@@ -38,16 +38,10 @@ pub const TABLES: [TableInfo; 11] = [
     },
     TableInfo {
         name: "histories",
-        key: "secret id, kind, rest: see keys.rs",
+        key: "owner, 0, name, 0, kind, rest: see keys.rs",
         row: "entry (agreed, moves forward); number (agreed, inserted once); view and line (derived); \
               record (inserted once); payload (inserted once, erased by destroy); delete mark (merged)",
         lifetime: "as long as the vault; a payload until it is destroyed",
-    },
-    TableInfo {
-        name: "names",
-        key: "owner, 0, name",
-        row: "secret id",
-        lifetime: "derived from entries; inserted once",
     },
     TableInfo {
         name: "callers",
@@ -84,7 +78,6 @@ pub(crate) struct Tables {
     pub meta: Table,
     pub log: Table,
     pub histories: Table,
-    pub names: Table,
     pub callers: Table,
     pub tokens: Table,
     pub caller_tokens: Table,
@@ -96,32 +89,8 @@ pub(crate) struct Tables {
 
 impl From<[Table; TABLES.len()]> for Tables {
     fn from(all: [Table; TABLES.len()]) -> Self {
-        let [
-            meta,
-            log,
-            histories,
-            names,
-            callers,
-            tokens,
-            caller_tokens,
-            grants,
-            remembered,
-            keys,
-            destroyed,
-        ] = all;
-        Self {
-            meta,
-            log,
-            histories,
-            names,
-            callers,
-            tokens,
-            caller_tokens,
-            grants,
-            remembered,
-            keys,
-            destroyed,
-        }
+        let [meta, log, histories, callers, tokens, caller_tokens, grants, remembered, keys, destroyed] = all;
+        Self { meta, log, histories, callers, tokens, caller_tokens, grants, remembered, keys, destroyed }
     }
 }
 
@@ -132,7 +101,6 @@ impl Tables {
             self.meta,
             self.log,
             self.histories,
-            self.names,
             self.callers,
             self.tokens,
             self.caller_tokens,

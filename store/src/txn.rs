@@ -1,7 +1,7 @@
 //! One write in progress. Everything it changes is committed together or not at all (D2).
 //! Knows nothing of who asked for it.
 
-use covault_model::{hlc::Hlc, id::ChangeHash, record::Record};
+use covault_model::hlc::Hlc;
 use heed::RwTxn;
 
 use crate::{
@@ -11,14 +11,10 @@ use crate::{
     view::Rows,
 };
 
-/// The document change that inserts a record: a pure function, of the room that knows the document.
-pub type ChangeOf = fn(&Record) -> ChangeHash;
-
 /// A write transaction, nested in the one that commits.
 pub struct Txn<'e> {
     txn: RwTxn<'e>,
     tables: &'e Tables,
-    change_of: ChangeOf,
     clock: Hlc,
     counts: Counts,
     counts_before: Counts,
@@ -26,10 +22,10 @@ pub struct Txn<'e> {
 }
 
 impl<'e> Txn<'e> {
-    pub(crate) fn begin(txn: RwTxn<'e>, tables: &'e Tables, change_of: ChangeOf) -> Result<Self, StoreError> {
+    pub(crate) fn begin(txn: RwTxn<'e>, tables: &'e Tables) -> Result<Self, StoreError> {
         let rows = Rows { txn: &txn, tables };
         let (clock, counts) = (rows.clock()?, rows.counts()?);
-        Ok(Self { clock, clock_before: clock, counts_before: counts.clone(), counts, txn, tables, change_of })
+        Ok(Self { clock, clock_before: clock, counts_before: counts.clone(), counts, txn, tables })
     }
 
     /// Writes what was counted along the way. Part of the job, so that no room for it fails the job alone.
@@ -70,10 +66,6 @@ impl<'e> Txn<'e> {
 
     pub(crate) fn saw_time(&mut self, time: Hlc) {
         self.clock = self.clock.max(time);
-    }
-
-    pub(crate) fn change_of(&self, record: &Record) -> ChangeHash {
-        (self.change_of)(record)
     }
 
     pub(crate) fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {

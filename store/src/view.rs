@@ -1,14 +1,14 @@
 //! One consistent, short look at the store. Never hold one across an await: a held read keeps every page
 //! that later writes replace.
 
-use std::ops::Bound;
+use std::iter;
 
 use covault_model::{
     hlc::Hlc,
-    id::{PayloadHash, RecordId, SecretId, VersionId},
+    id::{PayloadHash, RecordId, VersionId},
     line::Place,
     marks::Stamped,
-    name::{CallerName, NamePrefix, SecretName},
+    name::{CallerName, NamePrefix, SecretName, SecretPath},
     record::Record,
 };
 use heed::{RoTxn, WithoutTls};
@@ -20,15 +20,6 @@ use crate::{
     rows::{Counts, LineRow, SecretView, from_row},
     tables::{Meta, Tables},
 };
-
-/// A name in a namespace, with the secret it stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NameRow {
-    /// The name.
-    pub name: SecretName,
-    /// The secret.
-    pub secret: SecretId,
-}
 
 /// A read transaction.
 pub struct View<'s> {
@@ -75,93 +66,92 @@ impl<'t> Rows<'t> {
 
     /// How many versions there are.
     pub fn counts(&self) -> Result<Counts, StoreError> {
-        self.meta(Meta::Counts)?
-            .map_or(Ok(Counts { versions: 0, provisional: 0 }), |row| from_row("meta", row))
+        self.meta(Meta::Counts)?.map_or(Ok(Counts::default()), |row| from_row("meta", row))
     }
 
     /// How many names exist.
     pub fn secrets(&self) -> Result<u64, StoreError> {
-        Ok(self.tables.names.len(self.txn)?)
+        Ok(self.counts()?.secrets)
     }
 
     /// What a secret is now.
-    pub fn secret_view(&self, secret: &SecretId) -> Result<Option<SecretView>, StoreError> {
-        let row = self.tables.histories.get(self.txn, &keys::prefix(secret, Kind::View))?;
+    pub fn secret_view(&self, path: &SecretPath) -> Result<Option<SecretView>, StoreError> {
+        let row = self.tables.histories.get(self.txn, &keys::prefix(path, Kind::View))?;
         row.map(|row| from_row("histories", row)).transpose()
     }
 
     /// A version of the line.
-    pub fn line_row(&self, secret: &SecretId, place: &Place) -> Result<Option<LineRow>, StoreError> {
-        let row = self.tables.histories.get(self.txn, &keys::line(secret, place))?;
+    pub fn line_row(&self, path: &SecretPath, place: &Place) -> Result<Option<LineRow>, StoreError> {
+        let row = self.tables.histories.get(self.txn, &keys::line(path, place))?;
         row.map(|row| from_row("histories", row)).transpose()
     }
 
     /// The version in force at `at`: the last of the line at or before it.
-    pub fn version_at(&self, secret: &SecretId, at: &Place) -> Result<Option<(Place, LineRow)>, StoreError> {
-        let found = self.tables.histories.get_lower_than_or_equal_to(self.txn, &keys::line(secret, at))?;
-        read_line_row(secret, found)
+    pub fn version_at(&self, path: &SecretPath, at: &Place) -> Result<Option<(Place, LineRow)>, StoreError> {
+        let found = self.tables.histories.get_lower_than_or_equal_to(self.txn, &keys::line(path, at))?;
+        read_line_row(path, found)
     }
 
     /// The place of the version with this id, if it belongs to this secret.
-    pub fn place_of(&self, secret: &SecretId, id: &VersionId) -> Result<Option<Place>, StoreError> {
-        let record = self.record(secret, id)?;
+    pub fn place_of(&self, path: &SecretPath, id: &VersionId) -> Result<Option<Place>, StoreError> {
+        let record = self.record(path, id)?;
         let version = record.filter(|record| record.version().is_some());
         Ok(version.map(|record| Place { time: record.header().time, id: *id }))
     }
 
     /// The place that follows `place` in the line.
-    pub fn next_place(&self, secret: &SecretId, place: &Place) -> Result<Option<Place>, StoreError> {
-        let found = self.tables.histories.get_greater_than(self.txn, &keys::line(secret, place))?;
-        Ok(found.and_then(|(key, _)| keys::read_line(secret, key)))
+    pub fn next_place(&self, path: &SecretPath, place: &Place) -> Result<Option<Place>, StoreError> {
+        let found = self.tables.histories.get_greater_than(self.txn, &keys::line(path, place))?;
+        Ok(found.and_then(|(key, _)| keys::read_line(path, key)))
     }
 
     /// Up to `limit` versions before `before` (or from the end), newest first.
     pub fn versions(
         &self,
-        secret: &SecretId,
+        path: &SecretPath,
         before: Option<&Place>,
         limit: usize,
     ) -> Result<Vec<(Place, LineRow)>, StoreError> {
         let last = Place { time: Hlc(u64::MAX), id: RecordId([0xff; 32]) };
         let mut found = match before {
-            Some(place) => self.tables.histories.get_lower_than(self.txn, &keys::line(secret, place))?,
-            None => self.tables.histories.get_lower_than_or_equal_to(self.txn, &keys::line(secret, &last))?,
+            Some(place) => self.tables.histories.get_lower_than(self.txn, &keys::line(path, place))?,
+            None => self.tables.histories.get_lower_than_or_equal_to(self.txn, &keys::line(path, &last))?,
         };
         let mut versions = Vec::new();
         while versions.len() < limit
-            && let Some((place, row)) = read_line_row(secret, found)?
+            && let Some((place, row)) = read_line_row(path, found)?
         {
-            found = self.tables.histories.get_lower_than(self.txn, &keys::line(secret, &place))?;
+            found = self.tables.histories.get_lower_than(self.txn, &keys::line(path, &place))?;
             versions.push((place, row));
         }
         Ok(versions)
     }
 
     /// A record of a secret.
-    pub fn record(&self, secret: &SecretId, id: &RecordId) -> Result<Option<Record>, StoreError> {
-        let bytes = self.tables.histories.get(self.txn, &keys::record(secret, id))?;
+    pub fn record(&self, path: &SecretPath, id: &RecordId) -> Result<Option<Record>, StoreError> {
+        let bytes = self.tables.histories.get(self.txn, &keys::record(path, id))?;
         bytes.map(read_record).transpose()
     }
 
     /// Whether a record of a secret has arrived.
-    pub fn has_record(&self, secret: &SecretId, id: &RecordId) -> Result<bool, StoreError> {
-        Ok(self.tables.histories.get(self.txn, &keys::record(secret, id))?.is_some())
+    pub fn has_record(&self, path: &SecretPath, id: &RecordId) -> Result<bool, StoreError> {
+        Ok(self.tables.histories.get(self.txn, &keys::record(path, id))?.is_some())
     }
 
     /// All records of a secret, by id.
-    pub fn records(&self, secret: &SecretId) -> Result<Vec<Record>, StoreError> {
-        let rows = self.tables.histories.prefix_iter(self.txn, &keys::prefix(secret, Kind::Record))?;
+    pub fn records(&self, path: &SecretPath) -> Result<Vec<Record>, StoreError> {
+        let rows = self.tables.histories.prefix_iter(self.txn, &keys::prefix(path, Kind::Record))?;
         rows.map(|row| read_record(row?.1)).collect()
     }
 
     /// The sealed payload of a version, unless it was destroyed or never arrived.
-    pub fn payload(&self, secret: &SecretId, hash: &PayloadHash) -> Result<Option<&'t [u8]>, StoreError> {
-        Ok(self.tables.histories.get(self.txn, &keys::payload(secret, hash))?)
+    pub fn payload(&self, path: &SecretPath, hash: &PayloadHash) -> Result<Option<&'t [u8]>, StoreError> {
+        Ok(self.tables.histories.get(self.txn, &keys::payload(path, hash))?)
     }
 
     /// The delete mark of a version.
-    pub fn deleted(&self, secret: &SecretId, id: &VersionId) -> Result<Option<Stamped<bool>>, StoreError> {
-        let row = self.tables.histories.get(self.txn, &keys::deleted(secret, id))?;
+    pub fn deleted(&self, path: &SecretPath, id: &VersionId) -> Result<Option<Stamped<bool>>, StoreError> {
+        let row = self.tables.histories.get(self.txn, &keys::deleted(path, id))?;
         row.map(|row| from_row("histories", row)).transpose()
     }
 
@@ -172,78 +162,70 @@ impl<'t> Rows<'t> {
         prefix: &NamePrefix,
         after: Option<&SecretName>,
         limit: usize,
-    ) -> Result<Vec<NameRow>, StoreError> {
-        let covered = keys::scoped(owner, prefix.as_bytes());
-        let from = after.map(|after| keys::scoped(owner, after.as_bytes())).filter(|from| covered <= *from);
-        let start = from.as_deref().map_or(Bound::Included(covered.as_slice()), Bound::Excluded);
-        let rows = self.tables.names.range(self.txn, &(start, Bound::Unbounded))?;
+    ) -> Result<Vec<SecretName>, StoreError> {
+        let after = after.map(|name| keys::end(&SecretPath { owner: owner.clone(), name: name.clone() }));
+        let first = keys::scoped(owner, prefix.as_bytes());
+        let from = after.filter(|after| first <= *after).unwrap_or(first);
         let mut names = Vec::new();
-        for row in rows {
-            let (key, value) = row?;
-            if names.len() == limit || !key.starts_with(&covered) {
+        for found in self.walk(from) {
+            let (path, exists) = found?;
+            if names.len() == limit || path.owner != *owner || !prefix.covers(&path.name) {
                 break;
             }
-            names.push(read_name_row(key, value)?);
+            names.extend(exists.then_some(path.name));
         }
         Ok(names)
     }
 
-    /// The secret that a name stands for.
-    pub(crate) fn secret_named(
-        &self,
-        owner: &CallerName,
-        name: &SecretName,
-    ) -> Result<Option<SecretId>, StoreError> {
-        let key = keys::scoped(owner, name.as_bytes());
-        let row = self.tables.names.get(self.txn, &key)?;
-        row.map(|value| read_name_row(&key, value).map(|row| row.secret)).transpose()
-    }
-
-    /// Every name there is with its secret, by owner and name, handed to `each` until it says stop.
+    /// Every secret whose name exists, by owner and name, handed to `each` until it says stop.
     pub fn each_secret(
         &self,
-        mut each: impl FnMut(SecretId) -> Result<bool, StoreError>,
+        mut each: impl FnMut(SecretPath) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
-        for row in self.tables.names.iter(self.txn)? {
-            let (key, value) = row?;
-            if !each(read_name_row(key, value)?.secret)? {
+        for found in self.walk(keys::FIRST.to_vec()) {
+            let (path, exists) = found?;
+            if exists && !each(path)? {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Every secret of which anything is kept, agreed or not, by id.
-    pub(crate) fn histories(&self) -> Result<Vec<SecretId>, StoreError> {
-        let mut secrets = Vec::new();
-        let mut next = self.tables.histories.first(self.txn)?;
-        while let Some((key, _)) = next {
-            let secret = key.first_chunk().map(|id| SecretId(*id));
-            let secret = secret.ok_or(StoreError::Inconsistent("a row of histories is of no secret"))?;
-            next = self.tables.histories.get_greater_than(self.txn, &keys::end(&secret))?;
-            secrets.push(secret);
-        }
-        Ok(secrets)
+    /// Every secret of which anything is kept, agreed or not, by owner and name.
+    pub(crate) fn histories(&self) -> Result<Vec<SecretPath>, StoreError> {
+        self.walk(keys::FIRST.to_vec()).map(|found| Ok(found?.0)).collect()
+    }
+
+    /// Secrets of which anything is kept, from a key on, and whether their names exist. Goes from secret
+    /// to secret, whatever their histories hold. After an error it does not go on.
+    fn walk(&self, from: Vec<u8>) -> impl Iterator<Item = Result<(SecretPath, bool), StoreError>> {
+        let mut next = Some(from);
+        iter::from_fn(move || {
+            let from = next.take()?;
+            match self.tables.histories.get_greater_than_or_equal_to(self.txn, &from) {
+                Err(error) => Some(Err(error.into())),
+                Ok(None) => None,
+                Ok(Some((key, _))) => {
+                    let Some((path, kind)) = keys::read_path(key) else {
+                        return Some(Err(StoreError::Inconsistent("a row of histories is of no secret")));
+                    };
+                    next = Some(keys::end(&path));
+                    Some(Ok((path, kind == Kind::Entry as u8)))
+                }
+            }
+        })
     }
 }
 
 fn read_line_row(
-    secret: &SecretId,
+    path: &SecretPath,
     found: Option<(&[u8], &[u8])>,
 ) -> Result<Option<(Place, LineRow)>, StoreError> {
     let Some((key, row)) = found else { return Ok(None) };
-    let Some(place) = keys::read_line(secret, key) else { return Ok(None) };
+    let Some(place) = keys::read_line(path, key) else { return Ok(None) };
     Ok(Some((place, from_row("histories", row)?)))
 }
 
 fn read_record(bytes: &[u8]) -> Result<Record, StoreError> {
     Record::from_trusted_bytes(bytes).map_err(|why| StoreError::Corrupt { table: "histories", why })
-}
-
-fn read_name_row(key: &[u8], value: &[u8]) -> Result<NameRow, StoreError> {
-    let secret = value.try_into().map(SecretId);
-    match (keys::read_name(key), secret) {
-        (Some(name), Ok(secret)) => Ok(NameRow { name, secret }),
-        _ => Err(StoreError::Inconsistent("a row of names is not a name and a secret id")),
-    }
 }

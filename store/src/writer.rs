@@ -17,11 +17,7 @@ use std::{
 
 use heed::{Env, WithoutTls};
 
-use crate::{
-    error::StoreError,
-    tables::Tables,
-    txn::{ChangeOf, Txn},
-};
+use crate::{error::StoreError, tables::Tables, txn::Txn};
 
 /// Where jobs run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +53,6 @@ enum End {
 pub(crate) struct Bench {
     pub env: Env<WithoutTls>,
     pub tables: Arc<Tables>,
-    pub change_of: ChangeOf,
 }
 
 /// The bench, and whether a job has panicked on it. After that nothing more is written: the panic has
@@ -197,17 +192,17 @@ impl Desk {
         if self.closed {
             return Err(StoreError::Closed);
         }
-        let Bench { env, tables, change_of } = &self.bench;
+        let Bench { env, tables } = &self.bench;
         let mut outer = env.write_txn()?;
         if jobs.len() == 1
             && let Some(job) = jobs.next()
         {
-            let begun = Txn::begin(outer, tables, *change_of);
+            let begun = Txn::begin(outer, tables);
             return step(begun, job, answers, &mut self.closed);
         }
         for job in jobs {
             let nested = env.nested_write_txn(&mut outer).map_err(StoreError::from);
-            let begun = nested.and_then(|txn| Txn::begin(txn, tables, *change_of));
+            let begun = nested.and_then(|txn| Txn::begin(txn, tables));
             step(begun, job, answers, &mut self.closed)?;
         }
         Ok(outer.commit()?)

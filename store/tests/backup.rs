@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/keys.rs"]
+mod keys;
 #[path = "support/lmdb.rs"]
 mod lmdb;
 #[path = "support/rows.rs"]
@@ -29,8 +31,11 @@ use tempfile::TempDir;
 use self::{
     rows::all_rows,
     samples::{create, marks, secret, version},
-    scratch::{change_of, empty, options},
+    scratch::{empty, options},
 };
+
+/// The kind of row that a secret's view is.
+const VIEW: u8 = 1;
 
 const MADE: RestoreAs = RestoreAs::NewNode;
 
@@ -157,7 +162,7 @@ fn a_changed_byte_anywhere_is_refused() {
         let mut bytes = good.clone();
         bytes[at] ^= 1 << (at % 8);
         fs::write(&bad, bytes).unwrap();
-        let said = covault_store::verify_backup(&bad, &scratch, change_of).unwrap_err();
+        let said = covault_store::verify_backup(&bad, &scratch).unwrap_err();
         let fits = match at {
             0..15 => matches!(said, BackupError::NotABackup),
             15 => matches!(said, BackupError::Newer(_)),
@@ -195,7 +200,7 @@ fn a_backup_that_is_cut_or_goes_on_is_refused() {
 fn a_backup_whose_views_do_not_fit_is_refused_by_both_ends() {
     let (dir, store) = store_of(3);
     drop(store);
-    let view_of = |of: &str| [secret(of).as_bytes().as_slice(), &[1]].concat();
+    let view_of = |of: &str| keys::of_kind(&secret(of), VIEW);
     let other = all_rows(dir.path()).into_iter().find(|(_, key, _)| *key == view_of("s/1")).unwrap().2;
     let (env, tables) = rows::open(dir.path());
     let mut txn = env.write_txn().unwrap();

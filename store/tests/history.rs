@@ -15,12 +15,12 @@ mod scratch;
 use covault_model::{
     command::{Action, SealedVersion},
     hlc::Hlc,
-    id::PayloadHash,
+    id::{PayloadHash, RecordId},
     limits::PARENTS_MAX,
     line::Place,
     marks::{Mark, Stamp, Stamped},
-    name::{Description, LabelKey, LabelValue, NamePrefix},
-    record::{Parent, Record},
+    name::{Description, LabelKey, LabelValue},
+    record::Record,
     registry::Registry,
 };
 use covault_store::{Counts, LineRow, SecretView, Store, StoreError, Txn};
@@ -28,7 +28,7 @@ use tempfile::TempDir;
 
 use self::{
     rows::all_rows,
-    samples::{caller, command, create, marks, name, secret, version},
+    samples::{command, create, marks, secret, version},
 };
 
 fn store() -> (TempDir, Store) {
@@ -54,10 +54,13 @@ enum Arrival {
 
 fn arrive(txn: &mut Txn<'_>, arrival: &Arrival) -> Result<bool, StoreError> {
     match arrival {
-        Arrival::Version { version, with_payload, number } => {
-            txn.insert_version(&version.record, with_payload.then_some(version.payload.as_slice()), *number)
-        }
-        Arrival::Marks(record) => txn.insert_marks(record),
+        Arrival::Version { version, with_payload, number } => txn.insert_version(
+            &secret("s"),
+            &version.record,
+            with_payload.then_some(version.payload.as_slice()),
+            *number,
+        ),
+        Arrival::Marks(record) => txn.insert_marks(&secret("s"), record),
         Arrival::Destroy(version) => {
             let what = (version.place(), PayloadHash::of(&version.payload));
             let applied = txn.apply(&command(Action::Destroy(secret("s"), vec![what])))?;
@@ -193,7 +196,7 @@ fn any_order_of_arrival_gives_the_same_rows_in_every_table() {
             store.write_now(move |txn| arrive(txn, &arrival)).unwrap();
         }
         let view = store.view().unwrap();
-        assert_eq!(view.rows().counts().unwrap(), Counts { versions: 3, provisional: 1 });
+        assert_eq!(view.rows().counts().unwrap(), Counts { secrets: 1, versions: 3, provisional: 1 });
         assert_eq!(view.rows().clock().unwrap(), Hlc(30));
         drop(view);
         drop(store);
@@ -235,11 +238,14 @@ fn a_version_gets_its_number_later_and_keeps_it() {
     let first = version("s", 10, &[], b"first");
     store
         .write_now(move |txn| {
-            assert!(txn.insert_version(&first.record, Some(&first.payload), None)?);
-            assert!(txn.insert_version(&first.record, None, Some(1))?);
-            assert!(!txn.insert_version(&first.record, None, None)?, "no number takes none away");
-            assert!(!txn.insert_version(&first.record, None, Some(1))?);
-            let other = txn.insert_version(&first.record, None, Some(2));
+            assert!(txn.insert_version(&secret("s"), &first.record, Some(&first.payload), None)?);
+            assert!(txn.insert_version(&secret("s"), &first.record, None, Some(1))?);
+            assert!(
+                !txn.insert_version(&secret("s"), &first.record, None, None)?,
+                "no number takes none away"
+            );
+            assert!(!txn.insert_version(&secret("s"), &first.record, None, Some(1))?);
+            let other = txn.insert_version(&secret("s"), &first.record, None, Some(2));
             assert!(matches!(other, Err(StoreError::Inconsistent(_))), "a number never changes its version");
             let kept = kept(txn)?;
             assert_eq!(kept.line[0].1.number, Some(1));
@@ -247,7 +253,10 @@ fn a_version_gets_its_number_later_and_keeps_it() {
             Ok(())
         })
         .unwrap();
-    assert_eq!(store.view().unwrap().rows().counts().unwrap(), Counts { versions: 1, provisional: 0 });
+    assert_eq!(
+        store.view().unwrap().rows().counts().unwrap(),
+        Counts { secrets: 0, versions: 1, provisional: 0 }
+    );
 }
 
 #[test]
@@ -256,11 +265,11 @@ fn a_payload_that_comes_after_its_version_is_stored_once() {
     let first = version("s", 10, &[], b"first");
     store
         .write_now(move |txn| {
-            assert!(txn.insert_version(&first.record, None, None)?);
+            assert!(txn.insert_version(&secret("s"), &first.record, None, None)?);
             let hash = PayloadHash::of(b"first");
             assert_eq!(txn.rows().payload(&secret("s"), &hash)?, None);
-            assert!(txn.insert_version(&first.record, Some(b"first"), None)?);
-            assert!(!txn.insert_version(&first.record, Some(b"first"), None)?);
+            assert!(txn.insert_version(&secret("s"), &first.record, Some(b"first"), None)?);
+            assert!(!txn.insert_version(&secret("s"), &first.record, Some(b"first"), None)?);
             assert_eq!(txn.rows().payload(&secret("s"), &hash)?, Some(b"first".as_slice()));
             Ok(())
         })
@@ -273,12 +282,12 @@ fn a_payload_that_is_not_the_records_own_is_refused() {
     let first = version("s", 10, &[], b"first");
     let wrong = store.write_now({
         let record = first.record.clone();
-        move |txn| txn.insert_version(&record, Some(b"other"), None)
+        move |txn| txn.insert_version(&secret("s"), &record, Some(b"other"), None)
     });
     assert!(matches!(wrong, Err(StoreError::Inconsistent(_))));
     let replaced = store.write_now(move |txn| {
-        txn.insert_version(&first.record, Some(&first.payload), None)?;
-        txn.insert_version(&first.record, Some(b"other"), None)
+        txn.insert_version(&secret("s"), &first.record, Some(&first.payload), None)?;
+        txn.insert_version(&secret("s"), &first.record, Some(b"other"), None)
     });
     assert!(matches!(replaced, Err(StoreError::Inconsistent(_))), "nothing inserted is replaced");
 }
@@ -289,9 +298,9 @@ fn a_record_in_the_wrong_place_is_refused() {
     let first = version("s", 10, &[], b"first");
     let mark = marks("s", 20, &[&first.record], &[described("x")]);
     let (as_marks, as_version) = (first.record.clone(), mark.clone());
-    let told = store.write_now(move |txn| txn.insert_marks(&as_marks));
+    let told = store.write_now(move |txn| txn.insert_marks(&secret("s"), &as_marks));
     assert!(matches!(told, Err(StoreError::Inconsistent(_))));
-    let told = store.write_now(move |txn| txn.insert_version(&as_version, None, None));
+    let told = store.write_now(move |txn| txn.insert_version(&secret("s"), &as_version, None, None));
     assert!(matches!(told, Err(StoreError::Inconsistent(_))));
 }
 
@@ -305,11 +314,11 @@ fn a_destroyed_payload_is_refused_when_it_comes_back() {
             txn.apply(&create("s", first.clone(), None))?;
             arrive(txn, &Arrival::Destroy(first.clone()))?;
             // Its version was here before; it comes back on its own, and with its version.
-            assert!(!txn.insert_version(&first.record, Some(&first.payload), Some(1))?);
+            assert!(!txn.insert_version(&secret("s"), &first.record, Some(&first.payload), Some(1))?);
             // This one is destroyed before its version arrives.
             arrive(txn, &Arrival::Destroy(second.clone()))?;
-            assert!(txn.insert_version(&second.record, Some(&second.payload), Some(2))?);
-            assert!(!txn.insert_version(&second.record, Some(&second.payload), Some(2))?);
+            assert!(txn.insert_version(&secret("s"), &second.record, Some(&second.payload), Some(2))?);
+            assert!(!txn.insert_version(&secret("s"), &second.record, Some(&second.payload), Some(2))?);
             let kept = kept(txn)?;
             assert!(kept.line.iter().all(|(_, row)| row.destroyed));
             assert!(kept.view.unwrap().current.unwrap().1.destroyed);
@@ -349,16 +358,16 @@ fn a_delete_mark_waits_for_its_version_and_the_latest_holds() {
     let id = first.record.id();
     store
         .write_now(move |txn| {
-            txn.insert_marks(&late)?;
+            txn.insert_marks(&secret("s"), &late)?;
             assert!(
                 txn.rows().secret_view(&secret("s"))?.unwrap().current.is_none(),
                 "marks alone are no version"
             );
-            txn.insert_marks(&early)?;
-            txn.insert_version(&first.record, None, None)?;
+            txn.insert_marks(&secret("s"), &early)?;
+            txn.insert_version(&secret("s"), &first.record, None, None)?;
             let deleted = |txn: &Txn<'_>| kept(txn).map(|kept| kept.line[0].1.deleted);
             assert!(!deleted(txn)?, "brought back later than deleted");
-            txn.insert_marks(&latest)?;
+            txn.insert_marks(&secret("s"), &latest)?;
             assert!(deleted(txn)?);
             assert_eq!(
                 txn.rows().deleted(&secret("s"), &id)?,
@@ -378,19 +387,13 @@ fn the_next_records_parents_are_the_heads_rising_by_id() {
         (0..3).map(|at| version("s", 20 + at, &[&first.record], format!("apart {at}").as_bytes())).collect();
     store
         .write_now(move |txn| {
-            txn.insert_version(&first.record, None, None)?;
+            txn.insert_version(&secret("s"), &first.record, None, None)?;
             let view = txn.rows().secret_view(&secret("s"))?.unwrap();
-            assert_eq!(
-                view.parents(),
-                (vec![Parent(first.record.id(), scratch::change_of(&first.record))], 2)
-            );
+            assert_eq!(view.parents(), (vec![first.record.id()], 2));
             for version in &apart {
-                txn.insert_version(&version.record, None, None)?;
+                txn.insert_version(&secret("s"), &version.record, None, None)?;
             }
-            let mut named: Vec<Parent> = apart
-                .iter()
-                .map(|version| Parent(version.record.id(), scratch::change_of(&version.record)))
-                .collect();
+            let mut named: Vec<RecordId> = apart.iter().map(|version| version.record.id()).collect();
             named.sort_unstable();
             assert_eq!(txn.rows().secret_view(&secret("s"))?.unwrap().parents(), (named, 3));
             Ok(())
@@ -407,20 +410,25 @@ fn of_more_heads_than_a_record_may_name_the_deepest_are_parents() {
     store
         .write_now(move |txn| {
             for version in [&first, &deep, &deepest] {
-                txn.insert_version(&version.record, None, None)?;
+                txn.insert_version(&secret("s"), &version.record, None, None)?;
             }
             for at in 0..20 {
-                txn.insert_version(&version("s", 20 + at, &[&first.record], b"flat").record, None, None)?;
+                txn.insert_version(
+                    &secret("s"),
+                    &version("s", 20 + at, &[&first.record], b"flat").record,
+                    None,
+                    None,
+                )?;
             }
             let view = txn.rows().secret_view(&secret("s"))?.unwrap();
             assert_eq!(view.heads.len(), 21);
             let (parents, depth) = view.parents();
             assert_eq!((parents.len(), depth), (PARENTS_MAX, 4));
-            assert!(parents.iter().any(|parent| parent.0 == deepest.record.id()));
+            assert!(parents.contains(&deepest.record.id()));
             assert!(parents.is_sorted());
             // A record that names them makes one head of them; the others stay.
             let next = version("s", 50, &[&deepest.record], b"next");
-            txn.insert_version(&next.record, None, None)?;
+            txn.insert_version(&secret("s"), &next.record, None, None)?;
             assert_eq!(txn.rows().secret_view(&secret("s"))?.unwrap().heads.len(), 21);
             Ok(())
         })
@@ -432,14 +440,14 @@ fn the_line_is_read_by_time_from_either_side() {
     let (_dir, store) = store();
     let versions: Vec<SealedVersion> =
         (1..=5).map(|at| version("s", at * 10, &[], format!("{at}").as_bytes())).collect();
-    let other = version("t", 25, &[], b"another secret's");
     let places: Vec<Place> = versions.iter().map(SealedVersion::place).collect();
     store
         .write_now(move |txn| {
-            for version in versions.iter().rev().chain([&other]) {
-                txn.insert_version(&version.record, None, None)?;
+            for version in versions.iter().rev() {
+                txn.insert_version(&secret("s"), &version.record, None, None)?;
             }
-            Ok(())
+            let other = version("t", 25, &[], b"another secret's");
+            txn.insert_version(&secret("t"), &other.record, None, None)
         })
         .unwrap();
     let view = store.view().unwrap();
@@ -459,34 +467,4 @@ fn the_line_is_read_by_time_from_either_side() {
     assert_eq!(rows.place_of(&id, &places[2].id).unwrap(), Some(places[2]));
     assert_eq!(rows.place_of(&secret("t"), &places[2].id).unwrap(), None, "another secret's id is a miss");
     assert_eq!(rows.record(&id, &places[2].id).unwrap().map(|record| record.id()), Some(places[2].id));
-}
-
-#[test]
-fn names_are_listed_in_order_within_their_owner_and_prefix() {
-    let (_dir, store) = store();
-    store
-        .write_now(|txn| {
-            for (at, of) in ["a", "a.b", "a/b", "a/c", "ab", "b"].into_iter().enumerate() {
-                let applied = txn.apply(&create(of, version(of, 1 + at as u64, &[], b"x"), None))?;
-                assert!(applied.outcome.is_ok());
-            }
-            Ok(())
-        })
-        .unwrap();
-    let view = store.view().unwrap();
-    let list = |owner: &str, prefix: &str, after: Option<&str>, limit| -> Vec<String> {
-        let (prefix, after) = (NamePrefix::parse(prefix).unwrap(), after.map(name));
-        let names = view.rows().names(&caller(owner), &prefix, after.as_ref(), limit).unwrap();
-        assert!(names.iter().all(|row| row.secret == secret(&row.name)));
-        names.into_iter().map(|row| row.name.to_string()).collect()
-    };
-    assert_eq!(list("ann", "", None, 9), ["a", "a.b", "a/b", "a/c", "ab", "b"]);
-    assert_eq!(list("ann", "a/", None, 9), ["a/b", "a/c"]);
-    assert_eq!(list("ann", "a/", None, 1), ["a/b"]);
-    assert_eq!(list("ann", "a/", Some("a/b"), 9), ["a/c"]);
-    assert_eq!(list("ann", "a", Some("a/b"), 2), ["a/c", "ab"]);
-    assert_eq!(list("ann", "a/", Some("a"), 9), ["a/b", "a/c"], "a place before the prefix is its beginning");
-    assert_eq!(list("ann", "a/", Some("b"), 9), [""; 0]);
-    assert_eq!(list("an", "", None, 9), [""; 0], "no owner sees into another whose name begins the same");
-    assert_eq!(view.rows().secrets().unwrap(), 6);
 }

@@ -16,9 +16,9 @@ mod workload;
 use std::{collections::BTreeSet, fmt::Debug};
 
 use covault_model::{
-    id::{ClusterId, Digest, GrantId, PayloadHash, SecretId, TokenId},
+    id::{ClusterId, Digest, GrantId, PayloadHash, TokenId},
     line::Place,
-    name::CallerName,
+    name::{CallerName, SecretPath},
     registry::{CallerEntry, Grant, KeyCheck, Registry, Remembered, SecretEntry, TokenEntry},
 };
 use covault_store::{Applied, Store, Txn};
@@ -50,18 +50,18 @@ struct Answers {
 
 fn answers<R: Registry<Error: Debug>>(registry: &R, world: &World) -> Answers {
     let owners = callers();
-    let secret = |id: SecretId| {
-        let entry = registry.secret(&id).unwrap();
+    let secret = |path: SecretPath| {
+        let entry = registry.secret(&path).unwrap();
         let last = entry.as_ref().map_or(0, |entry| entry.agreed);
-        let numbers = (0..=last + 1).map(|number| registry.numbered(&id, number).unwrap()).collect();
+        let numbers = (0..=last + 1).map(|number| registry.numbered(&path, number).unwrap()).collect();
         (entry, numbers)
     };
-    let ids = owners.iter().flat_map(|owner| names().map(|name| SecretId::of(owner, &name)));
+    let paths = owners.iter().flat_map(|owner| names().map(|name| SecretPath { owner: owner.clone(), name }));
     let keys = owners.iter().flat_map(|owner| (0..4).map(move |key| (owner, Digest([key; 32]))));
     let payloads = world.versions.values().flatten().map(|version| PayloadHash::of(&version.payload));
     Answers {
         cluster: registry.cluster().unwrap(),
-        secrets: ids.map(secret).collect(),
+        secrets: paths.map(secret).collect(),
         callers: registry.callers().unwrap(),
         each_caller: owners.iter().map(|name| registry.caller(name).unwrap()).collect(),
         tokens: (0..=255).map(|token| registry.token(&TokenId([token; 8])).unwrap()).collect(),
@@ -83,11 +83,11 @@ fn apply(store: &Store, steps: &[Step], per_job: usize) {
                     Step::Command(command, applied) => {
                         assert_eq!(txn.apply(command)?, *applied, "{command:?}")
                     }
-                    Step::Version(version) => {
-                        txn.insert_version(&version.record, Some(&version.payload), None)?;
+                    Step::Version(path, version) => {
+                        txn.insert_version(path, &version.record, Some(&version.payload), None)?;
                     }
-                    Step::Marks(record) => {
-                        txn.insert_marks(record)?;
+                    Step::Marks(path, record) => {
+                        txn.insert_marks(path, record)?;
                     }
                 }
             }
@@ -155,8 +155,8 @@ fn random_work_reaches_every_kind_of_outcome() {
                         Ok(_) => action,
                     }
                 }
-                Step::Version(_) => "a version".into(),
-                Step::Marks(_) => "marks".into(),
+                Step::Version(..) => "a version".into(),
+                Step::Marks(..) => "marks".into(),
             });
         }
     }

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/keys.rs"]
+mod keys;
 #[path = "support/lmdb.rs"]
 mod lmdb;
 #[path = "support/rows.rs"]
@@ -13,15 +15,15 @@ mod samples;
 mod scratch;
 
 use covault_model::{
-    command::{Action, Command, NewVersion, SealedVersion},
-    encode,
+    command::{Action, Command, NewSecret, NewVersion, SealedVersion},
+    decode, encode,
     hlc::Millis,
     id::{ClusterId, Digest, PayloadHash, TokenHash, TokenId},
     isolation::{Access, Role},
     marks::Mark,
     name::{MasterKeyName, NamePrefix},
     record::{Idempotency, Record},
-    registry::{Grant, KeyCheck, Registry, TokenEntry},
+    registry::{Grant, KeyCheck, Registry, SecretEntry, TokenEntry},
 };
 use covault_store::{Counts, Store, StoreError};
 use proptest::prelude::{ProptestConfig, any, proptest};
@@ -33,6 +35,10 @@ use self::{
     samples::{caller, command, create, marks, secret, version},
     scratch::{empty, options},
 };
+
+const ENTRY: u8 = 0;
+const VIEW: u8 = 1;
+const NUMBER: u8 = 3;
 
 fn token(of: &str) -> TokenEntry {
     TokenEntry { caller: caller(of), hash: TokenHash::of(b"x"), created_at: Millis(1), expires_at: None }
@@ -60,7 +66,7 @@ fn log() -> Vec<Command> {
     };
     let first = version("s", 10, &[], b"first");
     let erased = (first.place(), PayloadHash::of(b"first"));
-    let agreed = NewVersion { version: second(), condition: None, marks: None };
+    let agreed = NewVersion { path: secret("s"), version: second(), condition: None, marks: None };
     let mut log: Vec<Command> = vec![
         command(Action::Found { cluster: ClusterId([9; 16]), token: (TokenId([1; 8]), token("ann")) }),
         command(Action::AddCaller(Role::Member, TokenId([2; 8]), token("bob"))),
@@ -74,6 +80,9 @@ fn log() -> Vec<Command> {
     log[5].idempotency = Some(Idempotency(Digest([1; 32]), Digest([2; 32])));
     log
 }
+
+/// A snapshot as it is written: format, and rows as table, key, value.
+type Rows = (u8, Vec<(u8, ByteBuf, ByteBuf)>);
 
 fn apply(store: &Store, log: Vec<Command>) {
     for command in log {
@@ -92,11 +101,16 @@ fn install(store: &Store, bytes: &[u8]) -> Result<(), StoreError> {
     store.write_now(move |txn| txn.install_registry(&bytes))
 }
 
+/// The kind of a row of histories: what follows owner and name in its key.
+fn kind_of(key: &[u8]) -> u8 {
+    key.splitn(3, |byte| *byte == 0).nth(2).unwrap()[0]
+}
+
 /// The rows of a store that are registry.
 fn registry_rows(dir: TempDir, store: Store) -> Vec<Row> {
     drop(store);
     let is_registry = |(table, key, _): &Row| match *table {
-        "histories" => [0, 3].contains(&key[32]),
+        "histories" => [ENTRY, NUMBER].contains(&kind_of(key)),
         "meta" => key == &[1],
         "log" => false,
         _ => true,
@@ -113,7 +127,7 @@ fn an_installed_registry_is_the_exported_one_row_by_row() {
     assert_eq!(store.export_registry().unwrap(), export);
     let rows = registry_rows(leader_dir, leader);
     let tables: std::collections::BTreeSet<_> = rows.iter().map(|row| row.0).collect();
-    assert_eq!(tables.len(), 10, "every table of the registry has a row in this test: {tables:?}");
+    assert_eq!(tables.len(), 9, "every table of the registry has a row in this test: {tables:?}");
     assert_eq!(registry_rows(dir, store), rows);
 }
 
@@ -139,7 +153,7 @@ fn histories_that_are_there_follow_the_installed_registry() {
     store
         .write_now(move |txn| {
             for version in [first, second(), unknown] {
-                txn.insert_version(&version.record, Some(&version.payload), None)?;
+                txn.insert_version(&secret("s"), &version.record, Some(&version.payload), None)?;
             }
             Ok(())
         })
@@ -151,7 +165,7 @@ fn histories_that_are_there_follow_the_installed_registry() {
     let seen: Vec<_> = line.iter().map(|(_, row)| (row.number, row.destroyed)).collect();
     assert_eq!(seen, [(Some(2), false), (None, false), (Some(1), true)]);
     assert_eq!(rows.payload(&secret("s"), &PayloadHash::of(b"first")).unwrap(), None, "E7");
-    assert_eq!(rows.counts().unwrap(), Counts { versions: 3, provisional: 1 });
+    assert_eq!(rows.counts().unwrap(), Counts { secrets: 2, versions: 3, provisional: 1 });
     assert_eq!(store.compare_with_rebuild().unwrap().differences, []);
 }
 
@@ -164,10 +178,10 @@ fn a_node_that_has_a_registry_only_gets_its_histories_later() {
     store
         .write_now(|txn| {
             let (first, (other, described)) = (version("s", 10, &[], b"first"), other());
-            txn.insert_marks(&described)?;
-            txn.insert_version(&second().record, Some(b"second"), Some(2))?;
-            txn.insert_version(&first.record, Some(b"first"), Some(1))?;
-            txn.insert_version(&other.record, Some(b"other"), Some(1))
+            txn.insert_marks(&secret("t"), &described)?;
+            txn.insert_version(&secret("s"), &second().record, Some(b"second"), Some(2))?;
+            txn.insert_version(&secret("s"), &first.record, Some(b"first"), Some(1))?;
+            txn.insert_version(&secret("t"), &other.record, Some(b"other"), Some(1))
         })
         .unwrap();
     assert_eq!(store.compare_with_rebuild().unwrap().differences, []);
@@ -182,30 +196,36 @@ fn a_snapshot_that_is_garbage_is_refused_without_change() {
     let (dir, store) = empty(options());
     apply(&store, log()[..3].to_vec());
     let before = store.export_registry().unwrap();
-    type Rows = (u8, Vec<(u8, ByteBuf, ByteBuf)>);
     let row = |table: u8, key: &[u8], value: &[u8]| -> Vec<u8> {
         encode::<Rows>(&(1, vec![(table, ByteBuf::from(key), ByteBuf::from(value))]))
     };
-    let entry_key = [secret("s").as_bytes().as_slice(), &[0]].concat();
-    let view_key = [secret("s").as_bytes().as_slice(), &[1]].concat();
+    let key_of = |kind| keys::of_kind(&secret("s"), kind);
+    let place = second().place();
+    let entry = [&[1], encode(&SecretEntry { agreed: 1, last: place }).as_slice()].concat();
+    let place = [&[1], encode(&place).as_slice()].concat();
+    let number_key = [key_of(NUMBER).as_slice(), &1u64.to_be_bytes()].concat();
     let mut garbage = vec![
         Vec::new(),
         vec![0xff; 100],
         [good.as_slice(), &[0]].concat(),
         encode::<Rows>(&(2, Vec::new())),
-        row(8, b"key", b"value"),
-        row(0, b"no owner", secret("s").as_bytes()),
-        row(0, b"ann\0s", b"not an id"),
-        row(1, b"ann", b"not an entry"),
-        row(1, b"ann", &[]),
-        row(7, PayloadHash::of(b"x").as_bytes(), &[1; 31]),
-        row(7, &[], &[1; 32]),
-        row(7, &[1; 600], &[1; 32]),
+        row(7, b"key", b"value"),
+        row(0, b"ann", b"not an entry"),
+        row(0, b"ann", &[]),
+        row(6, PayloadHash::of(b"x").as_bytes(), &[1; 31]),
+        row(6, &[], &[1; 32]),
+        row(6, &[1; 600], &[1; 32]),
         row(254, &[0], &[1]),
-        row(255, &entry_key, b"not an entry"),
-        row(255, &view_key, b"not registry"),
-        row(255, b"short", b"not registry"),
+        row(255, &key_of(ENTRY), b"not an entry"),
+        row(255, &key_of(ENTRY), &place),
+        row(255, &number_key, &entry),
+        row(255, &key_of(VIEW), &entry),
+        row(255, &[key_of(ENTRY).as_slice(), &[0]].concat(), &entry),
+        row(255, &number_key[..number_key.len() - 1], &place),
+        row(255, &[number_key.as_slice(), &[0]].concat(), &place),
     ];
+    let no_paths: [&[u8]; 6] = [b"", b"short", b"ann\0s", b"ann\0s\0", b"ann\0\0\0", b"ann\0a//b\0\0"];
+    garbage.extend(no_paths.map(|key| row(255, key, &entry)));
     garbage.extend((0..good.len()).step_by(37).map(|len| good[..len].to_vec()));
     for bytes in garbage {
         assert!(install(&store, &bytes).is_err(), "{bytes:02x?}");
@@ -213,6 +233,64 @@ fn a_snapshot_that_is_garbage_is_refused_without_change() {
     }
     drop(store);
     let store = Store::open(dir.path(), options()).unwrap();
+    assert_eq!(store.compare_with_rebuild().unwrap().differences, []);
+    for whole in [row(255, &key_of(ENTRY), &entry), row(255, &number_key, &place)] {
+        install(&store, &whole).unwrap();
+    }
+}
+
+#[test]
+fn the_count_of_secrets_follows_creates_and_installed_registries() {
+    let (_leader_dir, leader) = leader();
+    let (dir, store) = empty(options());
+    let count = |store: &Store| {
+        let view = store.view().unwrap();
+        assert_eq!(view.rows().secrets().unwrap(), view.rows().counts().unwrap().secrets);
+        view.rows().secrets().unwrap()
+    };
+    let nothing = store.export_registry().unwrap();
+    assert_eq!(count(&store), 0);
+    let first = version("s", 10, &[], b"first");
+    let agreed = NewVersion { path: secret("s"), version: second(), condition: None, marks: None };
+    apply(&store, vec![create("s", first.clone(), None)]);
+    assert_eq!(count(&store), 1);
+    apply(&store, vec![command(Action::Agree(agreed.into())), create("s", first.clone(), None)]);
+    assert_eq!(count(&store), 1, "an update and the same create again make no name");
+    let two = ["a", "b"].map(|of| NewSecret {
+        path: secret(of),
+        version: version(of, 10, &[], of.as_bytes()),
+        marks: None,
+    });
+    let taken = NewSecret { path: secret("s"), version: second(), marks: None };
+    let refused = command(Action::Create([two.as_slice(), &[taken]].concat()));
+    assert!(store.write_now(move |txn| txn.apply(&refused)).unwrap().outcome.is_err());
+    assert_eq!(count(&store), 1, "a refused create makes none of its names");
+    let failed: Result<(), StoreError> = store.write_now(move |txn| {
+        txn.apply(&create("c", version("c", 10, &[], b"c"), None))?;
+        Err(StoreError::Inconsistent("as the test wants"))
+    });
+    assert!(failed.is_err());
+    assert_eq!(count(&store), 1, "nor does a job that fails");
+    apply(&store, vec![command(Action::Create(two.to_vec()))]);
+    assert_eq!(count(&store), 3);
+    let unagreed = version("u", 10, &[], b"unagreed");
+    store.write_now(move |txn| txn.insert_version(&secret("u"), &unagreed.record, None, None)).unwrap();
+    assert_eq!(count(&store), 3, "a history is no name yet");
+    drop(store);
+    let store = Store::open(dir.path(), options()).unwrap();
+    assert_eq!(count(&store), 3);
+    for (installed, expected) in [(leader.export_registry().unwrap(), 2), (nothing, 0)] {
+        install(&store, &installed).unwrap();
+        assert_eq!(count(&store), expected);
+    }
+}
+
+#[test]
+fn an_entry_that_comes_twice_in_a_snapshot_is_counted_once() {
+    let (_dir, store) = leader();
+    let (format, mut rows) = decode::<Rows>(&store.export_registry().unwrap()).unwrap();
+    rows.extend(rows.clone());
+    install(&store, &encode(&(format, rows))).unwrap();
     assert_eq!(store.compare_with_rebuild().unwrap().differences, []);
 }
 
@@ -227,7 +305,19 @@ proptest! {
         bytes[at] ^= change;
         let before = leader.export_registry().unwrap();
         match install(&leader, &bytes) {
-            Ok(()) => drop(leader.view().unwrap().rows().callers()),
+            Ok(()) => {
+                let view = leader.view().unwrap();
+                drop(view.rows().callers());
+                let mut named = 0;
+                view.rows()
+                    .each_secret(|path| {
+                        assert!(view.rows().secret(&path)?.is_some(), "a name has an entry");
+                        named += 1;
+                        Ok(true)
+                    })
+                    .unwrap();
+                assert_eq!(view.rows().secrets().unwrap(), named);
+            }
             Err(_) => assert_eq!(leader.export_registry().unwrap(), before),
         }
     }

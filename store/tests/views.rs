@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/keys.rs"]
+mod keys;
 #[path = "support/lmdb.rs"]
 mod lmdb;
 #[path = "support/rows.rs"]
@@ -39,10 +41,10 @@ use self::{
 fn carry_out(txn: &mut Txn<'_>, step: &Step) -> Result<(), StoreError> {
     match step {
         Step::Command(command, applied) => assert_eq!(txn.apply(command)?, *applied),
-        Step::Version(version) => {
-            assert!(txn.insert_version(&version.record, Some(&version.payload), None)?);
+        Step::Version(path, version) => {
+            assert!(txn.insert_version(path, &version.record, Some(&version.payload), None)?);
         }
-        Step::Marks(record) => assert!(txn.insert_marks(record)?),
+        Step::Marks(path, record) => assert!(txn.insert_marks(path, record)?),
     }
     Ok(())
 }
@@ -108,11 +110,11 @@ fn sample() -> (TempDir, Store) {
             txn.apply(&create("t", version("t", 5, &[], b"other"), None))?;
             txn.apply(&create("s", first, None))?;
             let erased = (second.place(), PayloadHash::of(&second.payload));
-            let agreed = NewVersion { version: second, condition: None, marks: None };
+            let agreed = NewVersion { path: secret("s"), version: second, condition: None, marks: None };
             txn.apply(&command(Action::Agree(agreed.into())))?;
             txn.apply(&command(Action::Destroy(secret("s"), vec![erased])))?;
-            txn.insert_version(&third.record, Some(&third.payload), None)?;
-            txn.insert_marks(&marked)
+            txn.insert_version(&secret("s"), &third.record, Some(&third.payload), None)?;
+            txn.insert_marks(&secret("s"), &marked)
         })
         .unwrap();
     (dir, store)
@@ -127,7 +129,7 @@ const PAYLOAD: u8 = 5;
 
 /// The rows of one kind of a secret, by key.
 fn rows_of(dir: &Path, of: &str, kind: u8) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let begins = [secret(of).as_bytes().as_slice(), &[kind]].concat();
+    let begins = keys::of_kind(&secret(of), kind);
     let rows =
         all_rows(dir).into_iter().filter(|(table, key, _)| *table == "histories" && key.starts_with(&begins));
     rows.map(|(_, key, value)| (key, value)).collect()
@@ -205,7 +207,26 @@ fn a_signature_that_does_not_verify_is_seen() {
         *value.last_mut().unwrap() ^= 1;
         put(dir, "histories", &key, Some(&value));
     });
-    assert_eq!(found, [Difference::Signature(secret("s"), ids()[PROVISIONAL])]);
+    assert_eq!(found, [Difference::Record(secret("s"), ids()[PROVISIONAL])]);
+}
+
+/// Such a record is whole and well signed, and every view of it fits.
+#[test]
+fn a_record_under_the_path_of_another_secret_is_seen() {
+    let (stray, marked) = (version("t", 50, &[], b"stray"), marks("t", 60, &[], &[Mark::Description(None)]));
+    let (version_id, marks_id) = (stray.record.id(), marked.id());
+    let found = differences(|dir| {
+        let store = Store::open(dir, options()).unwrap();
+        store
+            .write_now(move |txn| {
+                txn.insert_version(&secret("s"), &stray.record, Some(&stray.payload), None)?;
+                txn.insert_marks(&secret("s"), &marked)
+            })
+            .unwrap();
+    });
+    let mut expected = [version_id, marks_id];
+    expected.sort_unstable();
+    assert_eq!(found, expected.map(|id| Difference::Record(secret("s"), id)));
 }
 
 #[test]
@@ -214,7 +235,8 @@ fn a_missing_record_is_seen() {
         put(dir, "histories", &the_row(dir, "s", RECORD, ids()[PROVISIONAL].as_bytes()).0, None);
     });
     let id = secret("s");
-    let expected = [Difference::Line(id, ids()[PROVISIONAL]), Difference::View(id), Difference::Counts];
+    let expected =
+        [Difference::Line(id.clone(), ids()[PROVISIONAL]), Difference::View(id), Difference::Counts];
     assert_eq!(found, expected);
 }
 
@@ -230,7 +252,20 @@ fn a_record_that_is_not_one_stops_the_comparison() {
 }
 
 #[test]
-fn an_entry_that_does_not_fit_its_name_or_numbers_is_seen() {
+fn a_key_that_is_of_no_secret_stops_the_comparison() {
+    let keys: [&[u8]; 5] = [b"short", b"ann\0s", b"ann\0s\0", b"ann\0\0\0", b"\0s\0\0"];
+    for key in keys {
+        let (dir, store) = sample();
+        drop(store);
+        put(dir.path(), "histories", key, Some(b"row"));
+        let store = Store::open(dir.path(), options()).unwrap();
+        let said = store.compare_with_rebuild();
+        assert!(matches!(said, Err(StoreError::Inconsistent(_))), "{key:?}: {said:?}");
+    }
+}
+
+#[test]
+fn an_entry_that_does_not_fit_its_numbers_is_seen() {
     let entry = Difference::Entry(secret("s"));
     let found = differences(|dir| {
         let (mut key, value) = rows_of(dir, "s", NUMBER).pop().unwrap();
@@ -245,10 +280,13 @@ fn an_entry_that_does_not_fit_its_name_or_numbers_is_seen() {
         put(dir, "histories", &key, Some(&rows_of(dir, "t", ENTRY)[0].1));
     });
     assert!(found.contains(&entry), "another secret's entry: {found:?}");
-    let found = differences(|dir| put(dir, "names", b"ann\0s", None));
-    assert_eq!(found, [entry, Difference::Counts], "no name");
-    let found = differences(|dir| put(dir, "names", b"ann\0u", Some(secret("s").as_bytes())));
-    assert_eq!(found, [Difference::Counts], "a name too many");
+    let found = differences(|dir| put(dir, "histories", &rows_of(dir, "s", ENTRY)[0].0, None));
+    assert!(found.contains(&entry) && found.contains(&Difference::Counts), "no entry: {found:?}");
+    let found = differences(|dir| {
+        let (_, value) = rows_of(dir, "t", ENTRY).remove(0);
+        put(dir, "histories", &keys::of_kind(&secret("u"), ENTRY), Some(&value));
+    });
+    assert_eq!(found, [Difference::Entry(secret("u")), Difference::Counts], "a name too many");
 }
 
 #[test]
@@ -263,7 +301,12 @@ fn a_number_that_moved_is_seen() {
 #[test]
 fn wrong_counts_are_seen() {
     const COUNTS: &[u8] = &[3];
-    let found = differences(|dir| put(dir, "meta", COUNTS, Some(&[1, 0x82, 5, 1])));
-    assert_eq!(found, [Difference::Counts]);
+    let counted = |secrets: u8, versions: u8, provisional: u8| {
+        differences(|dir| put(dir, "meta", COUNTS, Some(&[1, 0x83, secrets, versions, provisional])))
+    };
+    assert_eq!(counted(2, 4, 1), [], "as it is");
+    for (secrets, versions, provisional) in [(1, 4, 1), (3, 4, 1), (2, 5, 1), (2, 4, 0)] {
+        assert_eq!(counted(secrets, versions, provisional), [Difference::Counts]);
+    }
     assert_eq!(differences(|dir| put(dir, "meta", COUNTS, None)), [Difference::Counts]);
 }

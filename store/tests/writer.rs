@@ -361,6 +361,6 @@ fn a_full_map_leaves_nothing_half_written_and_goes_on_reading_and_writing_small(
 fn a_store_opened_to_look_refuses_to_write() {
     let (dir, store) = store(WriterMode::Inline);
     drop(store);
-    let looking = Store::open_reader(dir.path(), 1 << 20, scratch::change_of).unwrap();
+    let looking = Store::open_reader(dir.path(), 1 << 20).unwrap();
     assert!(matches!(looking.write_now(|txn| put(txn, 1)), Err(StoreError::Closed)));
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use covault_model::{
     command::{Action, Command, NewSecret, NewVersion},
-    id::{Digest, SecretId},
+    id::Digest,
     line::Place,
-    name::CallerName,
+    name::{CallerName, SecretPath},
     record::Idempotency,
     refusal::{CallerMistake, NoAuthority, Refusal},
     registry::Outcome,
@@ -17,13 +17,13 @@ use covault_model::{
 /// All that the log so far has agreed.
 #[derive(Debug, Clone, Default)]
 pub struct Oracle {
-    histories: BTreeMap<SecretId, Vec<Place>>,
+    histories: BTreeMap<SecretPath, Vec<Place>>,
     answers: BTreeMap<(CallerName, Digest), (Digest, Outcome)>,
 }
 
 impl Oracle {
     /// The agreed versions of a secret, the one with number 1 first; empty when the name is free.
-    pub fn history(&self, secret: &SecretId) -> &[Place] {
+    pub fn history(&self, secret: &SecretPath) -> &[Place] {
         self.histories.get(secret).map_or(&[], Vec::as_slice)
     }
 
@@ -60,18 +60,17 @@ impl Oracle {
         let mut created = self.histories.clone();
         let (mut agreed, mut taken, mut named) = (Vec::new(), Vec::new(), Vec::new());
         for new in secrets {
-            let id = SecretId::of(&new.owner, &new.name);
-            let before = self.histories.get(&id).and_then(|history| history.first());
-            let history = created.entry(id).or_default();
-            let first_time_here = !named.contains(&id);
-            named.push(id);
+            let before = self.histories.get(&new.path).and_then(|history| history.first());
+            let history = created.entry(new.path.clone()).or_default();
+            let first_time_here = !named.contains(&&new.path);
+            named.push(&new.path);
             if first_time_here && before == Some(&new.version.place()) {
                 agreed.push((new.version.place().id, 1));
             } else if history.is_empty() {
                 history.push(new.version.place());
                 agreed.push((new.version.place().id, 1));
             } else {
-                taken.push(new.name.clone());
+                taken.push(new.path.name.clone());
             }
         }
         if !taken.is_empty() {
@@ -84,7 +83,7 @@ impl Oracle {
     fn agree(&mut self, new: &NewVersion) -> Result<Outcome, Refusal> {
         let place = new.version.place();
         let none = || Refusal::from(CallerMistake::NotFound);
-        let history = self.histories.get_mut(&new.version.record.header().secret).ok_or_else(none)?;
+        let history = self.histories.get_mut(&new.path).ok_or_else(none)?;
         let last = *history.last().ok_or_else(none)?;
         if let Some(at) = history.iter().position(|held| *held == place) {
             return Ok(Outcome::Agreed(vec![(place.id, at as u64 + 1)]));

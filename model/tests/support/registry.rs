@@ -8,9 +8,9 @@ use std::{
 };
 
 use covault_model::{
-    id::{ClusterId, Digest, GrantId, PayloadHash, RecordId, SecretId, TokenId},
+    id::{ClusterId, Digest, GrantId, PayloadHash, RecordId, TokenId},
     line::Place,
-    name::{CallerName, MasterKeyName},
+    name::{CallerName, MasterKeyName, SecretPath},
     plan::{Plan, Write},
     record::Record,
     registry::{CallerEntry, Grant, KeyCheck, Registry, Remembered, SecretEntry, TokenEntry},
@@ -21,8 +21,8 @@ use covault_model::{
 pub struct MemoryRegistry {
     cluster: Option<ClusterId>,
     key_checks: BTreeMap<MasterKeyName, KeyCheck>,
-    secrets: BTreeMap<SecretId, SecretEntry>,
-    numbers: BTreeMap<(SecretId, u64), Place>,
+    secrets: BTreeMap<SecretPath, SecretEntry>,
+    numbers: BTreeMap<(SecretPath, u64), Place>,
     /// All records of all histories.
     pub records: BTreeMap<RecordId, Record>,
     /// The sealed payloads that are still there.
@@ -36,32 +36,32 @@ pub struct MemoryRegistry {
 
 impl MemoryRegistry {
     /// Writes all that `plan` says, in its order.
-    pub fn carry_out(&mut self, plan: &Plan) {
+    pub fn carry_out(&mut self, plan: &Plan<'_>) {
         for write in &plan.writes {
             self.write(write.clone());
         }
     }
 
-    fn write(&mut self, write: Write) {
+    fn write(&mut self, write: Write<'_>) {
         match write {
             Write::Cluster(id) => once(self.cluster.replace(id)),
-            Write::KeyCheck(name, check) => once(self.key_checks.insert(name, check)),
-            Write::Secret(id, entry) => drop(self.secrets.insert(id, entry)),
-            Write::Number(id, number, place) => once(self.numbers.insert((id, number), place)),
-            Write::Version(version, _) => {
+            Write::KeyCheck(name, check) => once(self.key_checks.insert(name.clone(), check.clone())),
+            Write::Secret(path, entry) => drop(self.secrets.insert(path.clone(), entry)),
+            Write::Number(path, number, place) => once(self.numbers.insert((path.clone(), number), place)),
+            Write::Version(_, version, _) => {
                 let payload = PayloadHash::of(&version.payload);
                 if !self.destroyed.contains(&payload) {
-                    self.payloads.insert(payload, version.payload);
+                    self.payloads.insert(payload, version.payload.clone());
                 }
-                self.records.insert(version.record.id(), version.record);
+                self.records.insert(version.record.id(), version.record.clone());
             }
-            Write::Marks(record) => drop(self.records.insert(record.id(), record)),
+            Write::Marks(_, record) => drop(self.records.insert(record.id(), record.clone())),
             Write::Destroy(_, _, payload) => {
                 self.payloads.remove(&payload);
                 self.destroyed.insert(payload);
             }
-            Write::Caller(name, entry) => drop(self.callers.insert(name, entry)),
-            Write::Token(id, token) => drop(self.tokens.insert(id, token)),
+            Write::Caller(name, entry) => drop(self.callers.insert(name.clone(), entry)),
+            Write::Token(id, token) => drop(self.tokens.insert(id, token.clone())),
             Write::NoToken(id, caller) => {
                 let gone = self.tokens.remove(&id);
                 assert!(
@@ -69,13 +69,13 @@ impl MemoryRegistry {
                     "a token of another was taken away"
                 );
             }
-            Write::Grant(id, grant) => once(self.grants.insert(id, grant)),
+            Write::Grant(id, grant) => once(self.grants.insert(id, grant.clone())),
             Write::NoGrant(id, owner) => {
                 let gone = self.grants.remove(&id);
                 assert!(gone.is_some_and(|grant| grant.owner == owner), "a grant of another was taken back");
             }
             Write::Remember(caller, key, remembered) => {
-                once(self.remembered.insert((caller, key), remembered));
+                once(self.remembered.insert((caller.clone(), key), remembered));
             }
         }
     }
@@ -92,12 +92,12 @@ impl Registry for MemoryRegistry {
         Ok(self.cluster)
     }
 
-    fn secret(&self, id: &SecretId) -> Result<Option<SecretEntry>, Infallible> {
-        Ok(self.secrets.get(id).cloned())
+    fn secret(&self, path: &SecretPath) -> Result<Option<SecretEntry>, Infallible> {
+        Ok(self.secrets.get(path).cloned())
     }
 
-    fn numbered(&self, secret: &SecretId, number: u64) -> Result<Option<Place>, Infallible> {
-        Ok(self.numbers.get(&(*secret, number)).copied())
+    fn numbered(&self, path: &SecretPath, number: u64) -> Result<Option<Place>, Infallible> {
+        Ok(self.numbers.get(&(path.clone(), number)).copied())
     }
 
     fn is_destroyed(&self, payload: &PayloadHash) -> Result<bool, Infallible> {

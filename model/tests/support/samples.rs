@@ -4,9 +4,9 @@
 use covault_model::{
     command::SealedVersion,
     hlc::Hlc,
-    id::{PayloadHash, SecretId},
+    id::PayloadHash,
     key::NodeKey,
-    name::{CallerName, SecretName},
+    name::{CallerName, SecretName, SecretPath},
     record::{Body, Header, Record, VersionBody},
 };
 
@@ -20,6 +20,11 @@ pub fn name(name: &str) -> SecretName {
     SecretName::parse(name).expect("the test gives a secret's name")
 }
 
+/// `ann`'s secret of this name.
+pub fn path(secret: &str) -> SecretPath {
+    SecretPath { owner: caller("ann"), name: name(secret) }
+}
+
 /// The key of the node with this number.
 pub fn node(number: u8) -> NodeKey {
     NodeKey::from_seed(&[number; 32])
@@ -28,7 +33,7 @@ pub fn node(number: u8) -> NodeKey {
 /// The header of a first version of `ann`'s secret `name` with this payload, made at `time` by `author`.
 pub fn header(secret: &str, time: u64, author: &NodeKey, payload: &[u8]) -> Header {
     Header {
-        secret: SecretId::of(&caller("ann"), &name(secret)),
+        secret: path(secret).id(),
         parents: Vec::new(),
         depth: 1,
         time: Hlc(time),

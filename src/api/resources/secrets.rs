@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use covault_model::{
     limits::{LABELS_MAX, VERSIONS_PER_REQUEST_MAX},
-    name::{CallerName, ContentType, Description, LabelKey, LabelValue, NamePrefix, SecretName},
+    name::{CallerName, ContentType, Description, LabelKey, LabelValue, NamePrefix, SecretName, SecretPath},
 };
 use covault_seal::Plaintext;
 use http::{HeaderValue, header};
@@ -21,7 +21,7 @@ use crate::{
         problem::{Code, Problem},
         query, time,
     },
-    vault::{Consistency, ListQuery, NewValue, Patch, Target, UpdateTerms, Vault, Which},
+    vault::{Consistency, ListQuery, NewValue, Patch, UpdateTerms, Vault, Which},
 };
 
 /// `GET /v1/secrets/{name}`
@@ -49,7 +49,7 @@ pub async fn create(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
     let NewSecret { owner, name, value } = create_body(&call.body, call.value_bytes_max)?;
     call.body.clear();
     let owner = owner.unwrap_or_else(|| call.asker.session.caller.clone());
-    let written = vault.create(&call.asker, &Target { owner, name }, value, key).await?;
+    let written = vault.create(&call.asker, &SecretPath { owner, name }, value, key).await?;
     let mut answer = answer::written(&written, true);
     let location = HeaderValue::try_from(format!("/v1/secrets/{}", written.name));
     answer.set(header::LOCATION, location.expect("a name's alphabet fits a header"));

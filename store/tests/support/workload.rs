@@ -11,19 +11,20 @@ use covault_model::{
     command::{Action, Command, Condition, NewSecret, NewVersion, SealedVersion},
     history::SecretState,
     hlc::{Hlc, Millis},
-    id::{ClusterId, CommandId, Digest, PayloadHash, SecretId, TokenHash, TokenId, VersionId},
+    id::{ChangeHash, ClusterId, CommandId, Digest, PayloadHash, TokenHash, TokenId, VersionId},
     isolation::{Access, Role},
     key::NodeKey,
     marks::Mark,
-    name::{CallerName, Description, LabelKey, LabelValue, MasterKeyName, NamePrefix, SecretName},
+    name::{
+        CallerName, Description, LabelKey, LabelValue, MasterKeyName, NamePrefix, SecretName, SecretPath,
+    },
     plan::{Plan, Write, plan},
-    record::{Body, Header, Idempotency, Record, VersionBody},
+    record::{Body, Header, Idempotency, Parent, Record, VersionBody},
     registry::{Grant, KeyCheck, Registry, TokenEntry},
 };
 use covault_store::Applied;
 
 use self::registry::MemoryRegistry;
-use super::scratch::change_of;
 
 /// One thing to do: what, to which, how, and chance.
 pub type Drawn = (u8, u8, u8, u8);
@@ -34,9 +35,9 @@ pub enum Step {
     /// A command, with what must come of it.
     Command(Box<Command>, Applied),
     /// A version that was not agreed.
-    Version(SealedVersion),
+    Version(SecretPath, SealedVersion),
     /// A record of marks.
-    Marks(Record),
+    Marks(SecretPath, Record),
 }
 
 /// What was done so far, in memory.
@@ -44,8 +45,8 @@ pub struct World {
     /// The registry.
     pub registry: MemoryRegistry,
     /// The versions of every secret, in the order they came.
-    pub versions: BTreeMap<SecretId, Vec<SealedVersion>>,
-    states: BTreeMap<SecretId, SecretState>,
+    pub versions: BTreeMap<SecretPath, Vec<SealedVersion>>,
+    states: BTreeMap<SecretPath, SecretState>,
     node: NodeKey,
     time: u64,
 }
@@ -84,34 +85,36 @@ impl World {
     pub fn step(&mut self, (what, which, how, chance): Drawn) -> Step {
         let owner = callers()[usize::from(which) % 3].clone();
         let name = names()[usize::from(which / 3) % 3].clone();
-        let id = SecretId::of(&owner, &name);
+        let path = SecretPath { owner: owner.clone(), name };
         self.time += u64::from(chance % 16) + 1;
         match what % 14 {
-            0 | 1 => self.create(&owner, &name, how, chance),
-            2..=4 => self.update(&id, how, chance),
-            5 if self.versions.contains_key(&id) => self.provisional(id),
-            6 => self.adopt(&id, chance),
-            7 if self.versions.contains_key(&id) => self.mark(&id, how),
-            8 => self.destroy(id, how, chance),
+            0 | 1 => self.create(&path, how, chance),
+            2..=4 => self.update(&path, how, chance),
+            5 if self.versions.contains_key(&path) => self.provisional(&path),
+            6 => self.adopt(&path, chance),
+            7 if self.versions.contains_key(&path) => self.mark(&path, how),
+            8 => self.destroy(&path, how, chance),
             _ => self.administer(&owner, what, how, chance),
         }
     }
 
-    fn create(&mut self, owner: &CallerName, first: &SecretName, how: u8, chance: u8) -> Step {
+    fn create(&mut self, first: &SecretPath, how: u8, chance: u8) -> Step {
         let mut new = Vec::new();
-        for name in std::iter::once(first.clone()).chain(names().into_iter().take(usize::from(how % 4) / 2)) {
-            let id = SecretId::of(owner, &name);
-            let version = self.version(id, chance == 7);
-            let marks = (how % 2 == 1).then(|| self.marks(id, &version.record, how));
-            new.push(NewSecret { owner: owner.clone(), name, version, marks });
+        for name in
+            std::iter::once(first.name.clone()).chain(names().into_iter().take(usize::from(how % 4) / 2))
+        {
+            let path = SecretPath { owner: first.owner.clone(), name };
+            let version = self.version(&path, chance == 7);
+            let marks = (how % 2 == 1).then(|| self.marks(&path, &version.record, how));
+            new.push(NewSecret { path, version, marks });
         }
         self.command(Action::Create(new), how, chance)
     }
 
-    fn update(&mut self, id: &SecretId, how: u8, chance: u8) -> Step {
-        let version = self.version(*id, how % 8 == 7);
+    fn update(&mut self, path: &SecretPath, how: u8, chance: u8) -> Step {
+        let version = self.version(path, how % 8 == 7);
         let last = |world: &Self| -> Option<VersionId> {
-            let Ok(entry) = world.registry.secret(id);
+            let Ok(entry) = world.registry.secret(path);
             entry.map(|entry| entry.last.id)
         };
         let condition = match how % 5 {
@@ -120,37 +123,41 @@ impl World {
             2 => Some(Condition::OneOf(vec![version.record.id()])),
             _ => None,
         };
-        let marks = chance.is_multiple_of(4).then(|| self.marks(*id, &version.record, chance));
-        self.command(Action::Agree(NewVersion { version, condition, marks }.into()), how, chance)
+        let marks = chance.is_multiple_of(4).then(|| self.marks(path, &version.record, chance));
+        self.command(
+            Action::Agree(NewVersion { path: path.clone(), version, condition, marks }.into()),
+            how,
+            chance,
+        )
     }
 
-    fn provisional(&mut self, id: SecretId) -> Step {
-        let version = self.version(id, false);
-        self.keep(id, &version.record);
-        self.versions.entry(id).or_default().push(version.clone());
-        Step::Version(version)
+    fn provisional(&mut self, path: &SecretPath) -> Step {
+        let version = self.version(path, false);
+        self.keep(path, &version.record);
+        self.versions.entry(path.clone()).or_default().push(version.clone());
+        Step::Version(path.clone(), version)
     }
 
-    fn adopt(&mut self, id: &SecretId, chance: u8) -> Step {
-        let version = self.versions.get(id).and_then(|versions| versions.last()).cloned();
-        let version = version.unwrap_or_else(|| self.version(*id, false));
-        let new = NewVersion { version, condition: None, marks: None };
+    fn adopt(&mut self, path: &SecretPath, chance: u8) -> Step {
+        let version = self.versions.get(path).and_then(|versions| versions.last()).cloned();
+        let version = version.unwrap_or_else(|| self.version(path, false));
+        let new = NewVersion { path: path.clone(), version, condition: None, marks: None };
         self.command(Action::Agree(new.into()), 1, chance)
     }
 
-    fn mark(&mut self, id: &SecretId, how: u8) -> Step {
-        let last = self.versions[id][usize::from(how) % self.versions[id].len()].record.clone();
-        let record = self.marks(*id, &last, how);
-        self.keep(*id, &record);
-        Step::Marks(record)
+    fn mark(&mut self, path: &SecretPath, how: u8) -> Step {
+        let last = self.versions[path][usize::from(how) % self.versions[path].len()].record.clone();
+        let record = self.marks(path, &last, how);
+        self.keep(path, &record);
+        Step::Marks(path.clone(), record)
     }
 
-    fn destroy(&mut self, id: SecretId, how: u8, chance: u8) -> Step {
-        let versions = self.versions.get(&id).map_or(&[][..], Vec::as_slice);
+    fn destroy(&mut self, path: &SecretPath, how: u8, chance: u8) -> Step {
+        let versions = self.versions.get(path).map_or(&[][..], Vec::as_slice);
         let chosen = versions.iter().skip(usize::from(how % 4)).step_by(1 + usize::from(chance % 3));
         let what =
             chosen.take(2).map(|version| (version.place(), PayloadHash::of(&version.payload))).collect();
-        self.command(Action::Destroy(id, what), how, chance)
+        self.command(Action::Destroy(path.clone(), what), how, chance)
     }
 
     fn administer(&mut self, by: &CallerName, what: u8, how: u8, chance: u8) -> Step {
@@ -183,36 +190,36 @@ impl World {
         let by = callers()[0].clone();
         let command = Command { id: CommandId([chance; 16]), by, at: Millis(self.time), idempotency, action };
         let Ok(planned) = plan(&self.registry, &command);
-        let replayed = planned.as_ref().is_ok_and(|plan| plan.replayed);
         if let Ok(plan) = &planned {
             self.registry.carry_out(plan);
             self.keep_planned(plan);
         }
-        Step::Command(Box::new(command), Applied { outcome: planned.map(|plan| plan.outcome), replayed })
+        let replayed = planned.as_ref().is_ok_and(|plan| plan.replayed);
+        let applied = Applied { outcome: planned.map(|plan| plan.outcome), replayed };
+        Step::Command(Box::new(command), applied)
     }
 
-    fn keep_planned(&mut self, plan: &Plan) {
+    fn keep_planned(&mut self, plan: &Plan<'_>) {
         for write in &plan.writes {
             match write {
-                Write::Version(version, _) => {
-                    let id = version.record.header().secret;
-                    self.keep(id, &version.record);
-                    let versions = self.versions.entry(id).or_default();
+                Write::Version(path, version, _) => {
+                    self.keep(path, &version.record);
+                    let versions = self.versions.entry((*path).clone()).or_default();
                     if !versions.contains(version) {
-                        versions.push(version.clone());
+                        versions.push((*version).clone());
                     }
                 }
-                Write::Marks(record) => self.keep(record.header().secret, record),
+                Write::Marks(path, record) => self.keep(path, record),
                 _ => {}
             }
         }
     }
 
-    fn keep(&mut self, id: SecretId, record: &Record) {
-        self.states.entry(id).or_default().insert(record, change_of(record));
+    fn keep(&mut self, path: &SecretPath, record: &Record) {
+        self.states.entry(path.clone()).or_default().insert(record);
     }
 
-    fn version(&mut self, id: SecretId, stale: bool) -> SealedVersion {
+    fn version(&mut self, path: &SecretPath, stale: bool) -> SealedVersion {
         self.time += 1;
         let time = if stale { self.time / 2 } else { self.time };
         let payload = self.time.to_be_bytes().repeat(1 + usize::from(self.time.is_multiple_of(9)) * 400);
@@ -223,10 +230,10 @@ impl World {
             expires_at: self.time.is_multiple_of(2).then_some(Millis(self.time)),
             restores: None,
         };
-        SealedVersion { record: self.record(id, time, Body::Version(body)), payload }
+        SealedVersion { record: self.record(path, time, Body::Version(body)), payload }
     }
 
-    fn marks(&mut self, id: SecretId, version: &Record, how: u8) -> Record {
+    fn marks(&mut self, path: &SecretPath, version: &Record, how: u8) -> Record {
         let key = |key: u8| LabelKey::parse(["env", "team"][usize::from(key % 2)]).expect("a label's key");
         let value = |value: u8| (!value.is_multiple_of(3)).then(|| LabelValue::parse("v").expect("a value"));
         let text = Description::parse(["one", "two"][usize::from(how % 2)]).expect("a description");
@@ -238,15 +245,17 @@ impl World {
         };
         self.time += 1;
         let time = if how.is_multiple_of(5) { self.time / 2 } else { self.time };
-        self.record(id, time, Body::Marks(marks))
+        self.record(path, time, Body::Marks(marks))
     }
 
-    fn record(&self, secret: SecretId, time: u64, body: Body) -> Record {
-        let state = self.states.get(&secret);
-        let parents: Vec<_> = state.map(|state| state.parents().take(3).collect()).unwrap_or_default();
-        let deepest = |state: &SecretState| state.heads.values().map(|head| head.depth).max().unwrap_or(0);
+    fn record(&self, path: &SecretPath, time: u64, body: Body) -> Record {
+        let state = self.states.get(path);
+        let heads = state.into_iter().flat_map(|state| state.heads.keys());
+        // The record's own id stands for the document change that inserts it.
+        let parents = heads.take(3).map(|id| Parent(*id, ChangeHash(id.0))).collect();
+        let deepest = |state: &SecretState| state.heads.values().copied().max().unwrap_or(0);
         let header = Header {
-            secret,
+            secret: path.id(),
             parents,
             depth: 1 + state.map_or(0, deepest),
             time: Hlc(time),
