@@ -16,11 +16,12 @@ use tokio::{
 };
 
 use super::{
-    log::LogStore,
+    log::{LogStore, read_meta},
     machine::Machine,
     network::NoPeers,
     proposer::Proposer,
-    types::{Raft, StoredMembership, decode},
+    thread::OwnThread,
+    types::{Raft, StoredMembership},
 };
 
 /// How often to look whether the engine has failed.
@@ -35,11 +36,18 @@ pub struct ConsensusConfig {
     pub entries_per_snapshot: u64,
     /// Log entries kept behind a snapshot.
     pub entries_kept: u64,
+    /// Whether agreement runs in a thread of its own. Not in a simulation, which has one thread.
+    pub own_thread: bool,
 }
 
 impl Default for ConsensusConfig {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(5), entries_per_snapshot: 2000, entries_kept: 1000 }
+        Self {
+            deadline: Duration::from_secs(5),
+            entries_per_snapshot: 2000,
+            entries_kept: 1000,
+            own_thread: true,
+        }
     }
 }
 
@@ -49,6 +57,9 @@ pub enum StartError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Its thread could not be started.
+    #[error("no thread for consensus: {0}")]
+    Thread(#[from] std::io::Error),
     /// The engine refused.
     #[error("consensus cannot start: {0}")]
     Engine(String),
@@ -89,33 +100,35 @@ pub struct Consensus {
     raft: Raft,
     leadership: watch::Receiver<RaftServerMetrics<NodeId, BasicNode>>,
     proposer: Proposer,
+    log: LogStore,
+    thread: Option<Arc<OwnThread>>,
     deadline: Duration,
     me: NodeId,
 }
 
+/// What agreement is made of.
+type Parts = (Raft, Proposer, LogStore);
+
 impl Consensus {
     /// Starts Raft on `store`; a store without a membership becomes a cluster of this node alone.
     pub async fn start(store: Arc<Store>, me: NodeId, config: ConsensusConfig) -> Result<Self, StartError> {
-        let sole_voter = stored_membership(&store)?.is_some_and(|stored| stored.voter_ids().eq([me]));
-        let log = LogStore::new(store.clone(), me, sole_voter);
-        let raft = Raft::new(me, Arc::new(raft_config(config)?), NoPeers, log.clone(), Machine::new(log));
-        let raft = raft.await.map_err(engine_error)?;
-        if !raft.is_initialized().await.map_err(engine_error)? {
-            let members = BTreeMap::from([(me, BasicNode::default())]);
-            raft.initialize(members).await.map_err(engine_error)?;
-        } else if sole_voter {
-            raft.trigger().elect().await.map_err(engine_error)?;
-        }
-        let wait = raft.wait(Some(config.deadline));
-        let led = wait.metrics(|metrics| metrics.current_leader.is_some(), "a leader is known");
-        led.await.map_err(|_| StartError::NoLeader(config.deadline))?;
-        let (proposer, _) = Proposer::start(raft.clone(), store, config.deadline);
-        Ok(Self { leadership: raft.server_metrics(), raft, proposer, deadline: config.deadline, me })
+        let thread = if config.own_thread { Some(Arc::new(OwnThread::start()?)) } else { None };
+        let (raft, proposer, log) = match &thread {
+            None => start_raft(store, me, config).await?,
+            Some(thread) => {
+                let ended = || StartError::Engine("its thread has ended".into());
+                thread.run(start_raft(store, me, config)).await.ok_or_else(ended)??
+            }
+        };
+        let (leadership, deadline) = (raft.server_metrics(), config.deadline);
+        Ok(Self { raft, leadership, proposer, log, thread, deadline, me })
     }
 
     /// Has `command`, about `bytes` large, agreed and applied here.
     pub async fn propose(&self, command: Command, bytes: usize) -> Result<Applied, Refusal> {
-        self.proposer.propose(command, bytes).await
+        // The proposer has a deadline too, but cannot keep it while a sync that hangs holds its thread.
+        let answer = tokio::time::timeout(self.deadline, self.proposer.propose(command, bytes)).await;
+        answer.unwrap_or(Err(NoAuthority::OutcomeUnknown(None).into()))
     }
 
     /// Returns once this node has applied everything that was agreed before the call.
@@ -139,7 +152,13 @@ impl Consensus {
         self.raft.trigger().purge_log(applied.index).await.map_err(|_| late())?;
         let purged = wait.metrics(|metrics| Some(applied) <= metrics.purged, "the log is purged");
         purged.await.map_err(|_| late())?;
-        Ok(())
+        let log = self.log.clone();
+        let gone = async move { log.finish_purge().await };
+        let gone = match &self.thread {
+            Some(thread) => thread.run(gone).await,
+            None => Some(gone.await),
+        };
+        gone.ok_or_else(late)?.map_err(|_| late())
     }
 
     /// How this node stands.
@@ -186,13 +205,33 @@ impl Consensus {
         if let Err(error) = self.raft.shutdown().await {
             tracing::error!(%error, "consensus did not stop cleanly");
         }
+        if let Some(thread) = &self.thread {
+            thread.stop().await;
+        }
     }
 }
 
+async fn start_raft(store: Arc<Store>, me: NodeId, config: ConsensusConfig) -> Result<Parts, StartError> {
+    let sole_voter = stored_membership(&store)?.is_some_and(|stored| stored.voter_ids().eq([me]));
+    let log = LogStore::new(store.clone(), me, sole_voter, config.own_thread).map_err(engine_error)?;
+    let machine = Machine::new(log.clone());
+    let raft = Raft::new(me, Arc::new(raft_config(config)?), NoPeers, log.clone(), machine).await;
+    let raft = raft.map_err(engine_error)?;
+    if !raft.is_initialized().await.map_err(engine_error)? {
+        let members = BTreeMap::from([(me, BasicNode::default())]);
+        raft.initialize(members).await.map_err(engine_error)?;
+    } else if sole_voter {
+        raft.trigger().elect().await.map_err(engine_error)?;
+    }
+    let wait = raft.wait(Some(config.deadline));
+    let led = wait.metrics(|metrics| metrics.current_leader.is_some(), "a leader is known");
+    led.await.map_err(|_| StartError::NoLeader(config.deadline))?;
+    let (proposer, _) = Proposer::start(raft.clone(), store, config.deadline);
+    Ok((raft, proposer, log))
+}
+
 fn stored_membership(store: &Store) -> Result<Option<StoredMembership>, StartError> {
-    let view = store.view()?;
-    let row = view.rows().meta(Meta::Membership)?;
-    row.map(|bytes| decode(bytes).map_err(|error| StartError::Engine(error.to_string()))).transpose()
+    read_meta(store, Meta::Membership).map_err(engine_error)
 }
 
 fn raft_config(config: ConsensusConfig) -> Result<Config, StartError> {

@@ -19,9 +19,15 @@ use openraft::{
     EntryPayload, LogState, OptionalSend, RaftLogReader, Vote,
     storage::{LogFlushed, RaftLogStorage},
 };
+use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use super::types::{Entry, LogId, StorageError, Types, decode, encode, failed};
+
+/// Of so many entries, the application of one takes purged entries away.
+const PURGE_EVERY: u64 = 16;
+/// Rows that it takes away: more than so many entries add.
+const ROWS_PURGED_MAX: usize = 512;
 
 /// The log of one node.
 #[derive(Clone)]
@@ -29,6 +35,7 @@ pub struct LogStore {
     store: Arc<Store>,
     tail: Arc<Mutex<Tail>>,
     me: NodeId,
+    own_thread: bool,
 }
 
 /// The newest entries, and from where on they are not written yet.
@@ -36,13 +43,22 @@ struct Tail {
     entries: VecDeque<Entry>,
     unwritten: VecDeque<LogEntry>,
     sole_voter: bool,
+    /// Entries below this one may be taken away.
+    kept_from: u64,
 }
 
 impl LogStore {
-    /// The log in `store`; `sole_voter` as the stored membership says.
-    pub fn new(store: Arc<Store>, me: NodeId, sole_voter: bool) -> Self {
-        let tail = Tail { entries: VecDeque::new(), unwritten: VecDeque::new(), sole_voter };
-        Self { store, tail: Arc::new(Mutex::new(tail)), me }
+    /// The log in `store`; `sole_voter` as the stored membership says, `own_thread` where a write may hold
+    /// the thread until it is synced.
+    pub fn new(
+        store: Arc<Store>,
+        me: NodeId,
+        sole_voter: bool,
+        own_thread: bool,
+    ) -> Result<Self, StorageError> {
+        let kept_from = read_meta::<LogId>(&store, Meta::Purged)?.map_or(0, |purged| purged.index + 1);
+        let tail = Tail { entries: VecDeque::new(), unwritten: VecDeque::new(), sole_voter, kept_from };
+        Ok(Self { store, tail: Arc::new(Mutex::new(tail)), me, own_thread })
     }
 
     /// Runs `work` on the store and waits until it is synced.
@@ -50,6 +66,9 @@ impl LogStore {
         &self,
         work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        if self.own_thread {
+            return self.store.write_now(work);
+        }
         let (sender, receiver) = oneshot::channel();
         self.store.write(work, move |result| drop(sender.send(result)));
         receiver.await.unwrap_or(Err(StoreError::Closed))
@@ -58,6 +77,21 @@ impl LogStore {
     /// The entries up to `index` that the applying transaction has to write itself.
     pub fn unwritten_to(&self, index: u64) -> Vec<LogEntry> {
         self.tail().unwritten.iter().take_while(|entry| entry.index <= index).cloned().collect()
+    }
+
+    /// Takes away some of what was purged, if it is the turn of `index`.
+    pub fn purge_some(&self, txn: &mut Txn<'_>, index: u64) -> Result<(), StoreError> {
+        if index.is_multiple_of(PURGE_EVERY) {
+            txn.purge_log(self.tail().kept_from, ROWS_PURGED_MAX)?;
+        }
+        Ok(())
+    }
+
+    /// Takes away all that was purged, now.
+    pub async fn finish_purge(&self) -> Result<(), StoreError> {
+        let kept_from = self.tail().kept_from;
+        while self.write(move |txn| txn.purge_log(kept_from, ROWS_PURGED_MAX)).await? {}
+        Ok(())
     }
 
     /// Everything up to `index` is written and applied: memory may let go of it.
@@ -94,6 +128,12 @@ impl LogStore {
         }
         if must_sync { tail.unwritten.iter().cloned().collect() } else { Vec::new() }
     }
+}
+
+/// One of the single values that Raft keeps.
+pub fn read_meta<T: DeserializeOwned>(store: &Store, key: Meta) -> Result<Option<T>, StorageError> {
+    let view = store.view().map_err(failed)?;
+    view.rows().meta(key).map_err(failed)?.map(decode).transpose()
 }
 
 impl RaftLogReader<Types> for LogStore {
@@ -155,8 +195,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote<NodeId>>, StorageError> {
-        let view = self.store.view().map_err(failed)?;
-        view.rows().meta(Meta::Vote).map_err(failed)?.map(decode).transpose()
+        read_meta(&self.store, Meta::Vote)
     }
 
     async fn append<I>(&mut self, entries: I, flushed: LogFlushed<Types>) -> Result<(), StorageError>
@@ -183,12 +222,12 @@ impl RaftLogStorage<Types> for LogStore {
         self.write(move |txn| txn.delete_log(from.index..=u64::MAX)).await.map_err(failed)
     }
 
+    /// Says what may go. It goes with the commits that follow, a little at a time: one that frees many
+    /// pages at once leaves a long free list, which LMDB writes back with every commit until it is used up.
     async fn purge(&mut self, to: LogId) -> Result<(), StorageError> {
         let bytes = encode(&to);
-        let purge = move |txn: &mut Txn<'_>| {
-            txn.delete_log(0..=to.index)?;
-            txn.put_meta(Meta::Purged, &bytes)
-        };
-        self.write(purge).await.map_err(failed)
+        self.write(move |txn| txn.put_meta(Meta::Purged, &bytes)).await.map_err(failed)?;
+        self.tail().kept_from = to.index + 1;
+        Ok(())
     }
 }

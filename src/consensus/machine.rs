@@ -9,11 +9,12 @@ use openraft::{
     BasicNode, EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot, SnapshotMeta,
     storage::RaftStateMachine,
 };
+use serde::de::DeserializeOwned;
 
 use super::{
-    log::LogStore,
+    log::{LogStore, read_meta},
     snapshot::RegistrySnapshot,
-    types::{Entry, LogId, StorageError, StoredMembership, Types, decode, encode, failed},
+    types::{Entry, LogId, StorageError, StoredMembership, Types, encode, failed},
 };
 
 /// How long to wait before trying again to write what is agreed when there was no room for it.
@@ -31,9 +32,8 @@ impl Machine {
         Self { log }
     }
 
-    fn meta<T: serde::de::DeserializeOwned>(&self, key: Meta) -> Result<Option<T>, StorageError> {
-        let view = self.log.store().view().map_err(failed)?;
-        view.rows().meta(key).map_err(failed)?.map(decode).transpose()
+    fn meta<T: DeserializeOwned>(&self, key: Meta) -> Result<Option<T>, StorageError> {
+        read_meta(self.log.store(), key)
     }
 }
 
@@ -53,8 +53,12 @@ impl RaftStateMachine<Types> for Machine {
         let Some(last) = entries.last().map(|entry| entry.log_id) else { return Ok(Vec::new()) };
         let unwritten = Arc::new(self.log.unwritten_to(last.index));
         loop {
-            let (entries, unwritten) = (entries.clone(), unwritten.clone());
-            match self.log.write(move |txn| apply(txn, &entries, &unwritten)).await {
+            let (log, entries, unwritten) = (self.log.clone(), entries.clone(), unwritten.clone());
+            let write = move |txn: &mut Txn<'_>| {
+                log.purge_some(txn, last.index)?;
+                apply(txn, &entries, &unwritten)
+            };
+            match self.log.write(write).await {
                 Ok(applied) => {
                     self.log.applied_to(last.index);
                     return Ok(applied);

@@ -2,7 +2,6 @@
 //! The one room that knows openraft. Knows nothing of HTTP, sealing or callers' rights.
 
 mod engine;
-
 mod log;
 mod machine;
 mod network;
@@ -10,6 +9,7 @@ mod proposer;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod thread;
 mod types;
 
 pub use engine::{Consensus, ConsensusConfig, Member, Standing, StartError};

@@ -123,6 +123,23 @@ async fn the_log_is_cut_behind_snapshots() {
 }
 
 #[tokio::test]
+async fn entries_that_no_snapshot_covers_are_kept_over_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..3 {
+        let store = open(dir.path());
+        let consensus = start(&store, ConsensusConfig::default()).await;
+        for number in 0..40 {
+            consensus.propose(know_key(round * 40 + number), 100).await.unwrap();
+        }
+        let first = store.view().unwrap().rows().log(0..=u64::MAX).unwrap()[0].index;
+        assert_eq!(first, 0);
+        consensus.stop().await;
+        drop(consensus);
+        eventually("the store is let go of", || Arc::strong_count(&store) == 1).await;
+    }
+}
+
+#[tokio::test]
 async fn compacting_leaves_no_entry_behind() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

@@ -112,14 +112,13 @@ impl Store {
         }
     }
 
-    /// Runs `work` in a write transaction and waits until it is synced. For start and stop, not for serving.
+    /// Runs `work` in a write transaction and waits until it is synced, in this thread when nothing else is
+    /// being written.
     pub fn write_now<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut crate::txn::Txn<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        self.write(work, move |result| drop(sender.send(result)));
-        receiver.recv().map_err(|_| StoreError::Closed)?
+        self.writer.as_ref().map_or(Err(StoreError::Closed), |writer| writer.write_now(work))
     }
 
     /// Lets go of what readers held that were killed while looking: until then no page that they could

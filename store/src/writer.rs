@@ -2,13 +2,14 @@
 //! commit without a timer. Keeps D1 (answers follow the sync) and D2 (a job is whole or absent).
 //!
 //! Two modes behind one interface: a thread of its own, or inline in the calling thread, where a
-//! simulator needs every step in order. Knows nothing of what jobs do.
+//! simulator needs every step in order. A caller that waits anyway may write in its own thread in either
+//! mode, when nobody else is writing. Knows nothing of what jobs do.
 
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, SendError, Sender, channel},
     },
     thread::JoinHandle,
@@ -64,13 +65,10 @@ struct Desk {
 
 /// Takes jobs and commits them, several at a time. Dropping it commits what is queued, then stops.
 pub struct Writer {
-    queue: Queue,
+    desk: Arc<Mutex<Desk>>,
+    /// To the thread; absent when jobs run inline.
+    queue: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
-}
-
-enum Queue {
-    Thread(Option<Sender<Job>>),
-    Inline(Mutex<Desk>),
 }
 
 impl fmt::Debug for Writer {
@@ -81,16 +79,15 @@ impl fmt::Debug for Writer {
 
 impl Writer {
     pub(crate) fn start(mode: WriterMode, bench: Bench) -> std::io::Result<Self> {
-        let mut desk = Desk { bench, closed: false };
-        match mode {
-            WriterMode::Inline => Ok(Self { queue: Queue::Inline(Mutex::new(desk)), thread: None }),
-            WriterMode::Thread => {
-                let (sender, receiver) = channel();
-                let work = move || desk.drain(&receiver);
-                let thread = std::thread::Builder::new().name("covault-writer".into()).spawn(work)?;
-                Ok(Self { queue: Queue::Thread(Some(sender)), thread: Some(thread) })
-            }
+        let desk = Arc::new(Mutex::new(Desk { bench, closed: false }));
+        if mode == WriterMode::Inline {
+            return Ok(Self { desk, queue: None, thread: None });
         }
+        let (sender, receiver) = channel();
+        let at = desk.clone();
+        let work = move || drain(&at, &receiver);
+        let thread = std::thread::Builder::new().name("covault-writer".into()).spawn(work)?;
+        Ok(Self { desk, queue: Some(sender), thread: Some(thread) })
     }
 
     /// Runs `work` in a write transaction and tells `done` what came of it once that is synced, or that
@@ -105,29 +102,34 @@ impl Writer {
     ) {
         let job = job(work, done);
         match &self.queue {
-            Queue::Inline(desk) => {
-                let (answers, committed) =
-                    desk.lock().unwrap_or_else(PoisonError::into_inner).commit(vec![job]);
-                tell(answers, &committed);
-            }
-            Queue::Thread(sender) => {
-                let refused = match sender {
-                    Some(sender) => sender.send(job).err().map(|SendError(job)| job),
-                    None => Some(job),
-                };
-                if let Some(job) = refused {
+            None => run_now(lock(&self.desk), job),
+            Some(queue) => {
+                if let Err(SendError(job)) = queue.send(job) {
                     tell(vec![job(Err(StoreError::Closed)).answer], &Err(StoreError::Closed));
                 }
             }
         }
     }
+
+    /// As [`Self::write`], and waits: in the caller's own thread when nothing else is being written, which
+    /// spares handing the work over and the answer back.
+    pub fn write_now<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = channel();
+        let done = move |result| drop(sender.send(result));
+        match self.desk.try_lock() {
+            Ok(desk) => run_now(desk, job(work, done)),
+            Err(_) => self.write(work, done),
+        }
+        receiver.recv().unwrap_or(Err(StoreError::Closed))
+    }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if let Queue::Thread(sender) = &mut self.queue {
-            sender.take();
-        }
+        self.queue.take();
         // The last owner of a store may be an answer, which runs in the writer's own thread.
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != std::thread::current().id()
@@ -160,6 +162,28 @@ fn job<T: Send + 'static>(
     })
 }
 
+fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
+    desk.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The thread: whatever waits when its turn comes goes into one commit.
+fn drain(desk: &Mutex<Desk>, receiver: &Receiver<Job>) {
+    while let Ok(first) = receiver.recv() {
+        let mut desk = lock(desk);
+        let mut jobs = vec![first];
+        jobs.extend(receiver.try_iter().take(JOBS_PER_COMMIT_MAX - 1));
+        let (answers, committed) = desk.commit(jobs);
+        drop(desk);
+        tell(answers, &committed);
+    }
+}
+
+fn run_now(mut desk: MutexGuard<'_, Desk>, job: Job) {
+    let (answers, committed) = desk.commit(vec![job]);
+    drop(desk);
+    tell(answers, &committed);
+}
+
 fn tell(answers: Vec<Answer>, committed: &Result<(), StoreError>) {
     for answer in answers {
         // One that panics must not take the answers behind it along; the panic hook has reported it.
@@ -168,15 +192,6 @@ fn tell(answers: Vec<Answer>, committed: &Result<(), StoreError>) {
 }
 
 impl Desk {
-    fn drain(&mut self, receiver: &Receiver<Job>) {
-        while let Ok(first) = receiver.recv() {
-            let mut jobs = vec![first];
-            jobs.extend(receiver.try_iter().take(JOBS_PER_COMMIT_MAX - 1));
-            let (answers, committed) = self.commit(jobs);
-            tell(answers, &committed);
-        }
-    }
-
     /// One transaction for all jobs; each in one nested in it, so that one that fails undoes only itself.
     fn commit(&mut self, jobs: Vec<Job>) -> (Vec<Answer>, Result<(), StoreError>) {
         let mut answers = Vec::with_capacity(jobs.len());

@@ -93,3 +93,39 @@ fn entries_larger_than_a_page_come_back_whole_after_a_restart() {
     let store = Store::open(dir.path(), options()).unwrap();
     assert_eq!(store.view().unwrap().rows().last_log().unwrap(), Some(large));
 }
+
+#[test]
+fn a_long_entry_comes_back_whole_and_a_shorter_one_in_its_place_leaves_nothing_of_it() {
+    let (_dir, store) = empty(options());
+    for len in [2016, 2017, 4032, 100_000, 1] {
+        let bytes: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+        let long = LogEntry { index: 2, bytes };
+        let kept = long.clone();
+        store
+            .write_now(move |txn| {
+                txn.put_log(&entry(1))?;
+                txn.put_log(&long)?;
+                txn.put_log(&entry(3))
+            })
+            .unwrap();
+        let found = store.view().unwrap().rows().log(0..=9).unwrap();
+        assert_eq!(found, [entry(1), kept.clone(), entry(3)], "{len} bytes");
+        store.write_now(|txn| txn.delete_log(3..=3)).unwrap();
+        assert_eq!(store.view().unwrap().rows().last_log().unwrap(), Some(kept));
+    }
+}
+
+#[test]
+fn purging_takes_a_few_rows_at_a_time_and_says_when_nothing_is_left() {
+    let (_dir, store) = empty(options());
+    append(&store, 1..=10);
+    let purge = |end: u64, rows: usize| store.write_now(move |txn| txn.purge_log(end, rows)).unwrap();
+    assert!(!purge(1, 5));
+    assert!(purge(8, 5));
+    assert_eq!(indexes(&store, 0..=99), [6, 7, 8, 9, 10]);
+    assert!(!purge(8, 5));
+    assert_eq!(indexes(&store, 0..=99), [8, 9, 10]);
+    assert!(!purge(8, 5));
+    assert!(!purge(u64::MAX, 5));
+    assert_eq!(last(&store), None);
+}
