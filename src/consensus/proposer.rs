@@ -9,9 +9,12 @@ use covault_model::{
     command::Command,
     refusal::{NoAuthority, NodeFault, Refusal},
 };
-use covault_store::{Applied, Store};
+use covault_store::{Applied, Room, Store, StoreError};
 use openraft::error::{ClientWriteError, RaftError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use super::types::{Batch, Raft};
 
@@ -19,6 +22,8 @@ use super::types::{Batch, Raft};
 const COMMANDS_PER_ENTRY_MAX: usize = 256;
 /// Bytes after which an entry takes no further command.
 const ENTRY_BYTES_SOFT_MAX: usize = 4 << 20;
+/// How long a look at the room that is left holds.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Commands that may wait; more are told that the node is overloaded.
 const WAITING_MAX: usize = 4096;
 
@@ -57,14 +62,15 @@ impl Proposer {
 
 async fn propose(raft: Raft, store: Arc<Store>, deadline: Duration, mut waiting: mpsc::Receiver<Waiting>) {
     let mut next = Vec::with_capacity(COMMANDS_PER_ENTRY_MAX);
+    let mut space = Space::new(store);
     while next_batch(&mut waiting, &mut next).await {
         let bytes = next.iter().map(|one| one.bytes as u64).sum();
         let (commands, answers): (Vec<_>, Vec<_>) =
             next.drain(..).map(|Waiting { command, answer, .. }| (command, answer)).unzip();
-        match store.room() {
-            Ok(room) if !room.fits(bytes) => refuse(answers, &NodeFault::StorageFull.into()),
+        match space.admits(bytes) {
+            Ok(false) => refuse(answers, &NodeFault::StorageFull.into()),
             Err(_) => refuse(answers, &NodeFault::StorageFailed.into()),
-            Ok(_) => {
+            Ok(true) => {
                 let written = raft.client_write(Batch(Arc::new(commands)));
                 match tokio::time::timeout(deadline, written).await {
                     Ok(Ok(response)) => {
@@ -77,6 +83,35 @@ async fn propose(raft: Raft, store: Arc<Store>, deadline: Duration, mut waiting:
                 }
             }
         }
+    }
+}
+
+/// The room that the store had a moment ago, less what was proposed since: asking the file system for every
+/// entry would cost a good part of what a small one does.
+struct Space {
+    store: Arc<Store>,
+    seen: Option<(Instant, Room)>,
+    since: u64,
+}
+
+impl Space {
+    fn new(store: Arc<Store>) -> Self {
+        Self { store, seen: None, since: 0 }
+    }
+
+    /// Whether `bytes` more may be proposed. Looks anew when the last look is old or leaves no room.
+    fn admits(&mut self, bytes: u64) -> Result<bool, StoreError> {
+        let wanted = self.since + bytes;
+        if let Some((at, room)) = &self.seen
+            && at.elapsed() < LOOK_EVERY
+            && room.fits(wanted)
+        {
+            self.since = wanted;
+            return Ok(true);
+        }
+        let room = self.store.room()?;
+        (self.seen, self.since) = (Some((Instant::now(), room)), bytes);
+        Ok(room.fits(bytes))
     }
 }
 
