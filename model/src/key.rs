@@ -1,14 +1,25 @@
-//! The key a node signs with. The only file that knows Ed25519 (RFC 8032).
-//! Knows nothing of where the seed is kept.
+//! The key a node signs with. The only file that knows Ed25519 (RFC 8032) and how its keys are written in
+//! DER (RFC 8410). Knows nothing of where the seed is kept.
 
 use core::fmt;
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use zeroize::Zeroizing;
 
 use crate::id::NodeId;
 
 /// Bytes in a signature.
 pub const SIGNATURE_LEN: usize = 64;
+
+/// What stands before the key in the `SubjectPublicKeyInfo` of an Ed25519 key.
+const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+/// What stands before the seed in an Ed25519 private key of PKCS#8, version 1.
+const PKCS8_PREFIX: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+/// Bytes of a public key as [`spki_of`] writes it.
+pub const SPKI_LEN: usize = SPKI_PREFIX.len() + NodeId::LEN;
+/// Bytes of a private key as [`NodeKey::to_pkcs8`] writes it.
+pub const PKCS8_LEN: usize = PKCS8_PREFIX.len() + 32;
 
 /// A node's private key; wiped when dropped.
 pub struct NodeKey(SigningKey);
@@ -28,6 +39,35 @@ impl NodeKey {
     pub fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_LEN] {
         self.0.sign(message).to_bytes()
     }
+
+    /// The private key as PKCS#8 in DER, which TLS takes. It is the seed: wipe every copy.
+    pub fn to_pkcs8(&self) -> Zeroizing<[u8; PKCS8_LEN]> {
+        let mut der = Zeroizing::new([0; PKCS8_LEN]);
+        der[..PKCS8_PREFIX.len()].copy_from_slice(&PKCS8_PREFIX);
+        der[PKCS8_PREFIX.len()..].copy_from_slice(self.0.as_bytes());
+        der
+    }
+
+    /// A secret that only this key gives, for the purpose that `context` names: one hard-coded text per
+    /// purpose, unlike every other.
+    pub fn derive(&self, context: &'static str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(blake3::derive_key(context, self.0.as_bytes()))
+    }
+}
+
+/// The public key of `node` as `SubjectPublicKeyInfo` in DER, which TLS shows to the other side.
+#[must_use]
+pub fn spki_of(node: &NodeId) -> [u8; SPKI_LEN] {
+    let mut der = [0; SPKI_LEN];
+    der[..SPKI_PREFIX.len()].copy_from_slice(&SPKI_PREFIX);
+    der[SPKI_PREFIX.len()..].copy_from_slice(node.as_bytes());
+    der
+}
+
+/// The node whose public key this is; none for anything but what [`spki_of`] writes.
+#[must_use]
+pub fn node_of_spki(der: &[u8]) -> Option<NodeId> {
+    der.strip_prefix(&SPKI_PREFIX)?.try_into().ok().map(NodeId)
 }
 
 impl fmt::Debug for NodeKey {
