@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes what fuzzing begins with into seeds/<target>/: the model's golden bytes, so that a target is
+# Writes what fuzzing begins with into seeds/<target>/: the golden bytes of the tests, so that a target is
 # deep inside its format from the first second. A target without seeds begins with nothing, and works.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -15,7 +15,7 @@ bytes() { printf '%b' "$(sed 's/../\\x&/g' <<<"$1")"; }
 texts() { sed -n 's/^[^#].* = //p' "$golden/$1.txt"; }
 
 rm -rf seeds
-mkdir -p seeds/{batch,body,cursor,name,record}
+mkdir -p seeds/{batch,body,cursor,frame,name,record}
 
 number=0
 while read -r text; do
@@ -39,6 +39,13 @@ while read -r action; do
 done < <(texts commands | sed 1,3d)
 # All of them in one batch of two hundred entries at most: a list with its length in one byte.
 bytes "820198$(printf '%02x' "$number")$batch" >seeds/batch/all
+
+# As in net/tests/golden.rs.
+bytes "6376686900010100$(printf 'c1%.0s' {1..16})" >seeds/frame/peer
+bytes "6376686900010000$(printf '00%.0s' {1..16})" >seeds/frame/stranger
+bytes 0001000004 >seeds/frame/request
+bytes 0000012c00 >seeds/frame/answer
+bytes 0000000201 >seeds/frame/refusal
 
 body() { printf '%s' "$2" >"seeds/body/$1"; }
 body create '{"name":"app/db","value":"v","content_type":"text/plain","labels":{"env":"prod"},"description":"d","expires_at":"2030-01-01T00:00:00.000Z","owner":"dev"}'
