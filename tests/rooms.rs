@@ -19,7 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["model"]),
     ("net", &["model"]),
     ("host", &["model"]),
-    ("consensus", &["model", "store", "host"]),
+    ("consensus", &["model", "store", "net", "host"]),
     ("merge", &["model"]),
     ("audit", &["model"]),
     ("vault", &["model", "seal", "store", "consensus", "merge", "audit", "host"]),

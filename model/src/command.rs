@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     hlc::Millis,
-    id::{ClusterId, CommandId, GrantId, PayloadHash, TokenId, VersionId},
+    id::{ClusterId, CommandId, GrantId, NodeId, PayloadHash, TokenId, VersionId},
     isolation::Role,
     line::Place,
     name::{CallerName, MasterKeyName, SecretPath},
@@ -109,6 +109,37 @@ pub struct SealedVersion {
     /// The sealed payload; its hash stands in the record.
     #[serde(with = "serde_bytes")]
     pub payload: Vec<u8>,
+}
+
+impl Command {
+    /// Whether every record in it was made by `node`: its author, a signature that verifies, and the payload
+    /// that it names. What one node may ask another to have agreed.
+    #[must_use]
+    pub fn is_vouched_for_by(&self, node: &NodeId) -> bool {
+        let made = |record: &Record| record.header().author == *node && record.signature_verifies();
+        self.sealed().all(|(version, marks)| {
+            let carried = version.record.version().is_some_and(|body| {
+                body.payload_len as usize == version.payload.len()
+                    && body.payload == PayloadHash::of(&version.payload)
+            });
+            carried && made(&version.record) && marks.is_none_or(made)
+        })
+    }
+
+    /// Bytes of the payloads in it.
+    pub fn payload_len(&self) -> u64 {
+        self.sealed().map(|(version, _)| version.payload.len() as u64).sum()
+    }
+
+    fn sealed(&self) -> impl Iterator<Item = (&SealedVersion, Option<&Record>)> {
+        let (new_secrets, new_version) = match &self.action {
+            Action::Create(secrets) => (secrets.as_slice(), None),
+            Action::Agree(new) => (&[][..], Some(new)),
+            _ => (&[][..], None),
+        };
+        let created = new_secrets.iter().map(|new| (&new.version, new.marks.as_ref()));
+        created.chain(new_version.map(|new| (&new.version, new.marks.as_ref())))
+    }
 }
 
 impl SealedVersion {

@@ -1,31 +1,42 @@
 //! Raft, started and stopped, and what the vault may ask of it: agree on this, confirm that nothing newer
 //! was agreed, say how we stand. Knows nothing of secrets.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use covault_model::{
+    DecodeError,
     command::Command,
     id::NodeId,
     refusal::{NoAuthority, Refusal},
 };
 use covault_store::{Applied, Meta, Store, StoreError};
-use openraft::{BasicNode, Config, SnapshotPolicy, metrics::RaftServerMetrics};
+use openraft::{BasicNode, Config, Membership, Snapshot, SnapshotPolicy, metrics::RaftServerMetrics};
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval},
 };
 
 use super::{
+    leader::{Leader, within},
     log::{LogStore, read_meta},
     machine::Machine,
-    network::NoPeers,
+    message::{self, Change, RaftAsk, SnapshotPart, SnapshotTold},
+    network::Peers,
     proposer::Proposer,
+    snapshot::{Arriving, RegistrySnapshot},
     thread::OwnThread,
     types::{Raft, StoredMembership},
 };
 
 /// How often to look whether the engine has failed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long after its deadline a proposal is given up that nobody has answered.
+const HUNG_AFTER: Duration = Duration::from_millis(500);
 
 /// How agreement is run.
 #[derive(Debug, Clone, Copy)]
@@ -68,11 +79,25 @@ pub enum StartError {
     NoLeader(Duration),
 }
 
+/// Who this node is to agreement.
+#[derive(Debug, Clone)]
+pub struct Me {
+    /// The node.
+    pub node: NodeId,
+    /// Where peers reach it; empty when they cannot.
+    pub address: String,
+    /// Whether a store without members becomes a cluster of this node alone. Otherwise it waits until a
+    /// cluster admits it.
+    pub founds: bool,
+}
+
 /// A member of the cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// The node.
     pub node: NodeId,
+    /// Where its peers reach it; empty for a node that has none.
+    pub address: String,
     /// Whether it votes.
     pub voter: bool,
 }
@@ -99,44 +124,126 @@ pub struct Standing {
 pub struct Consensus {
     raft: Raft,
     leadership: watch::Receiver<RaftServerMetrics<NodeId, BasicNode>>,
+    leader: Leader,
     proposer: Proposer,
     log: LogStore,
+    arriving: Arc<Arriving>,
     thread: Option<Arc<OwnThread>>,
     deadline: Duration,
     me: NodeId,
 }
 
 /// What agreement is made of.
-type Parts = (Raft, Proposer, LogStore);
+type Parts = (Raft, Leader, Proposer, LogStore);
 
 impl Consensus {
-    /// Starts Raft on `store`; a store without a membership becomes a cluster of this node alone.
-    pub async fn start(store: Arc<Store>, me: NodeId, config: ConsensusConfig) -> Result<Self, StartError> {
+    /// Starts Raft on `store`, for the node that its `peers` reach as `me`.
+    pub async fn start(
+        store: Arc<Store>,
+        me: Me,
+        peers: Peers,
+        config: ConsensusConfig,
+    ) -> Result<Self, StartError> {
         let thread = if config.own_thread { Some(Arc::new(OwnThread::start()?)) } else { None };
-        let (raft, proposer, log) = match &thread {
-            None => start_raft(store, me, config).await?,
+        let node = me.node;
+        let starting = start_raft(store, me, peers, config);
+        let (raft, leader, proposer, log) = match &thread {
+            None => starting.await?,
             Some(thread) => {
                 let ended = || StartError::Engine("its thread has ended".into());
-                thread.run(start_raft(store, me, config)).await.ok_or_else(ended)??
+                thread.run(starting).await.ok_or_else(ended)??
             }
         };
         let (leadership, deadline) = (raft.server_metrics(), config.deadline);
-        Ok(Self { raft, leadership, proposer, log, thread, deadline, me })
+        Ok(Self {
+            raft,
+            leadership,
+            leader,
+            proposer,
+            log,
+            arriving: Arc::default(),
+            thread,
+            deadline,
+            me: node,
+        })
     }
 
     /// Has `command`, about `bytes` large, agreed and applied here.
     pub async fn propose(&self, command: Command, bytes: usize) -> Result<Applied, Refusal> {
-        // The proposer has a deadline too, but cannot keep it while a sync that hangs holds its thread.
-        let answer = tokio::time::timeout(self.deadline, self.proposer.propose(command, bytes)).await;
+        // The proposer keeps the deadline, and knows what becomes of a proposal that misses it; but it cannot
+        // while a sync that hangs holds its thread.
+        let limit = self.deadline + HUNG_AFTER;
+        let answer = tokio::time::timeout(limit, self.proposer.propose(command, bytes)).await;
         answer.unwrap_or(Err(NoAuthority::OutcomeUnknown(None).into()))
     }
 
     /// Returns once this node has applied everything that was agreed before the call.
     pub async fn confirm(&self) -> Result<(), Refusal> {
-        match tokio::time::timeout(self.deadline, self.raft.ensure_linearizable()).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(NoAuthority::Unconfirmed.into()),
+        let confirmed = tokio::time::timeout(self.deadline, self.leader.confirm()).await;
+        confirmed.map_err(|_| NoAuthority::Unconfirmed.into())
+    }
+
+    /// Answers Raft's questions of a peer. An error when the question cannot be read.
+    pub async fn answer_raft(&self, ask: &[u8]) -> Result<Vec<u8>, DecodeError> {
+        Ok(match message::read::<RaftAsk>(ask)? {
+            RaftAsk::Append(request) => message::write(&self.raft.append_entries(request).await),
+            RaftAsk::Vote(request) => message::write(&self.raft.vote(request).await),
+            RaftAsk::Snapshot(part) => message::write(&self.take_snapshot(part).await),
+        })
+    }
+
+    async fn take_snapshot(&self, part: SnapshotPart) -> SnapshotTold {
+        match self.arriving.take_in(&part) {
+            Err(so_far) => SnapshotTold::Received(so_far),
+            Ok(rows) => {
+                let snapshot = Box::new(RegistrySnapshot::Received(rows));
+                let snapshot = Snapshot { meta: part.meta, snapshot };
+                SnapshotTold::Installed(Box::new(self.raft.install_full_snapshot(part.vote, snapshot).await))
+            }
         }
+    }
+
+    /// Answers a peer that takes this node for the leader. An error when the question cannot be read.
+    pub async fn answer_follower(&self, from: NodeId, ask: &[u8]) -> Result<Vec<u8>, DecodeError> {
+        Ok(message::write(&self.leader.answer(from, message::read(ask)?).await))
+    }
+
+    /// Has a node that listens at `address` added to the members, whoever leads. It catches up first; the
+    /// leader makes it a voter then.
+    pub async fn admit(&self, node: NodeId, address: &str) -> Result<(), Refusal> {
+        self.change(Change::Admit(node, address.to_owned())).await
+    }
+
+    /// Has a node taken away for good, whoever leads.
+    pub async fn expel(&self, node: NodeId) -> Result<(), Refusal> {
+        self.change(Change::Expel(node)).await
+    }
+
+    async fn change(&self, change: Change) -> Result<(), Refusal> {
+        let sent = AtomicBool::new(false);
+        within(self.deadline, &sent, self.leader.change(change, &sent)).await
+    }
+
+    /// While this node leads: makes voters of the members that have caught up. To be called now and then.
+    pub async fn promote(&self) {
+        self.leader.promote().await;
+    }
+
+    /// The members, as soon as they are others than `known`; none once Raft has stopped.
+    pub async fn members_after(&self, known: &[Member]) -> Option<Vec<Member>> {
+        let mut seen = self.leadership.clone();
+        loop {
+            let members = members_of(seen.borrow_and_update().membership_config.membership());
+            if members != known {
+                return Some(members);
+            }
+            seen.changed().await.ok()?;
+        }
+    }
+
+    /// Has the members told that peers reach this node at `address`, whoever leads.
+    pub async fn announce(&self, address: &str) -> Result<(), Refusal> {
+        self.change(Change::Move(self.me, address.to_owned())).await
     }
 
     /// Takes a snapshot now and lets go of every log entry before it, so that what was erased is not still
@@ -164,22 +271,19 @@ impl Consensus {
     /// How this node stands.
     pub fn standing(&self) -> Standing {
         let metrics = self.raft.metrics().borrow().clone();
-        let membership = metrics.membership_config.membership();
-        let voters: std::collections::BTreeSet<NodeId> = membership.voter_ids().collect();
-        let member = |(node, _): (&NodeId, &BasicNode)| Member { node: *node, voter: voters.contains(node) };
         Standing {
             leader: metrics.current_leader,
             term: metrics.current_term,
             last_log: metrics.last_log_index.unwrap_or_default(),
             applied: metrics.last_applied.map_or(0, |id| id.index),
-            members: membership.nodes().map(member).collect(),
+            members: members_of(metrics.membership_config.membership()),
             majority: self.has_majority(),
         }
     }
 
     /// Whether a majority stands behind what this node says.
     pub fn has_majority(&self) -> bool {
-        self.leadership.borrow().current_leader == Some(self.me)
+        self.leader.stands()
     }
 
     /// How many vote.
@@ -211,23 +315,44 @@ impl Consensus {
     }
 }
 
-async fn start_raft(store: Arc<Store>, me: NodeId, config: ConsensusConfig) -> Result<Parts, StartError> {
-    let sole_voter = stored_membership(&store)?.is_some_and(|stored| stored.voter_ids().eq([me]));
-    let log = LogStore::new(store.clone(), me, sole_voter, config.own_thread).map_err(engine_error)?;
+async fn start_raft(
+    store: Arc<Store>,
+    me: Me,
+    peers: Peers,
+    config: ConsensusConfig,
+) -> Result<Parts, StartError> {
+    let Me { node, address, founds } = me;
+    let members = stored_membership(&store)?;
+    let sole_voter = members.as_ref().is_some_and(|stored| stored.voter_ids().eq([node]));
+    let log = LogStore::new(store.clone(), node, sole_voter, config.own_thread).map_err(engine_error)?;
     let machine = Machine::new(log.clone());
-    let raft = Raft::new(me, Arc::new(raft_config(config)?), NoPeers, log.clone(), machine).await;
+    let raft = Raft::new(node, Arc::new(raft_config(config)?), peers.clone(), log.clone(), machine).await;
     let raft = raft.map_err(engine_error)?;
-    if !raft.is_initialized().await.map_err(engine_error)? {
-        let members = BTreeMap::from([(me, BasicNode::default())]);
+    let initialized = raft.is_initialized().await.map_err(engine_error)?;
+    if founds && !initialized {
+        let members = BTreeMap::from([(node, BasicNode::new(address))]);
         raft.initialize(members).await.map_err(engine_error)?;
     } else if sole_voter {
         raft.trigger().elect().await.map_err(engine_error)?;
     }
-    let wait = raft.wait(Some(config.deadline));
-    let led = wait.metrics(|metrics| metrics.current_leader.is_some(), "a leader is known");
-    led.await.map_err(|_| StartError::NoLeader(config.deadline))?;
-    let (proposer, _) = Proposer::start(raft.clone(), store, config.deadline);
-    Ok((raft, proposer, log))
+    if sole_voter || (founds && !initialized) {
+        let wait = raft.wait(Some(config.deadline));
+        let led = wait.metrics(|metrics| metrics.current_leader.is_some(), "a leader is known");
+        led.await.map_err(|_| StartError::NoLeader(config.deadline))?;
+    }
+    let leader = Leader::new(raft.clone(), peers, store.clone(), node);
+    let (proposer, _) = Proposer::start(leader.clone(), store, config.deadline);
+    Ok((raft, leader, proposer, log))
+}
+
+fn members_of(membership: &Membership<NodeId, BasicNode>) -> Vec<Member> {
+    let voters: BTreeSet<NodeId> = membership.voter_ids().collect();
+    let member = |(node, known): (&NodeId, &BasicNode)| Member {
+        node: *node,
+        address: known.addr.clone(),
+        voter: voters.contains(node),
+    };
+    membership.nodes().map(member).collect()
 }
 
 fn stored_membership(store: &Store) -> Result<Option<StoredMembership>, StartError> {

@@ -2,8 +2,10 @@
 //! The one room that knows openraft. Knows nothing of HTTP, sealing or callers' rights.
 
 mod engine;
+mod leader;
 mod log;
 mod machine;
+mod message;
 mod network;
 mod proposer;
 mod snapshot;
@@ -12,4 +14,5 @@ mod tests;
 mod thread;
 mod types;
 
-pub use engine::{Consensus, ConsensusConfig, Member, Standing, StartError};
+pub use engine::{Consensus, ConsensusConfig, Me, Member, Standing, StartError};
+pub use network::Peers;

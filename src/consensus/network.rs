@@ -1,59 +1,192 @@
-//! Raft's way to other nodes. This release has clusters of one voter, which calls nobody.
+//! Raft's questions on their way to a peer. A peer that cannot be reached, or that answers with anything but
+//! an answer, is unreachable to Raft, which asks again later. Knows nothing of how bytes travel.
 
-use std::future::Future;
+use std::{io, time::Duration};
 
 use covault_model::id::NodeId;
+use covault_net::{CallError, Channel, Endpoint};
 use openraft::{
-    BasicNode, OptionalSend, Snapshot, Vote,
-    error::{Fatal, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable},
-    network::{RPCOption, RaftNetwork, RaftNetworkFactory},
+    BasicNode, OptionalSend, RaftNetwork, RaftNetworkFactory, Snapshot, SnapshotMeta, Vote,
+    error::{
+        Fatal, PayloadTooLarge, RPCError, RaftError, RemoteError, ReplicationClosed, StreamingError,
+        Unreachable,
+    },
+    network::{Backoff, RPCOption},
     raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse},
 };
+use serde::{Serialize, de::DeserializeOwned};
+use serde_bytes::ByteBuf;
 
-use super::types::Types;
+use super::{
+    message::{self, AppendTold, RaftAsk, SnapshotPart, SnapshotTold, VoteTold},
+    types::Types,
+};
 
-/// Reaches no other node.
-#[derive(Clone, Copy)]
-pub struct NoPeers;
+/// How long Raft waits before it asks an unreachable peer again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// Bytes of one question; what is more is asked in several. A frame holds 8 MiB, and one entry always fits.
+const ASK_BYTES_MAX: usize = 6 << 20;
+/// Bytes of a snapshot in one question. In tests so few that a small one takes several.
+const SNAPSHOT_PART_LEN: usize = if cfg!(test) { 1024 } else { 4 << 20 };
+/// How long a peer may take over a piece of a snapshot, and to install it.
+const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(60);
 
-type CallError = RPCError<NodeId, BasicNode, RaftError<NodeId>>;
+/// The way to the other nodes; there is none for a node that is alone.
+#[derive(Clone)]
+pub struct Peers(Option<Endpoint>);
 
-fn unreachable() -> Unreachable {
-    Unreachable::new(&std::io::Error::from(std::io::ErrorKind::NotConnected))
-}
+impl Peers {
+    /// The nodes that `endpoint` reaches.
+    pub fn over(endpoint: Option<Endpoint>) -> Self {
+        Self(endpoint)
+    }
 
-impl RaftNetworkFactory<Types> for NoPeers {
-    type Network = Self;
+    /// Asks one of them.
+    pub async fn ask<T: DeserializeOwned>(
+        &self,
+        to: NodeId,
+        channel: Channel,
+        ask: &impl Serialize,
+        deadline: Duration,
+    ) -> Result<T, AskError> {
+        self.send(to, channel, message::write(ask), deadline).await
+    }
 
-    async fn new_client(&mut self, _: NodeId, _: &BasicNode) -> Self {
-        *self
+    async fn send<T: DeserializeOwned>(
+        &self,
+        to: NodeId,
+        channel: Channel,
+        ask: Vec<u8>,
+        deadline: Duration,
+    ) -> Result<T, AskError> {
+        let endpoint = self.0.as_ref().ok_or(AskError::Alone)?;
+        let told = endpoint.call(to, channel, ask.into(), deadline).await?;
+        message::read(&told).map_err(|_| AskError::Garbled)
     }
 }
 
-impl RaftNetwork<Types> for NoPeers {
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// There are no peers.
+    #[error("this node has no peers")]
+    Alone,
+    /// The peer could not be asked, or did not answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// What it answered is no answer.
+    #[error("the peer's answer cannot be read")]
+    Garbled,
+}
+
+impl AskError {
+    /// Whether the peer surely never saw the question.
+    pub fn is_undelivered(&self) -> bool {
+        match self {
+            Self::Alone | Self::Call(CallError::Misuse(_) | CallError::Unreachable(_)) => true,
+            Self::Call(_) | Self::Garbled => false,
+        }
+    }
+}
+
+impl From<AskError> for Unreachable {
+    fn from(error: AskError) -> Self {
+        Self::new(&io::Error::other(error))
+    }
+}
+
+/// The way to one peer.
+pub struct Link {
+    peers: Peers,
+    to: NodeId,
+}
+
+type RpcError = RPCError<NodeId, BasicNode, RaftError<NodeId>>;
+
+impl Link {
+    async fn ask<T: DeserializeOwned>(&self, ask: Vec<u8>, deadline: Duration) -> Result<T, AskError> {
+        self.peers.send(self.to, Channel::Raft, ask, deadline).await
+    }
+
+    /// Sends all of a snapshot, a piece at a time.
+    async fn send_snapshot(
+        &self,
+        vote: Vote<NodeId>,
+        meta: SnapshotMeta<NodeId, BasicNode>,
+        rows: &[u8],
+    ) -> Result<Result<SnapshotResponse<NodeId>, Fatal<NodeId>>, AskError> {
+        let mut offset = 0;
+        loop {
+            let rest = rows.get(offset..).ok_or(AskError::Garbled)?;
+            let bytes = &rest[..rest.len().min(SNAPSHOT_PART_LEN)];
+            let (last, end) = (bytes.len() == rest.len(), offset + bytes.len());
+            let bytes = ByteBuf::from(bytes);
+            let part = SnapshotPart { vote, meta: meta.clone(), offset: offset as u64, bytes, last };
+            match self.ask(message::write(&RaftAsk::Snapshot(part)), SNAPSHOT_DEADLINE).await? {
+                SnapshotTold::Installed(told) => return Ok(*told),
+                SnapshotTold::Received(so_far) if !last && so_far == end as u64 => offset = end,
+                SnapshotTold::Received(_) => return Err(AskError::Garbled),
+            }
+        }
+    }
+
+    fn remote(&self, error: RaftError<NodeId>) -> RpcError {
+        RPCError::RemoteError(RemoteError::new(self.to, error))
+    }
+}
+
+impl RaftNetworkFactory<Types> for Peers {
+    type Network = Link;
+
+    async fn new_client(&mut self, to: NodeId, _: &BasicNode) -> Link {
+        Link { peers: self.clone(), to }
+    }
+}
+
+impl RaftNetwork<Types> for Link {
     async fn append_entries(
         &mut self,
-        _: AppendEntriesRequest<Types>,
-        _: RPCOption,
-    ) -> Result<AppendEntriesResponse<NodeId>, CallError> {
-        Err(unreachable().into())
+        request: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<NodeId>, RpcError> {
+        let entries = request.entries.len() as u64;
+        let ask = message::write(&RaftAsk::Append(request));
+        if ASK_BYTES_MAX < ask.len() && 1 < entries {
+            return Err(PayloadTooLarge::new_entries_hint(entries / 2).into());
+        }
+        let told: AppendTold = self.ask(ask, option.hard_ttl()).await.map_err(Unreachable::from)?;
+        told.map_err(|error| self.remote(error))
     }
 
     async fn vote(
         &mut self,
-        _: VoteRequest<NodeId>,
-        _: RPCOption,
-    ) -> Result<VoteResponse<NodeId>, CallError> {
-        Err(unreachable().into())
+        request: VoteRequest<NodeId>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<NodeId>, RpcError> {
+        let ask = message::write(&RaftAsk::Vote(request));
+        let told: VoteTold = self.ask(ask, option.hard_ttl()).await.map_err(Unreachable::from)?;
+        told.map_err(|error| self.remote(error))
     }
 
     async fn full_snapshot(
         &mut self,
-        _: Vote<NodeId>,
-        _: Snapshot<Types>,
-        _: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        vote: Vote<NodeId>,
+        snapshot: Snapshot<Types>,
+        cancelled: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _: RPCOption,
     ) -> Result<SnapshotResponse<NodeId>, StreamingError<Types, Fatal<NodeId>>> {
-        Err(unreachable().into())
+        let unreachable =
+            |error: &dyn std::error::Error| Unreachable::new(&io::Error::other(error.to_string()));
+        let rows = snapshot.snapshot.into_bytes().map_err(|error| unreachable(&error))?;
+        let told = tokio::select! {
+            biased;
+            closed = cancelled => return Err(StreamingError::Closed(closed)),
+            told = self.send_snapshot(vote, snapshot.meta, &rows) => told.map_err(|error| unreachable(&error))?,
+        };
+        told.map_err(|error| StreamingError::RemoteError(RemoteError::new(self.to, error)))
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(std::iter::repeat(ASK_AGAIN_AFTER))
     }
 }

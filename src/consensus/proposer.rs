@@ -3,20 +3,22 @@
 //! failed. Keeps D3 at the door: what does not fit is refused before it is proposed.
 //! Knows nothing of what commands mean.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use covault_model::{
     command::Command,
     refusal::{NoAuthority, NodeFault, Refusal},
 };
 use covault_store::{Applied, Room, Store, StoreError};
-use openraft::error::{ClientWriteError, RaftError};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
 
-use super::types::{Batch, Raft};
+use super::leader::{Leader, within};
 
 /// Commands that one log entry may hold.
 const COMMANDS_PER_ENTRY_MAX: usize = 256;
@@ -43,10 +45,14 @@ struct Waiting {
 }
 
 impl Proposer {
-    /// Starts the task that proposes to `raft`; it ends when every handle is gone.
-    pub fn start(raft: Raft, store: Arc<Store>, deadline: Duration) -> (Self, tokio::task::JoinHandle<()>) {
+    /// Starts the task that has what waits ordered by the `leader`; it ends when every handle is gone.
+    pub fn start(
+        leader: Leader,
+        store: Arc<Store>,
+        deadline: Duration,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
-        (Self { queue }, tokio::spawn(propose(raft, store, deadline, waiting)))
+        (Self { queue }, tokio::spawn(propose(leader, store, deadline, waiting)))
     }
 
     /// Proposes `command`, about `bytes` large, and waits for what becomes of it.
@@ -60,7 +66,12 @@ impl Proposer {
     }
 }
 
-async fn propose(raft: Raft, store: Arc<Store>, deadline: Duration, mut waiting: mpsc::Receiver<Waiting>) {
+async fn propose(
+    leader: Leader,
+    store: Arc<Store>,
+    deadline: Duration,
+    mut waiting: mpsc::Receiver<Waiting>,
+) {
     let mut next = Vec::with_capacity(COMMANDS_PER_ENTRY_MAX);
     let mut space = Space::new(store);
     while next_batch(&mut waiting, &mut next).await {
@@ -71,15 +82,15 @@ async fn propose(raft: Raft, store: Arc<Store>, deadline: Duration, mut waiting:
             Ok(false) => refuse(answers, &NodeFault::StorageFull.into()),
             Err(_) => refuse(answers, &NodeFault::StorageFailed.into()),
             Ok(true) => {
-                let written = raft.client_write(Batch(Arc::new(commands)));
-                match tokio::time::timeout(deadline, written).await {
-                    Ok(Ok(response)) => {
-                        for (answer, applied) in answers.into_iter().zip(response.data) {
+                let sent = AtomicBool::new(false);
+                let ordered = leader.order(Arc::new(commands), &sent);
+                match within(deadline, &sent, ordered).await {
+                    Ok(applied) => {
+                        for (answer, applied) in answers.into_iter().zip(applied) {
                             let _ = answer.send(Ok(applied));
                         }
                     }
-                    Ok(Err(error)) => refuse(answers, &refusal_of(&error)),
-                    Err(_) => refuse(answers, &NoAuthority::OutcomeUnknown(None).into()),
+                    Err(refusal) => refuse(answers, &refusal),
                 }
             }
         }
@@ -131,20 +142,5 @@ async fn next_batch(waiting: &mut mpsc::Receiver<Waiting>, batch: &mut Vec<Waiti
 fn refuse(answers: Vec<oneshot::Sender<Proposed>>, refusal: &Refusal) {
     for answer in answers {
         let _ = answer.send(Err(refusal.clone()));
-    }
-}
-
-fn refusal_of(
-    error: &RaftError<
-        covault_model::id::NodeId,
-        ClientWriteError<covault_model::id::NodeId, openraft::BasicNode>,
-    >,
-) -> Refusal {
-    match error {
-        RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => NoAuthority::QuorumUnavailable.into(),
-        RaftError::APIError(ClientWriteError::ChangeMembershipError(_)) => {
-            NoAuthority::QuorumUnavailable.into()
-        }
-        RaftError::Fatal(_) => NodeFault::StorageFailed.into(),
     }
 }

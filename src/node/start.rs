@@ -19,7 +19,7 @@ use covault_store::{Meta, Options, Store, StoreError};
 use super::{config::NodeConfig, error::StartError, keys, upkeep::Upkeep};
 use crate::{
     audit::{Anchor, AuditLog},
-    consensus::Consensus,
+    consensus::{Consensus, Me, Peers},
     host::Host,
     vault::{Author, Vault, VaultParts, draw_token, storage_refusal},
 };
@@ -61,7 +61,8 @@ impl Node {
         };
         let ring = keys::load(&config, new, &*host)?;
         let audit = Arc::new(open_audit(&config, &store, now)?);
-        let consensus = Consensus::start(store.clone(), identity.id(), config.consensus).await?;
+        let me = Me { node: identity.id(), address: String::new(), founds: true };
+        let consensus = Consensus::start(store.clone(), me, Peers::over(None), config.consensus).await?;
         let rooms = Rooms { store, consensus, audit, host };
         let opened = open_vault(&config, &rooms, identity, ring, now).await;
         let (vault, founded) = match opened {

@@ -20,7 +20,7 @@ use covault_model::{
 };
 use covault_store::{Options, Store, Txn, WriterMode};
 
-use super::{Consensus, ConsensusConfig};
+use crate::consensus::{Consensus, ConsensusConfig, Me, Peers};
 
 fn me() -> NodeId {
     NodeKey::from_seed(&[1; 32]).node_id()
@@ -32,7 +32,8 @@ fn open(dir: &Path) -> Arc<Store> {
 }
 
 async fn start(store: &Arc<Store>, config: ConsensusConfig) -> Consensus {
-    Consensus::start(store.clone(), me(), config).await.unwrap()
+    let me = Me { node: me(), address: String::new(), founds: true };
+    Consensus::start(store.clone(), me, Peers::over(None), config).await.unwrap()
 }
 
 fn know_key(number: usize) -> Command {

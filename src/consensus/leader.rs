@@ -1,0 +1,270 @@
+//! Whoever leads, found and asked: to have commands ordered, and up to where a read must wait. Asks again
+//! when the leader changes, for as long as its caller waits; asking twice does what asking once does, since
+//! every command is known by what it makes. Keeps R1, R2 and R3. Knows nothing of what commands mean.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use covault_model::{
+    command::Command,
+    id::NodeId,
+    refusal::{NoAuthority, NodeFault, Refusal},
+};
+use covault_net::Channel;
+use covault_store::{Applied, Store};
+use openraft::{
+    BasicNode, ChangeMembers,
+    error::{ClientWriteError, RaftError},
+    metrics::RaftServerMetrics,
+};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+use super::{
+    message::{Change, LeaderAsk, LeaderTold},
+    network::Peers,
+    types::{Batch, Raft},
+};
+
+/// How long one question to the leader may take before it is asked again.
+const ASK_DEADLINE: Duration = Duration::from_secs(2);
+/// A leader that heard of no majority for so long does not speak for one.
+const LEADER_SILENT_MAX_MILLIS: u64 = 2000;
+/// Log entries that a member may lack and still be made a voter.
+const LEVEL_WITHIN: u64 = 100;
+/// How long to wait before asking a leader again that did not answer, or does not know that it leads.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// The cluster's leader, wherever it is. Cheap to clone.
+#[derive(Clone)]
+pub struct Leader {
+    raft: Raft,
+    peers: Peers,
+    store: Arc<Store>,
+    leadership: watch::Receiver<RaftServerMetrics<NodeId, BasicNode>>,
+    me: NodeId,
+}
+
+impl Leader {
+    pub fn new(raft: Raft, peers: Peers, store: Arc<Store>, me: NodeId) -> Self {
+        Self { leadership: raft.server_metrics(), raft, peers, store, me }
+    }
+
+    /// Has `commands` agreed and applied here. While `sent` says so they may be agreed whatever becomes of
+    /// the answer.
+    pub async fn order(
+        &self,
+        commands: Arc<Vec<Command>>,
+        sent: &AtomicBool,
+    ) -> Result<Vec<Applied>, Refusal> {
+        loop {
+            let leader = self.known().await;
+            let sent_before = sent.swap(true, Ordering::Relaxed);
+            let told = if leader == self.me {
+                self.order_here(commands.clone()).await
+            } else {
+                let ask = LeaderAsk::Order(commands.to_vec());
+                match self.peers.ask(leader, Channel::Forward, &ask, ASK_DEADLINE).await {
+                    Ok(told) => told,
+                    Err(error) if error.is_undelivered() => LeaderTold::NotProposed(None),
+                    Err(_) => LeaderTold::Unknown,
+                }
+            };
+            match told {
+                LeaderTold::Ordered(index, applied) if applied.len() == commands.len() => {
+                    self.applied(index).await;
+                    return Ok(applied);
+                }
+                LeaderTold::NotProposed(Some(refusal)) => return Err(refusal),
+                LeaderTold::NotProposed(None) => sent.store(sent_before, Ordering::Relaxed),
+                _ => {}
+            }
+            sleep(ASK_AGAIN_AFTER).await;
+        }
+    }
+
+    async fn order_here(&self, commands: Arc<Vec<Command>>) -> LeaderTold {
+        match self.raft.client_write(Batch(commands)).await {
+            Ok(response) => LeaderTold::Ordered(response.log_id.index, response.data),
+            Err(RaftError::Fatal(_)) => LeaderTold::NotProposed(Some(NodeFault::StorageFailed.into())),
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => LeaderTold::NotProposed(None),
+            Err(RaftError::APIError(_)) => LeaderTold::Unknown,
+        }
+    }
+
+    /// Returns once this node has applied everything that was agreed before the call.
+    pub async fn confirm(&self) {
+        loop {
+            let leader = self.known().await;
+            if leader == self.me {
+                if self.raft.ensure_linearizable().await.is_ok() {
+                    return;
+                }
+            } else if let Ok(LeaderTold::ReadIndex(index)) =
+                self.peers.ask(leader, Channel::Forward, &LeaderAsk::ReadIndex, ASK_DEADLINE).await
+            {
+                return self.applied(index).await;
+            }
+            sleep(ASK_AGAIN_AFTER).await;
+        }
+    }
+
+    /// Has the members changed. As for [`Self::order`], `sent` says whether it may still come about.
+    pub async fn change(&self, change: Change, sent: &AtomicBool) -> Result<(), Refusal> {
+        loop {
+            let leader = self.known().await;
+            sent.store(true, Ordering::Relaxed);
+            let told = if leader == self.me {
+                self.change_here(change.clone()).await
+            } else {
+                let ask = LeaderAsk::Change(change.clone());
+                let told = self.peers.ask(leader, Channel::Forward, &ask, ASK_DEADLINE).await;
+                told.unwrap_or(LeaderTold::Unknown)
+            };
+            if matches!(told, LeaderTold::Changed) {
+                return Ok(());
+            }
+            sleep(ASK_AGAIN_AFTER).await;
+        }
+    }
+
+    /// Changes that were made already are not made again.
+    async fn change_here(&self, change: Change) -> LeaderTold {
+        let changed = match change {
+            Change::Admit(node, address) => {
+                self.raft.add_learner(node, BasicNode::new(address), false).await.map(drop)
+            }
+            Change::Move(node, address) => {
+                let moved = BTreeMap::from([(node, BasicNode::new(address))]);
+                self.raft.change_membership(ChangeMembers::SetNodes(moved), true).await.map(drop)
+            }
+            Change::Expel(node) => self.expel_here(node).await,
+        };
+        match changed {
+            Ok(()) => LeaderTold::Changed,
+            Err(error) => {
+                tracing::info!(%error, "the members were not changed");
+                LeaderTold::NotProposed(None)
+            }
+        }
+    }
+
+    async fn expel_here(
+        &self,
+        node: NodeId,
+    ) -> Result<(), RaftError<NodeId, ClientWriteError<NodeId, BasicNode>>> {
+        let membership = self.leadership.borrow().membership_config.clone();
+        if membership.voter_ids().any(|voter| voter == node) {
+            let voters = ChangeMembers::RemoveVoters(BTreeSet::from([node]));
+            self.raft.change_membership(voters, false).await?;
+        } else if membership.nodes().any(|(member, _)| *member == node) {
+            let nodes = ChangeMembers::RemoveNodes(BTreeSet::from([node]));
+            self.raft.change_membership(nodes, false).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes voters of the learners that lack little of the log, if this node leads.
+    pub async fn promote(&self) {
+        let metrics = self.raft.metrics().borrow().clone();
+        let Some(replication) = metrics.replication else { return };
+        let last = metrics.last_log_index.unwrap_or_default();
+        let voters: BTreeSet<NodeId> = metrics.membership_config.voter_ids().collect();
+        let is_level = |node: &NodeId| {
+            let matched = replication.get(node).copied().flatten();
+            matched.is_some_and(|id| last <= id.index + LEVEL_WITHIN)
+        };
+        let learners = metrics.membership_config.nodes().map(|(node, _)| *node);
+        let level: BTreeSet<NodeId> =
+            learners.filter(|node| !voters.contains(node) && is_level(node)).collect();
+        if !level.is_empty()
+            && let Err(error) = self.raft.change_membership(ChangeMembers::AddVoterIds(level), true).await
+        {
+            tracing::warn!(%error, "members that have caught up could not be made voters yet");
+        }
+    }
+
+    /// Answers a peer that takes this node for the leader.
+    pub async fn answer(&self, from: NodeId, ask: LeaderAsk) -> LeaderTold {
+        match ask {
+            LeaderAsk::ReadIndex => match self.raft.ensure_linearizable().await {
+                Ok(id) => LeaderTold::ReadIndex(id.map_or(0, |id| id.index)),
+                Err(_) => LeaderTold::NotProposed(None),
+            },
+            LeaderAsk::Order(commands) => self.order_for(from, commands).await,
+            LeaderAsk::Change(change) => self.change_here(change).await,
+        }
+    }
+
+    async fn order_for(&self, from: NodeId, commands: Vec<Command>) -> LeaderTold {
+        if !commands.iter().all(|command| command.is_vouched_for_by(&from)) {
+            tracing::warn!(peer = %from, code = "forged_record", "a peer sent commands with records not its own");
+            return LeaderTold::NotProposed(Some(NodeFault::Corrupt.into()));
+        }
+        let bytes = commands.iter().map(Command::payload_len).sum();
+        match self.store.room() {
+            Ok(room) if room.fits(bytes) => {}
+            Ok(_) => return LeaderTold::NotProposed(Some(NodeFault::StorageFull.into())),
+            Err(_) => return LeaderTold::NotProposed(Some(NodeFault::StorageFailed.into())),
+        }
+        self.order_here(Arc::new(commands)).await
+    }
+
+    /// Whether a majority stands behind this node: it follows a leader, or leads one that answered a moment
+    /// ago. A leader that is cut off goes on leading nobody, so it has to be told by their silence.
+    pub fn stands(&self) -> bool {
+        let leadership = self.leadership.borrow();
+        match leadership.current_leader {
+            None => false,
+            Some(leader) if leader != self.me => true,
+            Some(_) if leadership.membership_config.voter_ids().eq([self.me]) => true,
+            Some(_) => {
+                let silent = self.raft.data_metrics().borrow().millis_since_quorum_ack;
+                silent.is_some_and(|millis| millis < LEADER_SILENT_MAX_MILLIS)
+            }
+        }
+    }
+
+    /// The leader, as soon as there is one that a majority stands behind.
+    async fn known(&self) -> NodeId {
+        loop {
+            let leader = self.leadership.borrow().current_leader;
+            if let Some(leader) = leader.filter(|_| self.stands()) {
+                return leader;
+            }
+            // Silence is no event, so this looks again.
+            sleep(ASK_AGAIN_AFTER).await;
+        }
+    }
+
+    /// Returns once this node has applied the log up to `index`.
+    async fn applied(&self, index: u64) {
+        let wait = self.raft.wait(None);
+        let reached = wait.applied_index_at_least(Some(index), "what was agreed is applied here");
+        // It fails only when Raft stops, and then nobody reads here any more.
+        let _ = reached.await;
+    }
+}
+
+/// What becomes of a question that was not answered in time.
+pub async fn within<T>(
+    deadline: Duration,
+    sent: &AtomicBool,
+    answer: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    timeout(deadline, answer).await.unwrap_or_else(|_| {
+        Err(if sent.load(Ordering::Relaxed) {
+            NoAuthority::OutcomeUnknown(None).into()
+        } else {
+            NoAuthority::QuorumUnavailable.into()
+        })
+    })
+}

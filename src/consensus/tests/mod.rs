@@ -1,0 +1,4 @@
+//! Agreement on real stores: of one node alone, and of three over real connections.
+
+mod alone;
+mod cluster;
