@@ -80,7 +80,10 @@ impl Leader {
             };
             match told {
                 LeaderTold::Ordered(index, applied) if applied.len() == commands.len() => {
-                    self.applied(index).await;
+                    // The leader itself answers once it has applied.
+                    if leader != self.me {
+                        self.applied(index).await;
+                    }
                     return Ok(applied);
                 }
                 LeaderTold::NotProposed(Some(refusal)) => return Err(refusal),
