@@ -24,6 +24,8 @@ use super::leader::{Leader, within};
 const COMMANDS_PER_ENTRY_MAX: usize = 256;
 /// Bytes after which an entry takes no further command.
 const ENTRY_BYTES_SOFT_MAX: usize = 4 << 20;
+/// Room beyond what is proposed that a look must have found to hold for a while, in bytes of proposals.
+const PLENTY: u64 = 64 << 20;
 /// How long a look at the room that is left holds.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Commands that may wait; more are told that the node is overloaded.
@@ -110,12 +112,13 @@ impl Space {
         Self { store, seen: None, since: 0 }
     }
 
-    /// Whether `bytes` more may be proposed. Looks anew when the last look is old or leaves no room.
+    /// Whether `bytes` more may be proposed. Looks anew when the last look is old, or left less than plenty:
+    /// others write to the disk too, the audit log not least.
     fn admits(&mut self, bytes: u64) -> Result<bool, StoreError> {
         let wanted = self.since + bytes;
         if let Some((at, room)) = &self.seen
             && at.elapsed() < LOOK_EVERY
-            && room.fits(wanted)
+            && room.fits(wanted + PLENTY)
         {
             self.since = wanted;
             return Ok(true);
