@@ -17,7 +17,7 @@ use quinn::{Connection, EndpointConfig, crypto::rustls::QuicServerConfig};
 use rustls::crypto::CryptoProvider;
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use crate::{
@@ -39,6 +39,8 @@ use crate::{
     trust::Trust,
 };
 
+/// How long closing waits for connections to end.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 const RESET_KEY_CONTEXT: &str = "covault 2026-11 stateless reset key";
 
 /// What an endpoint is told besides its key, its socket and its peers.
@@ -194,11 +196,12 @@ impl Endpoint {
         Stats { refused: self.0.refusals.read(), peers: self.0.neighbours.stats() }
     }
 
-    /// Closes every connection, and waits until they have ended. The inbox ends; calls fail.
+    /// Closes every connection, and waits until they have ended, but no longer than five seconds: a peer that
+    /// is gone must not keep this node from stopping. The inbox ends; calls fail.
     pub async fn close(&self) {
         self.0.inbox.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.0.quinn.close(Reason::Closing.on_wire(), &[]);
-        self.0.quinn.wait_idle().await;
+        let _ = timeout(CLOSE_WITHIN, self.0.quinn.wait_idle()).await;
     }
 }
 
