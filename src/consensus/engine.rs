@@ -130,7 +130,6 @@ pub struct Consensus {
     arriving: Arc<Arriving>,
     thread: Option<Arc<OwnThread>>,
     deadline: Duration,
-    me: NodeId,
 }
 
 /// What agreement is made of.
@@ -145,7 +144,6 @@ impl Consensus {
         config: ConsensusConfig,
     ) -> Result<Self, StartError> {
         let thread = if config.own_thread { Some(Arc::new(OwnThread::start()?)) } else { None };
-        let node = me.node;
         let starting = start_raft(store, me, peers, config);
         let (raft, leader, proposer, log) = match &thread {
             None => starting.await?,
@@ -155,17 +153,7 @@ impl Consensus {
             }
         };
         let (leadership, deadline) = (raft.server_metrics(), config.deadline);
-        Ok(Self {
-            raft,
-            leadership,
-            leader,
-            proposer,
-            log,
-            arriving: Arc::default(),
-            thread,
-            deadline,
-            me: node,
-        })
+        Ok(Self { raft, leadership, leader, proposer, log, arriving: Arc::default(), thread, deadline })
     }
 
     /// Has `command`, about `bytes` large, agreed and applied here.
@@ -239,11 +227,6 @@ impl Consensus {
             }
             seen.changed().await.ok()?;
         }
-    }
-
-    /// Has the members told that peers reach this node at `address`, whoever leads.
-    pub async fn announce(&self, address: &str) -> Result<(), Refusal> {
-        self.change(Change::Move(self.me, address.to_owned())).await
     }
 
     /// Takes a snapshot now and lets go of every log entry before it, so that what was erased is not still

@@ -3,7 +3,7 @@
 //! every command is known by what it makes. Keeps R1, R2 and R3. Knows nothing of what commands mean.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -144,10 +144,6 @@ impl Leader {
         let changed = match change {
             Change::Admit(node, address) => {
                 self.raft.add_learner(node, BasicNode::new(address), false).await.map(drop)
-            }
-            Change::Move(node, address) => {
-                let moved = BTreeMap::from([(node, BasicNode::new(address))]);
-                self.raft.change_membership(ChangeMembers::SetNodes(moved), true).await.map(drop)
             }
             Change::Expel(node) => self.expel_here(node).await,
         };

@@ -63,8 +63,6 @@ pub enum LeaderAsk {
 pub enum Change {
     /// This node, which peers reach at this address, becomes a member.
     Admit(NodeId, String),
-    /// Peers reach this member at this address from now on.
-    Move(NodeId, String),
     /// This node is one no longer.
     Expel(NodeId),
 }
