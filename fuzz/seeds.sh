@@ -15,7 +15,7 @@ bytes() { printf '%b' "$(sed 's/../\\x&/g' <<<"$1")"; }
 texts() { sed -n 's/^[^#].* = //p' "$golden/$1.txt"; }
 
 rm -rf seeds
-mkdir -p seeds/{batch,body,cursor,frame,name,record}
+mkdir -p seeds/{batch,body,cursor,frame,name,raft_log,record}
 
 number=0
 while read -r text; do
@@ -46,6 +46,7 @@ bytes "6376686900010000$(printf '00%.0s' {1..16})" >seeds/frame/stranger
 bytes 0001000004 >seeds/frame/request
 bytes 0000012c00 >seeds/frame/answer
 bytes 0000000201 >seeds/frame/refusal
+bytes "$(cat ../store/src/log/golden/frame.hex)0000" >seeds/raft_log/two_entries
 
 body() { printf '%s' "$2" >"seeds/body/$1"; }
 body create '{"name":"app/db","value":"v","content_type":"text/plain","labels":{"env":"prod"},"description":"d","expires_at":"2030-01-01T00:00:00.000Z","owner":"dev"}'

@@ -1,13 +1,13 @@
 //! What Raft orders: a closed list of commands.
 //! Knows nothing of how they are proposed, or what becomes of them.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, vec, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     hlc::Millis,
-    id::{ClusterId, CommandId, GrantId, NodeId, PayloadHash, TokenId, VersionId},
+    id::{ClusterId, CommandId, GrantId, NodeId, PayloadHash, SecretId, TokenId, VersionId},
     isolation::Role,
     line::Place,
     name::{CallerName, MasterKeyName, SecretPath},
@@ -124,6 +124,17 @@ impl Command {
             });
             carried && made(&version.record) && marks.is_none_or(made)
         })
+    }
+
+    /// The secrets it writes; `None` when it writes anything else but what a retry finds.
+    pub fn secrets(&self) -> Option<Vec<SecretId>> {
+        match &self.action {
+            Action::Create(_) | Action::Agree(_) => {
+                Some(self.sealed().map(|(version, _)| version.record.header().secret).collect())
+            }
+            Action::Destroy(path, _) => Some(vec![path.id()]),
+            _ => None,
+        }
     }
 
     /// Bytes of the payloads in it.

@@ -11,12 +11,12 @@ use covault_model::{
     DecodeError,
     command::Command,
     id::NodeId,
-    refusal::{NoAuthority, Refusal},
+    refusal::{NoAuthority, NodeFault, Refusal},
 };
 use covault_store::{Applied, Meta, Store, StoreError};
 use openraft::{BasicNode, Config, Membership, Snapshot, SnapshotPolicy, metrics::RaftServerMetrics};
 use tokio::{
-    sync::watch,
+    sync::{oneshot, watch},
     time::{MissedTickBehavior, interval},
 };
 
@@ -29,7 +29,7 @@ use super::{
     proposer::Proposer,
     snapshot::{Arriving, RegistrySnapshot},
     thread::OwnThread,
-    types::{Raft, StoredMembership},
+    types::{LogId, Raft, StoredMembership},
 };
 
 /// How often to look whether the engine has failed.
@@ -165,10 +165,22 @@ impl Consensus {
         answer.unwrap_or(Err(NoAuthority::OutcomeUnknown(None).into()))
     }
 
-    /// Returns once this node has applied everything that was agreed before the call.
+    /// Returns once a look at the store sees everything that was agreed before the call.
     pub async fn confirm(&self) -> Result<(), Refusal> {
         let confirmed = tokio::time::timeout(self.deadline, self.leader.confirm()).await;
-        confirmed.map_err(|_| NoAuthority::Unconfirmed.into())
+        confirmed.map_err(|_| Refusal::from(NoAuthority::Unconfirmed))?;
+        if self.log.store().is_all_settled() { Ok(()) } else { self.settle().await }
+    }
+
+    /// Returns once a look at the store sees everything that was answered before the call.
+    pub async fn settle(&self) -> Result<(), Refusal> {
+        let (sender, settled) = oneshot::channel();
+        self.log.store().write(|_| Ok(()), move |result| drop(sender.send(result)));
+        match settled.await.unwrap_or(Err(StoreError::Closed)) {
+            Ok(()) => Ok(()),
+            Err(StoreError::Full) => Err(NodeFault::StorageFull.into()),
+            Err(_) => Err(NodeFault::StorageFailed.into()),
+        }
     }
 
     /// Answers Raft's questions of a peer. An error when the question cannot be read.
@@ -233,22 +245,19 @@ impl Consensus {
     /// in the log.
     pub async fn compact(&self) -> Result<(), Refusal> {
         let late = || Refusal::from(NoAuthority::OutcomeUnknown(None));
-        let applied = self.raft.metrics().borrow().last_applied;
-        let Some(applied) = applied else { return Ok(()) };
+        let turned = self.log.store().log().and_then(|mut log| log.turn_over());
+        let Some(last) = turned.map_err(|_| NodeFault::StorageFailed)? else { return Ok(()) };
         let wait = self.raft.wait(Some(self.deadline));
+        let applied = wait.applied_index_at_least(Some(last), "the log is applied");
+        applied.await.map_err(|_| late())?;
         self.raft.trigger().snapshot().await.map_err(|_| late())?;
-        let taken = wait.metrics(|metrics| Some(applied) <= metrics.snapshot, "a snapshot is taken");
+        let covers = |id: Option<LogId>| id.is_some_and(|id| last <= id.index);
+        let taken = wait.metrics(|metrics| covers(metrics.snapshot), "a snapshot is taken");
         taken.await.map_err(|_| late())?;
-        self.raft.trigger().purge_log(applied.index).await.map_err(|_| late())?;
-        let purged = wait.metrics(|metrics| Some(applied) <= metrics.purged, "the log is purged");
+        self.raft.trigger().purge_log(last).await.map_err(|_| late())?;
+        let purged = wait.metrics(|metrics| covers(metrics.purged), "the log is purged");
         purged.await.map_err(|_| late())?;
-        let log = self.log.clone();
-        let gone = async move { log.finish_purge().await };
-        let gone = match &self.thread {
-            Some(thread) => thread.run(gone).await,
-            None => Some(gone.await),
-        };
-        gone.ok_or_else(late)?.map_err(|_| late())
+        Ok(())
     }
 
     /// How this node stands.
@@ -307,7 +316,7 @@ async fn start_raft(
     let Me { node, address, founds } = me;
     let members = stored_membership(&store)?;
     let sole_voter = members.as_ref().is_some_and(|stored| stored.voter_ids().eq([node]));
-    let log = LogStore::new(store.clone(), node, sole_voter, config.own_thread).map_err(engine_error)?;
+    let log = LogStore::new(store.clone(), config.own_thread).map_err(engine_error)?;
     let machine = Machine::new(log.clone());
     let raft = Raft::new(node, Arc::new(raft_config(config)?), peers.clone(), log.clone(), machine).await;
     let raft = raft.map_err(engine_error)?;

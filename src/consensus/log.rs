@@ -1,64 +1,47 @@
-//! Raft's log and vote on the store, with a tail of the newest entries in memory.
-//!
-//! In a cluster of one voter the appended entries wait in the tail and are written by the same
-//! transaction that applies them: one sync for both. Nothing that Raft does with an entry in between can
-//! be seen from outside, since every answer follows the application. With more voters an entry is synced
-//! before it counts. (`docs/decisions/0003-one-commit-per-write.md`.)
-//! Keeps D1. Knows nothing of what entries do.
+//! Raft's log and vote on the store, with the entries that are not applied yet in memory too. An entry is on the
+//! disk before it counts. Keeps D1. Knows nothing of what entries do.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::VecDeque,
     fmt::Debug,
     ops::{Bound, RangeBounds},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use covault_model::id::NodeId;
+use covault_model::id::{NodeId, SecretId};
 use covault_store::{LogEntry, Meta, Store, StoreError, Txn};
 use openraft::{
-    EntryPayload, LogState, OptionalSend, RaftLogReader, Vote,
+    LogState, OptionalSend, RaftLogReader, Vote,
     storage::{LogFlushed, RaftLogStorage},
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::types::{Entry, LogId, StorageError, Types, decode, encode, failed};
+use super::{
+    machine::applied_as_of,
+    types::{Entry, LogId, StorageError, Types, decode, encode, failed},
+};
 
-/// Of so many entries, the application of one takes purged entries away.
-const PURGE_EVERY: u64 = 16;
-/// Rows that it takes away: more than so many entries add.
-const ROWS_PURGED_MAX: usize = 512;
+/// How long to wait before trying again to keep what is agreed when there was no room for it.
+pub const RETRY_WHEN_FULL: Duration = Duration::from_millis(250);
 
 /// The log of one node.
 #[derive(Clone)]
 pub struct LogStore {
     store: Arc<Store>,
-    tail: Arc<Mutex<Tail>>,
-    me: NodeId,
+    /// The newest entries, back to the first that is not applied.
+    newest: Arc<Mutex<VecDeque<Entry>>>,
     own_thread: bool,
 }
 
-/// The newest entries, and from where on they are not written yet.
-struct Tail {
-    entries: VecDeque<Entry>,
-    unwritten: VecDeque<LogEntry>,
-    sole_voter: bool,
-    /// Entries below this one may be taken away.
-    kept_from: u64,
-}
-
 impl LogStore {
-    /// The log in `store`; `sole_voter` as the stored membership says, `own_thread` where a write may hold
-    /// the thread until it is synced.
-    pub fn new(
-        store: Arc<Store>,
-        me: NodeId,
-        sole_voter: bool,
-        own_thread: bool,
-    ) -> Result<Self, StorageError> {
-        let kept_from = read_meta::<LogId>(&store, Meta::Purged)?.map_or(0, |purged| purged.index + 1);
-        let tail = Tail { entries: VecDeque::new(), unwritten: VecDeque::new(), sole_voter, kept_from };
-        Ok(Self { store, tail: Arc::new(Mutex::new(tail)), me, own_thread })
+    /// The log in `store`; `own_thread` where a write may hold the thread until it is synced.
+    pub fn new(store: Arc<Store>, own_thread: bool) -> Result<Self, StorageError> {
+        if let Some(purged) = read_meta::<LogId>(&store, Meta::Purged)? {
+            store.log().and_then(|mut log| log.purge_below(purged.index + 1)).map_err(failed)?;
+        }
+        Ok(Self { store, newest: Arc::default(), own_thread })
     }
 
     /// Runs `work` on the store and waits until it is synced.
@@ -74,34 +57,22 @@ impl LogStore {
         receiver.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// The entries up to `index` that the applying transaction has to write itself.
-    pub fn unwritten_to(&self, index: u64) -> Vec<LogEntry> {
-        self.tail().unwritten.iter().take_while(|entry| entry.index <= index).cloned().collect()
+    /// Runs `work`, which does what entries of the log say about these secrets, and waits until it has run.
+    pub async fn gather<T: Send + 'static>(
+        &self,
+        (secrets, bytes): (Vec<SecretId>, u64),
+        work: impl FnMut(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        self.store.gather(secrets, bytes, work, move |result| drop(sender.send(result)));
+        receiver.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// Takes away some of what was purged, if it is the turn of `index`.
-    pub fn purge_some(&self, txn: &mut Txn<'_>, index: u64) -> Result<(), StoreError> {
-        if index.is_multiple_of(PURGE_EVERY) {
-            txn.purge_log(self.tail().kept_from, ROWS_PURGED_MAX)?;
-        }
-        Ok(())
-    }
-
-    /// Takes away all that was purged, now.
-    pub async fn finish_purge(&self) -> Result<(), StoreError> {
-        let kept_from = self.tail().kept_from;
-        while self.write(move |txn| txn.purge_log(kept_from, ROWS_PURGED_MAX)).await? {}
-        Ok(())
-    }
-
-    /// Everything up to `index` is written and applied: memory may let go of it.
+    /// Everything up to `index` is applied: memory may let go of it.
     pub fn applied_to(&self, index: u64) {
-        let mut tail = self.tail();
-        while tail.unwritten.front().is_some_and(|entry| entry.index <= index) {
-            tail.unwritten.pop_front();
-        }
-        while tail.entries.front().is_some_and(|entry| entry.log_id.index <= index) {
-            tail.entries.pop_front();
+        let mut newest = self.newest();
+        while newest.front().is_some_and(|entry| entry.log_id.index <= index) {
+            newest.pop_front();
         }
     }
 
@@ -109,24 +80,22 @@ impl LogStore {
         &self.store
     }
 
-    fn tail(&self) -> MutexGuard<'_, Tail> {
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    fn newest(&self) -> MutexGuard<'_, VecDeque<Entry>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes entries into the tail; gives those that must be written before they count.
-    fn take_in(&self, entries: Vec<Entry>) -> Vec<LogEntry> {
-        let mut tail = self.tail();
-        let mut must_sync = !tail.sole_voter;
-        for entry in entries {
-            if let EntryPayload::Membership(membership) = &entry.payload {
-                tail.sole_voter =
-                    membership.voter_ids().collect::<BTreeSet<_>>() == BTreeSet::from([self.me]);
-                must_sync = true;
+    /// Has `entries` on the disk; waits for room where there is none.
+    async fn keep(&self, entries: &[LogEntry]) -> Result<(), StoreError> {
+        loop {
+            let kept = self.store.log()?.append(entries);
+            match kept {
+                Err(StoreError::Full) => {
+                    tracing::error!(code = "storage_full", "no room for the raft log; waiting for room");
+                    tokio::time::sleep(RETRY_WHEN_FULL).await;
+                }
+                other => return other,
             }
-            tail.unwritten.push_back(LogEntry { index: entry.log_id.index, bytes: encode(&entry) });
-            tail.entries.push_back(entry);
         }
-        if must_sync { tail.unwritten.iter().cloned().collect() } else { Vec::new() }
     }
 }
 
@@ -134,6 +103,14 @@ impl LogStore {
 pub fn read_meta<T: DeserializeOwned>(store: &Store, key: Meta) -> Result<Option<T>, StorageError> {
     let view = store.view().map_err(failed)?;
     view.rows().meta(key).map_err(failed)?.map(decode).transpose()
+}
+
+/// Entries of the log that the store does not hold yet; absent while another process has both.
+pub fn unapplied(store: &Store) -> Result<Option<u64>, StoreError> {
+    let Ok(log) = store.log() else { return Ok(None) };
+    let (_, end) = log.bounds();
+    let (applied, _) = applied_as_of(&store.view()?.rows())?;
+    Ok(Some(end.saturating_sub(applied.map_or(0, |applied| applied.index + 1))))
 }
 
 impl RaftLogReader<Types> for LogStore {
@@ -152,17 +129,16 @@ impl RaftLogReader<Types> for LogStore {
             Bound::Unbounded => u64::MAX,
         };
         let (first_in_memory, in_memory) = {
-            let tail = self.tail();
+            let newest = self.newest();
             let wanted = |entry: &&Entry| (start..end).contains(&entry.log_id.index);
-            let found: Vec<Entry> = tail.entries.iter().filter(wanted).cloned().collect();
-            (tail.entries.front().map_or(end, |entry| entry.log_id.index), found)
+            let found: Vec<Entry> = newest.iter().filter(wanted).cloned().collect();
+            (newest.front().map_or(end, |entry| entry.log_id.index), found)
         };
         if first_in_memory <= start || end <= start {
             return Ok(in_memory);
         }
         let stored_end = end.min(first_in_memory);
-        let view = self.store.view().map_err(failed)?;
-        let stored = view.rows().log(start..=stored_end.saturating_sub(1)).map_err(failed)?;
+        let stored = self.store.log().and_then(|log| log.read(start..=stored_end - 1)).map_err(failed)?;
         let mut entries: Vec<Entry> =
             stored.iter().map(|entry| decode(&entry.bytes)).collect::<Result<_, _>>()?;
         entries.extend(in_memory);
@@ -174,15 +150,10 @@ impl RaftLogStorage<Types> for LogStore {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> Result<LogState<Types>, StorageError> {
-        let newest = self.tail().entries.back().map(|entry| entry.log_id);
-        let view = self.store.view().map_err(failed)?;
-        let rows = view.rows();
-        let purged = rows.meta(Meta::Purged).map_err(failed)?.map(decode::<LogId>).transpose()?;
-        let stored = match rows.last_log().map_err(failed)? {
-            Some(entry) => Some(decode::<Entry>(&entry.bytes)?.log_id),
-            None => None,
-        };
-        Ok(LogState { last_purged_log_id: purged, last_log_id: newest.or(stored).or(purged) })
+        let last = self.store.log().and_then(|log| log.last()).map_err(failed)?;
+        let last = last.map(|entry| decode::<Entry>(&entry.bytes)).transpose()?.map(|entry| entry.log_id);
+        let purged = read_meta::<LogId>(&self.store, Meta::Purged)?;
+        Ok(LogState { last_purged_log_id: purged, last_log_id: last.or(purged) })
     }
 
     async fn get_log_reader(&mut self) -> Self {
@@ -203,31 +174,25 @@ impl RaftLogStorage<Types> for LogStore {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let to_write = self.take_in(entries.into_iter().collect());
-        if let Some(last) = to_write.last().map(|entry| entry.index) {
-            let write = move |txn: &mut Txn<'_>| to_write.iter().try_for_each(|entry| txn.put_log(entry));
-            self.write(write).await.map_err(failed)?;
-            self.tail().unwritten.retain(|entry| last < entry.index);
-        }
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        let row = |entry: &Entry| LogEntry { index: entry.log_id.index, bytes: encode(entry) };
+        let rows: Vec<LogEntry> = entries.iter().map(row).collect();
+        self.keep(&rows).await.map_err(failed)?;
+        self.newest().extend(entries);
         flushed.log_io_completed(Ok(()));
         Ok(())
     }
 
     async fn truncate(&mut self, from: LogId) -> Result<(), StorageError> {
-        {
-            let mut tail = self.tail();
-            tail.entries.retain(|entry| entry.log_id.index < from.index);
-            tail.unwritten.retain(|entry| entry.index < from.index);
-        }
-        self.write(move |txn| txn.delete_log(from.index..=u64::MAX)).await.map_err(failed)
+        self.newest().retain(|entry| entry.log_id.index < from.index);
+        self.store.log().map_err(failed)?.cut_from(from.index);
+        Ok(())
     }
 
-    /// Says what may go. It goes with the commits that follow, a little at a time: one that frees many
-    /// pages at once leaves a long free list, which LMDB writes back with every commit until it is used up.
+    /// What is purged is covered by what the store holds, and committed before it is taken away.
     async fn purge(&mut self, to: LogId) -> Result<(), StorageError> {
         let bytes = encode(&to);
         self.write(move |txn| txn.put_meta(Meta::Purged, &bytes)).await.map_err(failed)?;
-        self.tail().kept_from = to.index + 1;
-        Ok(())
+        self.store.log().and_then(|mut log| log.purge_below(to.index + 1)).map_err(failed)
     }
 }

@@ -1,10 +1,11 @@
 //! Raft's state machine on the store: every agreed command is planned and written in one transaction with
-//! the log id it came under. Keeps D2 and E5. Knows nothing of how commands were proposed.
+//! the log id it came under. What writes secrets only is gathered: the log has it, so that it is answered before
+//! it is committed. Keeps D2 and E5. Knows nothing of how commands were proposed.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use covault_model::id::NodeId;
-use covault_store::{Applied, LogEntry, Meta, StoreError, Txn};
+use covault_model::id::{NodeId, SecretId};
+use covault_store::{Applied, Meta, Rows, StoreError, Txn};
 use openraft::{
     BasicNode, EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot, SnapshotMeta,
     storage::RaftStateMachine,
@@ -12,13 +13,10 @@ use openraft::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    log::{LogStore, read_meta},
+    log::{LogStore, RETRY_WHEN_FULL, read_meta},
     snapshot::RegistrySnapshot,
     types::{Entry, LogId, StorageError, StoredMembership, Types, encode, failed},
 };
-
-/// How long to wait before trying again to write what is agreed when there was no room for it.
-const RETRY_WHEN_FULL: Duration = Duration::from_millis(250);
 
 /// The state machine of one node.
 #[derive(Clone)]
@@ -31,17 +29,14 @@ impl Machine {
     pub fn new(log: LogStore) -> Self {
         Self { log }
     }
-
-    fn meta<T: DeserializeOwned>(&self, key: Meta) -> Result<Option<T>, StorageError> {
-        read_meta(self.log.store(), key)
-    }
 }
 
 impl RaftStateMachine<Types> for Machine {
     type SnapshotBuilder = Self;
 
     async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), StorageError> {
-        Ok((self.meta(Meta::Applied)?, self.meta(Meta::Membership)?.unwrap_or_default()))
+        let view = self.log.store().view().map_err(failed)?;
+        applied_as_of(&view.rows()).map_err(failed)
     }
 
     async fn apply<I>(&mut self, entries: I) -> Result<Vec<Vec<Applied>>, StorageError>
@@ -51,14 +46,14 @@ impl RaftStateMachine<Types> for Machine {
     {
         let entries: Arc<Vec<Entry>> = Arc::new(entries.into_iter().collect());
         let Some(last) = entries.last().map(|entry| entry.log_id) else { return Ok(Vec::new()) };
-        let unwritten = Arc::new(self.log.unwritten_to(last.index));
         loop {
-            let (log, entries, unwritten) = (self.log.clone(), entries.clone(), unwritten.clone());
-            let write = move |txn: &mut Txn<'_>| {
-                log.purge_some(txn, last.index)?;
-                apply(txn, &entries, &unwritten)
+            let applying = entries.clone();
+            let work = move |txn: &mut Txn<'_>| apply(txn, &applying);
+            let done = match written(&entries) {
+                Some(written) => self.log.gather(written, work).await,
+                None => self.log.write(work).await,
             };
-            match self.log.write(write).await {
+            match done {
                 Ok(applied) => {
                     self.log.applied_to(last.index);
                     return Ok(applied);
@@ -102,7 +97,7 @@ impl RaftStateMachine<Types> for Machine {
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<Types>>, StorageError> {
-        let meta: Option<SnapshotMeta<NodeId, BasicNode>> = self.meta(Meta::Snapshot)?;
+        let meta: Option<SnapshotMeta<NodeId, BasicNode>> = read_meta(self.log.store(), Meta::Snapshot)?;
         let ours = || Box::new(RegistrySnapshot::Ours(self.log.store().clone()));
         Ok(meta.map(|meta| Snapshot { meta, snapshot: ours() }))
     }
@@ -111,24 +106,45 @@ impl RaftStateMachine<Types> for Machine {
 impl RaftSnapshotBuilder<Types> for Machine {
     /// The registry tables are the snapshot; what is built is the row that says up to where they go.
     async fn build_snapshot(&mut self) -> Result<Snapshot<Types>, StorageError> {
-        let (last_log_id, last_membership) = self.applied_state().await?;
-        let index = last_log_id.map_or(0, |id| id.index);
-        let meta = SnapshotMeta { last_log_id, last_membership, snapshot_id: format!("to-{index}") };
-        let row = encode(&meta);
-        self.log.write(move |txn| txn.put_meta(Meta::Snapshot, &row)).await.map_err(failed)?;
+        let describe = |txn: &mut Txn<'_>| {
+            let (last_log_id, last_membership) = applied_as_of(&txn.rows())?;
+            let index = last_log_id.map_or(0, |id| id.index);
+            let meta = SnapshotMeta { last_log_id, last_membership, snapshot_id: format!("to-{index}") };
+            txn.put_meta(Meta::Snapshot, &encode(&meta))?;
+            Ok(meta)
+        };
+        let meta = self.log.write(describe).await.map_err(failed)?;
         let snapshot = Box::new(RegistrySnapshot::Ours(self.log.store().clone()));
         Ok(Snapshot { meta, snapshot })
     }
 }
 
-fn apply(
-    txn: &mut Txn<'_>,
-    entries: &[Entry],
-    unwritten: &[LogEntry],
-) -> Result<Vec<Vec<Applied>>, StoreError> {
-    for entry in unwritten {
-        txn.put_log(entry)?;
+/// The last entry that was applied, and the membership as of it.
+pub fn applied_as_of(rows: &Rows<'_>) -> Result<(Option<LogId>, StoredMembership), StoreError> {
+    let applied = rows.meta(Meta::Applied)?.map(decode_row).transpose()?;
+    let membership = rows.meta(Meta::Membership)?.map(decode_row).transpose()?;
+    Ok((applied, membership.unwrap_or_default()))
+}
+
+fn decode_row<T: DeserializeOwned>(row: &[u8]) -> Result<T, StoreError> {
+    covault_model::decode(row).map_err(|why| StoreError::Corrupt { table: "meta", why })
+}
+
+/// The secrets that `entries` write, and how many bytes; `None` when they write anything else, which is
+/// committed before it is answered.
+fn written(entries: &[Entry]) -> Option<(Vec<SecretId>, u64)> {
+    let (mut secrets, mut bytes) = (Vec::new(), 0);
+    for entry in entries {
+        let EntryPayload::Normal(batch) = &entry.payload else { return None };
+        for command in batch.0.iter() {
+            secrets.extend(command.secrets()?);
+            bytes += command.payload_len();
+        }
     }
+    Some((secrets, bytes))
+}
+
+fn apply(txn: &mut Txn<'_>, entries: &[Entry]) -> Result<Vec<Vec<Applied>>, StoreError> {
     let mut answers = Vec::with_capacity(entries.len());
     for entry in entries {
         answers.push(match &entry.payload {

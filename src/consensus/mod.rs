@@ -15,4 +15,5 @@ mod thread;
 mod types;
 
 pub use engine::{Consensus, ConsensusConfig, Me, Member, Standing, StartError};
+pub use log::unapplied;
 pub use network::Peers;

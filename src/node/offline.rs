@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use covault_model::name::SecretPath;
 use covault_net::NodeIdentity;
-use covault_store::{BackupError, Manifest, OpenError, RestoreAs, Store, StoreError};
+use covault_store::{BackupError, Manifest, OpenError, RestoreAs, SETTLES_WITHIN, Store, StoreError};
 
 use super::{
     config::NodeConfig,
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     audit::{self, VerifyError},
+    consensus::unapplied,
     host::Host,
     merge::{self, Document},
 };
@@ -49,11 +50,19 @@ pub fn verify_audit(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<audit:
     Ok(audit::verify(&config.audit_dir(), anchor, progress)?)
 }
 
-/// Copies the store in `data` into the new file `to`, and reads the copy back.
+/// Copies the store in `data` into the new file `to`, and reads the copy back. Everything that was answered
+/// before the call is in it: a running node commits that in a moment, and of one that was killed it is said
+/// when its log has more.
 pub fn back_up(data: &Path, to: &Path) -> Result<Manifest, BackupError> {
     let mut scratch = to.as_os_str().to_owned();
     scratch.push(".check");
-    reader(&NodeConfig::at(data))?.back_up(to, Path::new(&scratch))
+    let store = reader(&NodeConfig::at(data))?;
+    match unapplied(&store)? {
+        None => std::thread::sleep(2 * SETTLES_WITHIN),
+        Some(0) => {}
+        Some(entries) => return Err(BackupError::Unapplied(entries)),
+    }
+    store.back_up(to, Path::new(&scratch))
 }
 
 /// Makes a store in the empty directory `data` from a backup, for a node with an identity of its own.

@@ -27,7 +27,13 @@ impl Vault {
             owner: Some(&query.owner),
             subject: Subject::Prefix(&query.prefix),
         };
-        self.audited(asker, about, |_| None, async { self.list_page(asker, &query) }).await
+        let list = async {
+            if !self.parts.store.is_all_settled() {
+                self.parts.consensus.settle().await?;
+            }
+            self.list_page(asker, &query)
+        };
+        self.audited(asker, about, |_| None, list).await
     }
 
     fn list_page(&self, asker: &Asker, query: &ListQuery) -> Result<SecretPage, Refusal> {

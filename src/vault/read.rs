@@ -49,8 +49,9 @@ impl Vault {
         which: Which,
         consistency: Consistency,
     ) -> Result<Opened, Refusal> {
-        if consistency == Consistency::Quorum {
-            self.parts.consensus.confirm().await?;
+        match consistency {
+            Consistency::Quorum => self.parts.consensus.confirm().await?,
+            Consistency::Local => self.settled(target).await?,
         }
         let not_found = Refusal::from(CallerMistake::NotFound);
         match self.open_version(session, target, which) {
@@ -84,6 +85,15 @@ impl Vault {
         Ok(Opened { summary, value, standing })
     }
 
+    /// Returns once a look sees all that this node has answered about a secret.
+    pub(super) async fn settled(&self, target: &SecretPath) -> Result<(), Refusal> {
+        let store = &self.parts.store;
+        if store.is_all_settled() || store.is_settled(&target.id()) {
+            return Ok(());
+        }
+        self.parts.consensus.settle().await
+    }
+
     /// A look at what is committed now.
     pub(super) fn look(&self) -> Result<View<'_>, Refusal> {
         self.parts.store.view().map_err(storage_refusal)
@@ -96,6 +106,7 @@ impl Vault {
         target: &SecretPath,
         wanted: Access,
     ) -> Result<(), Refusal> {
+        self.settled(target).await?;
         if self.may_and_exists(session, target, wanted)? {
             return Ok(());
         }

@@ -107,7 +107,7 @@ impl Vault {
         let first = NewSecret { path: target.clone(), version, marks };
         let command = self.command(session, idempotency, CommandAction::Create(vec![first]));
         let applied = self.agree(command, new.value.len(), Some(made.id())).await?;
-        self.written(target, Some(&made), &applied)
+        self.written(target, Some(&made), &applied).await
     }
 
     /// Writes a new version of a secret that exists.
@@ -144,7 +144,7 @@ impl Vault {
             let idempotency = self.idempotency(&asker.session.caller, key.as_ref(), &fields, None)?;
             self.permit_existing(&asker.session, target, Access::Write).await?;
             if let Some(applied) = self.repeated(&asker.session, idempotency.as_ref())? {
-                return self.written(target, None, &applied);
+                return self.written(target, None, &applied).await;
             }
             let old = self.read_unaudited(&asker.session, target, to, Consistency::Local).await?;
             let draft = Draftable {
@@ -180,7 +180,7 @@ impl Vault {
             let command = self.command(session, idempotency, CommandAction::Agree(Box::new(offered)));
             match self.agree(command, draft.value.len(), Some(made.id())).await {
                 Err(Refusal::NotNow(NoAuthority::StaleTime)) => {}
-                other => return self.written(draft.path, Some(&made), &other?),
+                other => return self.written(draft.path, Some(&made), &other?).await,
             }
         }
         Err(NoAuthority::QuorumUnavailable.into())
@@ -306,7 +306,7 @@ impl Vault {
 
     /// The answer to a write, the same for a retry as it was at first. `made` is the version this request
     /// made; a retry's is the one that was remembered.
-    fn written(
+    async fn written(
         &self,
         target: &SecretPath,
         made: Option<&Record>,
@@ -319,6 +319,7 @@ impl Vault {
         let version = match made.filter(|made| made.id() == id) {
             Some(made) => written_version(made, number),
             None => {
+                self.settled(target).await?;
                 let kept = self.look()?.rows().record(target, &id).map_err(storage_refusal)?;
                 kept.as_ref().and_then(|record| written_version(record, number))
             }

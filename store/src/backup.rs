@@ -16,6 +16,7 @@ use heed::CompactionOption;
 
 use crate::{
     error::{OpenError, StoreError},
+    log::RaftLog,
     open::{DATA_FILE, Options, Store, clear_incoming, move_in},
     rebuild::RebuildReport,
     tables::Meta,
@@ -40,6 +41,9 @@ pub enum BackupError {
     /// A restore never replaces what is there.
     #[error("the directory to restore into is not empty")]
     NotEmpty,
+    /// The node was killed, and what it answered last is in its log alone.
+    #[error("{0} entries of the raft log are not in the store yet; start the node once, then back up")]
+    Unapplied(u64),
     /// Something in the backup does not agree with itself.
     #[error("the backup contradicts itself: {0}")]
     Inconsistent(String),
@@ -140,6 +144,8 @@ fn restore_in(
 ) -> Result<Manifest, BackupError> {
     let bytes = unpack(backup, incoming)?;
     let manifest = check(incoming, bytes)?;
+    // Its votes come with the store until they are forgotten, its log does not.
+    RaftLog::make(incoming)?;
     let store = Store::open(incoming, Options { create: false, ..options })?;
     match as_what {
         RestoreAs::NewNode => store.write_now(|txn| txn.forget_node())?,
@@ -197,9 +203,9 @@ fn hash_from(file: &mut File, offset: u64) -> io::Result<[u8; HASH_LEN]> {
 }
 
 impl crate::txn::Txn<'_> {
-    /// Drops what belonged to the node the backup was taken from: its log, votes and audit anchor.
+    /// Drops what belonged to the node the backup was taken from: its place in the log, votes and audit anchor.
+    /// Its log is no part of a backup.
     fn forget_node(&mut self) -> Result<(), StoreError> {
-        self.delete_log(0..=u64::MAX)?;
         let meta = self.tables().meta;
         for key in
             [Meta::Vote, Meta::Applied, Meta::Membership, Meta::Purged, Meta::Snapshot, Meta::AuditAnchor]

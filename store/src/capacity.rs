@@ -1,7 +1,7 @@
 //! How much room there is, before a write begins. Keeps D3: a write that might not fit is refused while
 //! refusing is clean. Knows nothing of what is written.
 
-use crate::{error::StoreError, open::Store};
+use crate::{error::StoreError, log::SET_ASIDE, open::Store};
 
 /// The room a store has, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,11 +12,14 @@ pub struct Room {
     pub map_max: u64,
     /// What the file system has left for this user.
     pub disk_free: u64,
+    /// Bytes that were written and are not committed yet.
+    pub unsettled: u64,
 }
 
-/// What is always kept free on the disk, so that Raft's own small writes and a restart find room: 1 MiB.
-const DISK_RESERVE: u64 = 1 << 20;
-/// What is always kept free in the map: as much, and a sixteenth of the map, 16 MiB at the most.
+/// What is always kept free on the disk, so that Raft's own small writes and a restart find room, and the log
+/// can set bytes aside: 2 MiB.
+const DISK_RESERVE: u64 = (1 << 20) + SET_ASIDE;
+/// What is always kept free in the map: 1 MiB and a sixteenth of the map, 16 MiB at the most.
 const MAP_RESERVE_MAX: u64 = 16 << 20;
 /// A write is kept twice (in the log and in its table), and moves pages around it.
 const WRITE_AMPLIFICATION: u64 = 4;
@@ -24,8 +27,8 @@ const WRITE_AMPLIFICATION: u64 = 4;
 impl Room {
     /// Whether a write of `bytes` fits and leaves the reserve.
     pub fn fits(&self, bytes: u64) -> bool {
-        let wanted = bytes.saturating_mul(WRITE_AMPLIFICATION);
-        let map_reserve = (DISK_RESERVE + self.map_max / 16).min(MAP_RESERVE_MAX);
+        let wanted = bytes.saturating_add(self.unsettled).saturating_mul(WRITE_AMPLIFICATION);
+        let map_reserve = ((1 << 20) + self.map_max / 16).min(MAP_RESERVE_MAX);
         let map_free = self.map_max.saturating_sub(self.map_used);
         wanted.saturating_add(map_reserve) <= map_free
             && wanted.saturating_add(DISK_RESERVE) <= self.disk_free
@@ -49,6 +52,7 @@ impl Store {
             map_used: pages as u64 * page_size,
             map_max: self.map_bytes() as u64,
             disk_free: space.f_bavail.saturating_mul(space.f_frsize),
+            unsettled: self.unsettled_bytes(),
         })
     }
 }

@@ -44,6 +44,12 @@ impl From<heed::Error> for StoreError {
     }
 }
 
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        heed::Error::Io(error).into()
+    }
+}
+
 /// Why a data directory cannot be opened. Every text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

@@ -1,5 +1,5 @@
-//! Durable state of one node, in LMDB: one typed list of tables, one writer with group commit, the raft
-//! log as bytes by index, histories, and views that can be rebuilt.
+//! Durable state of one node, in LMDB: one typed list of tables, one writer with group commit, histories, and
+//! views that can be rebuilt; and beside it the raft log as bytes by index, in files of its own.
 //!
 //! Synchronous. Knows nothing of plaintext, sockets, async or openraft; what is agreed arrives as
 //! `covault_model` commands, and what Raft keeps as bytes.
@@ -18,18 +18,19 @@ mod rows;
 mod snapshot;
 mod tables;
 mod txn;
+mod unsettled;
 mod view;
 mod writer;
 
 pub use backup::{BackupError, Manifest, RestoreAs, restore, verify_backup};
 pub use capacity::Room;
 pub use error::{OpenError, StoreError};
-pub use log::LogEntry;
+pub use log::{LogEntry, LogRest, LogScan, RaftLog, scan_log};
 pub use open::{Options, Store};
 pub use rebuild::{Difference, RebuildReport};
 pub use registry::Applied;
 pub use rows::{Counts, HeadRow, LineRow, SecretView};
 pub use tables::{Meta, TABLES, TableInfo};
 pub use txn::Txn;
-pub use view::View;
-pub use writer::{Writer, WriterMode};
+pub use view::{Rows, View};
+pub use writer::{SETTLES_WITHIN, Writer, WriterMode};

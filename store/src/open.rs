@@ -7,20 +7,25 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use covault_model::id::SecretId;
 use heed::{CommitOrAbort, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls, types::Bytes};
 
 use crate::{
     error::{OpenError, StoreError},
+    log::{self, RaftLog},
     pages::{self, Fault},
     tables::{META_TABLE, Meta, TABLES, Table, Tables},
+    unsettled::Unsettled,
     writer::{Bench, Writer, WriterMode},
 };
 
 /// The format of the environment this release writes and the newest it reads.
-pub(crate) const STORE_FORMAT: u8 = 1;
+pub(crate) const STORE_FORMAT: u8 = 2;
+/// The format before: the raft log was a table. What this release reads is the same in both.
+const FORMAT_WITH_LOG_TABLE: u8 = 1;
 
 pub(crate) const DATA_FILE: &str = "data.mdb";
 /// Where a new store is made, in its directory, before it is moved into place whole.
@@ -45,6 +50,8 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Store {
     writer: Option<Writer>,
+    log: Option<Mutex<RaftLog>>,
+    unsettled: Arc<Unsettled>,
     tables: Arc<Tables>,
     env: Env<WithoutTls>,
     path: PathBuf,
@@ -76,28 +83,34 @@ impl Store {
         let flags = if options.sync { EnvFlags::empty() } else { EnvFlags::NO_SYNC };
         let env = open_env(dir, options.map_bytes, flags)?;
         let tables = Arc::new(read_tables(dir, &env)?);
-        let bench = Bench { env: env.clone(), tables: tables.clone() };
+        let log = Some(Mutex::new(open_log(dir, &env, &tables, options.sync)?));
+        let unsettled = Arc::new(Unsettled::default());
+        let bench = Bench { env: env.clone(), tables: tables.clone(), unsettled: unsettled.clone() };
         let writer = Writer::start(options.writer, bench);
-        let writer = writer.map_err(|why| OpenError::Io { path: dir.into(), why })?;
+        let writer = Some(writer.map_err(|why| OpenError::Io { path: dir.into(), why })?);
         let path = dir.to_path_buf();
         let map_bytes = options.map_bytes;
-        Ok(Self { writer: Some(writer), tables, env, path, map_bytes, _lock: Some(lock) })
+        Ok(Self { writer, log, unsettled, tables, env, path, map_bytes, _lock: Some(lock) })
     }
 
-    /// Opens `dir` beside the process that has it, to look only.
+    /// Opens `dir` to look only, beside the process that has it if there is one.
     pub fn open_reader(dir: &Path, map_bytes: usize) -> Result<Self, OpenError> {
         if !has_data(dir) {
             return Err(OpenError::Absent(dir.into()));
         }
-        // A process that has the directory has looked at the file itself.
-        match lock(dir) {
-            Ok(_held) => check_pages(dir)?,
-            Err(OpenError::InUse(_)) => {}
+        // A process that has the directory has looked at the files itself.
+        let log = match lock(dir) {
+            Ok(_held) => {
+                check_pages(dir)?;
+                dir.join(log::FOLDER).is_dir().then(|| RaftLog::look(dir)).transpose()?.map(Mutex::new)
+            }
+            Err(OpenError::InUse(_)) => None,
             Err(error) => return Err(error),
-        }
+        };
         let env = open_env(dir, map_bytes, EnvFlags::READ_ONLY)?;
         let tables = Arc::new(read_tables(dir, &env)?);
-        Ok(Self { writer: None, tables, env, path: dir.into(), map_bytes, _lock: None })
+        let (writer, unsettled, path) = (None, Arc::default(), dir.into());
+        Ok(Self { writer, log, unsettled, tables, env, path, map_bytes, _lock: None })
     }
 
     /// Runs `work` in a write transaction and tells `done` what came of it once that is synced.
@@ -121,6 +134,39 @@ impl Store {
         self.writer.as_ref().map_or(Err(StoreError::Closed), |writer| writer.write_now(work))
     }
 
+    /// Runs `work`, which writes `bytes` about these secrets, and tells `done` what came of it; commits it
+    /// later, with others. Only for what the log holds: whoever reads these secrets asks
+    /// [`Self::is_settled`] first. `work` may run again, and must do the same; neither may write.
+    pub fn gather<T: Send + 'static>(
+        &self,
+        secrets: Vec<SecretId>,
+        bytes: u64,
+        work: impl FnMut(&mut crate::txn::Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+        done: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) {
+        match &self.writer {
+            Some(writer) => writer.gather(secrets, bytes, work, done),
+            None => done(Err(StoreError::Closed)),
+        }
+    }
+
+    /// Whether a look now sees all that was answered about this secret. If not, any write that is waited for
+    /// makes it so.
+    pub fn is_settled(&self, secret: &SecretId) -> bool {
+        !self.unsettled.has(secret)
+    }
+
+    /// Whether a look now sees all that was answered.
+    pub fn is_all_settled(&self) -> bool {
+        self.unsettled.bytes() == 0
+    }
+
+    /// The Raft log of this node. Closed to a store that was opened beside the process that has it.
+    pub fn log(&self) -> Result<MutexGuard<'_, RaftLog>, StoreError> {
+        let log = self.log.as_ref().ok_or(StoreError::Closed)?;
+        Ok(log.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Lets go of what readers held that were killed while looking: until then no page that they could
     /// see is used again. Says how many there were.
     pub fn forget_dead_readers(&self) -> Result<usize, StoreError> {
@@ -130,6 +176,10 @@ impl Store {
     /// The data directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(crate) fn unsettled_bytes(&self) -> u64 {
+        self.unsettled.bytes()
     }
 
     pub(crate) fn env(&self) -> &Env<WithoutTls> {
@@ -160,7 +210,8 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
 #[allow(unsafe_code)]
 fn open_env(dir: &Path, map_bytes: usize, flags: EnvFlags) -> Result<Env<WithoutTls>, OpenError> {
     let mut options = EnvOpenOptions::new().read_txn_without_tls();
-    options.map_size(map_bytes).max_dbs(TABLES.len() as u32).max_readers(READERS_MAX);
+    // One more than there are, for the table that an older format had.
+    options.map_size(map_bytes).max_dbs(TABLES.len() as u32 + 1).max_readers(READERS_MAX);
     // SAFETY: NO_SYNC can lose commits at power loss; only a simulation asks for it. READ_ONLY is safe.
     unsafe { options.flags(flags) };
     // SAFETY: the file is changed by LMDB alone: `covault.lock` keeps other writers of ours out, and the
@@ -227,6 +278,46 @@ fn make_tables(env: &Env<WithoutTls>) -> Result<(), heed::Error> {
     Ok(())
 }
 
+/// Opens the log beside the tables, and makes it where there is none yet to miss.
+fn open_log(dir: &Path, env: &Env<WithoutTls>, tables: &Tables, sync: bool) -> Result<RaftLog, OpenError> {
+    let io = |why| OpenError::Io { path: dir.into(), why };
+    let (format, has_voted) = {
+        let read = || -> Result<_, heed::Error> {
+            let txn = env.read_txn()?;
+            let format = tables.meta.get(&txn, &[Meta::Format as u8])?.map(<[u8]>::to_vec);
+            Ok((format, tables.meta.get(&txn, &[Meta::Vote as u8])?.is_some()))
+        };
+        read().map_err(|error| damaged(dir, error))?
+    };
+    let is_older = format.as_deref() == Some(&[FORMAT_WITH_LOG_TABLE]);
+    if is_older || !has_voted {
+        RaftLog::make(dir).map_err(io)?;
+    } else if !dir.join(log::FOLDER).is_dir() {
+        let why = format!("its raft log, the folder {}, is missing", log::FOLDER);
+        return Err(OpenError::Damaged { path: dir.into(), why });
+    }
+    if is_older {
+        leave_log_table(env, tables).map_err(|error| damaged(dir, error))?;
+    }
+    RaftLog::open(dir, sync)
+}
+
+/// From the format before: with one voter everything in its log was applied in the same transaction, so that
+/// the log can begin anew behind it.
+fn leave_log_table(env: &Env<WithoutTls>, tables: &Tables) -> Result<(), heed::Error> {
+    let txn = env.write_txn()?;
+    let left = env.create_databases_and_commit(txn, |opener, txn| -> heed::Result<_> {
+        opener.create_database::<Bytes, Bytes>(txn, Some("log"))?.clear(txn)?;
+        if let Some(applied) = tables.meta.get(txn, &[Meta::Applied as u8])?.map(<[u8]>::to_vec) {
+            tables.meta.put(txn, &[Meta::Purged as u8], &applied)?;
+        }
+        tables.meta.put(txn, &[Meta::Format as u8], &[STORE_FORMAT])?;
+        Ok(CommitOrAbort::<_, ()>::Commit(()))
+    })?;
+    left.unwrap_commit();
+    Ok(())
+}
+
 /// What a database turned out to be, other than ours.
 enum Other {
     Foreign,
@@ -242,7 +333,7 @@ fn read_tables(dir: &Path, env: &Env<WithoutTls>) -> Result<Tables, OpenError> {
                 return Ok(CommitOrAbort::Abort(Other::Foreign));
             };
             match meta.get(txn, &[Meta::Format as u8])? {
-                Some([STORE_FORMAT]) => {}
+                Some([STORE_FORMAT | FORMAT_WITH_LOG_TABLE]) => {}
                 Some([found]) if STORE_FORMAT < *found => {
                     return Ok(CommitOrAbort::Abort(Other::Newer(*found)));
                 }

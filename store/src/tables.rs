@@ -23,18 +23,12 @@ pub struct TableInfo {
 pub(crate) const META_TABLE: &str = "meta";
 
 /// All tables there are.
-pub const TABLES: [TableInfo; 10] = [
+pub const TABLES: [TableInfo; 9] = [
     TableInfo {
         name: META_TABLE,
         key: "one byte, see Meta",
         row: "format, clock, counts; vote, applied, membership, purged, snapshot; audit anchor",
         lifetime: "replaced",
-    },
-    TableInfo {
-        name: "log",
-        key: "index, 8 bytes, big end first",
-        row: "a raft log entry as bytes",
-        lifetime: "inserted; cut from the end by a new leader, purged from the front by a snapshot",
     },
     TableInfo {
         name: "histories",
@@ -76,7 +70,6 @@ pub const TABLES: [TableInfo; 10] = [
 #[derive(Clone, Copy)]
 pub(crate) struct Tables {
     pub meta: Table,
-    pub log: Table,
     pub histories: Table,
     pub callers: Table,
     pub tokens: Table,
@@ -89,8 +82,8 @@ pub(crate) struct Tables {
 
 impl From<[Table; TABLES.len()]> for Tables {
     fn from(all: [Table; TABLES.len()]) -> Self {
-        let [meta, log, histories, callers, tokens, caller_tokens, grants, remembered, keys, destroyed] = all;
-        Self { meta, log, histories, callers, tokens, caller_tokens, grants, remembered, keys, destroyed }
+        let [meta, histories, callers, tokens, caller_tokens, grants, remembered, keys, destroyed] = all;
+        Self { meta, histories, callers, tokens, caller_tokens, grants, remembered, keys, destroyed }
     }
 }
 
@@ -99,7 +92,6 @@ impl Tables {
     pub fn all(&self) -> [Table; TABLES.len()] {
         [
             self.meta,
-            self.log,
             self.histories,
             self.callers,
             self.tokens,

@@ -1,24 +1,30 @@
 //! The one writer. Whatever queued while the last commit was being synced goes into the next one: group
 //! commit without a timer. Keeps D1 (answers follow the sync) and D2 (a job is whole or absent).
 //!
+//! Gathered jobs are the exception: what they write is on the disk already, in the log. They are answered once
+//! they have run, in a transaction that stays open for them, and committed many at a time: when no more come
+//! for a moment, when there are enough, or when anybody wants something committed. Until then they are
+//! unsettled, and a commit that fails for want of room does them again.
+//!
 //! Two modes behind one interface: a thread of its own, or inline in the calling thread, where a
-//! simulator needs every step in order. A caller that waits anyway may write in its own thread in either
-//! mode, when nobody else is writing. Knows nothing of what jobs do.
+//! simulator needs every step in order; there each job is a commit. A caller that waits anyway may write in
+//! its own thread in either mode, when nobody else is writing. Knows nothing of what jobs do.
 
 use std::{
-    fmt,
+    fmt, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{Receiver, SendError, Sender, channel},
+        mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel},
     },
     thread::JoinHandle,
-    vec::IntoIter,
+    time::Duration,
 };
 
-use heed::{Env, WithoutTls};
+use covault_model::id::SecretId;
+use heed::{Env, RwTxn, WithoutTls};
 
-use crate::{error::StoreError, tables::Tables, txn::Txn};
+use crate::{error::StoreError, tables::Tables, txn::Txn, unsettled::Unsettled};
 
 /// Where jobs run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,17 +37,26 @@ pub enum WriterMode {
 
 /// Jobs that one commit may take.
 const JOBS_PER_COMMIT_MAX: usize = 1024;
+/// Secrets and bytes of gathered jobs after which they are committed.
+const GATHERED_SECRETS_MAX: usize = 128;
+const GATHERED_BYTES_MAX: u64 = 4 << 20;
+/// How long to wait for another job to gather.
+const GATHER_FOR: Duration = Duration::from_millis(2);
+/// What was gathered is committed within this time, but for the commit itself.
+pub const SETTLES_WITHIN: Duration = GATHER_FOR.saturating_mul(GATHERED_SECRETS_MAX as u32);
+/// How long to wait before trying again to commit what was gathered when there was no room for it.
+const RETRY_WHEN_FULL: Duration = Duration::from_millis(250);
 
-/// What a job leaves to be told once its commit is known.
-type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-/// A job: changes the transaction, or hears that there is none.
-type Job = Box<dyn FnOnce(Result<&mut Txn<'_>, StoreError>) -> Ran + Send>;
-
-/// What came of running a job, before the commit.
-struct Ran {
-    end: End,
-    answer: Answer,
+/// What a job is asked to do.
+enum Step<'a, 'e> {
+    /// Change the transaction.
+    Run(&'a mut Txn<'e>),
+    /// Tell its caller: what came of running it, or of the commit.
+    Tell(Result<(), StoreError>),
 }
+
+/// A job, asked to run, more than once if it is gathered, and to tell once.
+type Job = Box<dyn FnMut(Step<'_, '_>) -> End + Send>;
 
 #[derive(PartialEq, Eq)]
 enum End {
@@ -50,16 +65,37 @@ enum End {
     Panicked,
 }
 
+/// What waits for its turn.
+struct Turn {
+    job: Job,
+    /// What a gathered one writes.
+    gathered: Option<Gathered>,
+}
+
+struct Gathered {
+    secrets: Vec<SecretId>,
+    bytes: u64,
+}
+
+/// A job that is to be told after the commit, and what went wrong before it could run.
+struct Untold {
+    job: Job,
+    begun: Result<(), StoreError>,
+}
+
 /// What the writer works on.
 pub(crate) struct Bench {
     pub env: Env<WithoutTls>,
     pub tables: Arc<Tables>,
+    pub unsettled: Arc<Unsettled>,
 }
 
 /// The bench, and whether a job has panicked on it. After that nothing more is written: the panic has
 /// shown that some rule does not hold, and nobody knows which.
 struct Desk {
     bench: Bench,
+    /// Gathered jobs whose commit found no room.
+    again: Vec<Job>,
     closed: bool,
 }
 
@@ -67,7 +103,7 @@ struct Desk {
 pub struct Writer {
     desk: Arc<Mutex<Desk>>,
     /// To the thread; absent when jobs run inline.
-    queue: Option<Sender<Job>>,
+    queue: Option<Sender<Turn>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -79,7 +115,7 @@ impl fmt::Debug for Writer {
 
 impl Writer {
     pub(crate) fn start(mode: WriterMode, bench: Bench) -> std::io::Result<Self> {
-        let desk = Arc::new(Mutex::new(Desk { bench, closed: false }));
+        let desk = Arc::new(Mutex::new(Desk { bench, again: Vec::new(), closed: false }));
         if mode == WriterMode::Inline {
             return Ok(Self { desk, queue: None, thread: None });
         }
@@ -100,15 +136,7 @@ impl Writer {
         work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
         done: impl FnOnce(Result<T, StoreError>) + Send + 'static,
     ) {
-        let job = job(work, done);
-        match &self.queue {
-            None => run_now(lock(&self.desk), job),
-            Some(queue) => {
-                if let Err(SendError(job)) = queue.send(job) {
-                    tell(vec![job(Err(StoreError::Closed)).answer], &Err(StoreError::Closed));
-                }
-            }
-        }
+        self.take(Turn { job: job(once(work), done), gathered: None });
     }
 
     /// As [`Self::write`], and waits: in the caller's own thread when nothing else is being written, which
@@ -119,11 +147,36 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (sender, receiver) = channel();
         let done = move |result| drop(sender.send(result));
+        let turn = Turn { job: job(once(work), done), gathered: None };
         match self.desk.try_lock() {
-            Ok(desk) => run_now(desk, job(work, done)),
-            Err(_) => self.write(work, done),
+            Ok(desk) => run_now(desk, turn),
+            Err(_) => self.take(turn),
         }
         receiver.recv().unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Runs `work`, which writes `bytes` about these secrets, and tells `done` what came of it; commits it
+    /// later. Only for what is kept elsewhere until then. `work` may run again, and must do the same; neither
+    /// may write.
+    pub fn gather<T: Send + 'static>(
+        &self,
+        secrets: Vec<SecretId>,
+        bytes: u64,
+        work: impl FnMut(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+        done: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) {
+        self.take(Turn { job: job(work, done), gathered: Some(Gathered { secrets, bytes }) });
+    }
+
+    fn take(&self, turn: Turn) {
+        match &self.queue {
+            None => run_now(lock(&self.desk), turn),
+            Some(queue) => {
+                if let Err(SendError(mut turn)) = queue.send(turn) {
+                    (turn.job)(Step::Tell(Err(StoreError::Closed)));
+                }
+            }
+        }
     }
 }
 
@@ -139,25 +192,44 @@ impl Drop for Writer {
     }
 }
 
+fn once<T>(
+    work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError>,
+) -> impl FnMut(&mut Txn<'_>) -> Result<T, StoreError> {
+    let mut work = Some(work);
+    move |txn| work.take().map_or(Err(StoreError::Closed), |work| work(txn))
+}
+
 fn job<T: Send + 'static>(
-    work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+    mut work: impl FnMut(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
     done: impl FnOnce(Result<T, StoreError>) + Send + 'static,
 ) -> Job {
-    Box::new(move |txn| {
-        // A transaction that a panic came out of is only dropped, so nothing half-done is seen again.
-        let ran = catch_unwind(AssertUnwindSafe(|| {
-            txn.and_then(|txn| {
+    let (mut ran, mut done) = (None, Some(done));
+    Box::new(move |step| match step {
+        Step::Run(txn) => {
+            // A transaction that a panic came out of is only dropped, so nothing half-done is seen again.
+            let attempt = catch_unwind(AssertUnwindSafe(|| {
                 let value = work(txn)?;
                 txn.settle()?;
                 Ok(value)
-            })
-        }));
-        match ran {
-            Ok(Ok(value)) => {
-                Ran { end: End::Done, answer: Box::new(move |committed| done(committed.map(|()| value))) }
+            }));
+            let end = match &attempt {
+                Ok(Ok(_)) => End::Done,
+                Ok(Err(_)) => End::Failed,
+                Err(_) => End::Panicked,
+            };
+            ran = Some(attempt.unwrap_or(Err(StoreError::Closed)));
+            end
+        }
+        Step::Tell(committed) => {
+            let told = match ran.take() {
+                Some(ran) => ran.and_then(|value| committed.map(|()| value)),
+                None => Err(committed.err().unwrap_or(StoreError::Closed)),
+            };
+            if let Some(done) = done.take() {
+                // One that panics must not take those behind it along; the panic hook has reported it.
+                let _ = catch_unwind(AssertUnwindSafe(|| done(told)));
             }
-            Ok(Err(error)) => Ran { end: End::Failed, answer: Box::new(move |_| done(Err(error))) },
-            Err(_) => Ran { end: End::Panicked, answer: Box::new(move |_| done(Err(StoreError::Closed))) },
+            End::Done
         }
     })
 }
@@ -167,85 +239,130 @@ fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
 }
 
 /// The thread: whatever waits when its turn comes goes into one commit.
-fn drain(desk: &Mutex<Desk>, receiver: &Receiver<Job>) {
-    while let Ok(first) = receiver.recv() {
+fn drain(desk: &Mutex<Desk>, receiver: &Receiver<Turn>) {
+    let mut must_retry = false;
+    loop {
+        let first = match if must_retry { receiver.recv_timeout(RETRY_WHEN_FULL) } else { wait(receiver) } {
+            Ok(turn) => Some(turn),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let mut desk = lock(desk);
-        let mut jobs = vec![first];
-        jobs.extend(receiver.try_iter().take(JOBS_PER_COMMIT_MAX - 1));
-        let (answers, committed) = desk.commit(jobs);
+        let (untold, committed) = desk.commit(first, |may_wait| match may_wait {
+            true => receiver.recv_timeout(GATHER_FOR).ok(),
+            false => receiver.try_recv().ok(),
+        });
+        must_retry = !desk.again.is_empty();
         drop(desk);
-        tell(answers, &committed);
+        tell(untold, &committed);
     }
 }
 
-fn run_now(mut desk: MutexGuard<'_, Desk>, job: Job) {
-    let (answers, committed) = desk.commit(vec![job]);
-    drop(desk);
-    tell(answers, &committed);
+fn wait(receiver: &Receiver<Turn>) -> Result<Turn, RecvTimeoutError> {
+    receiver.recv().map_err(|_| RecvTimeoutError::Disconnected)
 }
 
-fn tell(answers: Vec<Answer>, committed: &Result<(), StoreError>) {
-    for answer in answers {
-        // One that panics must not take the answers behind it along; the panic hook has reported it.
-        let _ = catch_unwind(AssertUnwindSafe(|| answer(committed.clone())));
+fn run_now(mut desk: MutexGuard<'_, Desk>, turn: Turn) {
+    let (untold, committed) = desk.commit(Some(Turn { gathered: None, ..turn }), |_| None);
+    drop(desk);
+    tell(untold, &committed);
+}
+
+fn tell(untold: Vec<Untold>, committed: &Result<(), StoreError>) {
+    for Untold { mut job, begun } in untold {
+        job(Step::Tell(begun.and_then(|()| committed.clone())));
     }
 }
 
 impl Desk {
-    /// One transaction for all jobs; each in one nested in it, so that one that fails undoes only itself.
-    fn commit(&mut self, jobs: Vec<Job>) -> (Vec<Answer>, Result<(), StoreError>) {
-        let mut answers = Vec::with_capacity(jobs.len());
-        let mut jobs = jobs.into_iter();
-        let committed = self.run(&mut jobs, &mut answers);
-        if let Err(error) = &committed {
-            answers.extend(jobs.map(|job| job(Err(error.clone())).answer));
+    /// One transaction for `first` and what `next` gives, which is told whether it may wait for more; each job
+    /// in one nested in it, so that one that fails undoes only itself.
+    fn commit(
+        &mut self,
+        first: Option<Turn>,
+        next: impl FnMut(bool) -> Option<Turn>,
+    ) -> (Vec<Untold>, Result<(), StoreError>) {
+        let (mut untold, mut gathered) = (Vec::new(), Vec::new());
+        if self.closed {
+            untold.extend(first.map(|turn| Untold { job: turn.job, begun: Err(StoreError::Closed) }));
+            return (untold, Err(StoreError::Closed));
         }
-        (answers, committed)
+        let committed = self.run(first, next, &mut untold, &mut gathered);
+        match &committed {
+            Ok(()) => self.bench.unsettled.clear(),
+            Err(StoreError::Full) => self.again = gathered,
+            // What was answered is in the log, and done again from there when the store is opened anew.
+            Err(_) => self.closed |= !gathered.is_empty(),
+        }
+        (untold, committed)
     }
 
-    fn run(&mut self, jobs: &mut IntoIter<Job>, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
-        if self.closed {
-            return Err(StoreError::Closed);
-        }
-        let Bench { env, tables } = &self.bench;
-        let mut outer = env.write_txn()?;
-        if jobs.len() == 1
-            && let Some(job) = jobs.next()
-        {
-            let begun = Txn::begin(outer, tables);
-            return step(begun, job, answers, &mut self.closed);
-        }
-        for job in jobs {
-            let nested = env.nested_write_txn(&mut outer).map_err(StoreError::from);
-            let begun = nested.and_then(|txn| Txn::begin(txn, tables));
-            step(begun, job, answers, &mut self.closed)?;
+    fn run(
+        &mut self,
+        first: Option<Turn>,
+        mut next: impl FnMut(bool) -> Option<Turn>,
+        untold: &mut Vec<Untold>,
+        gathered: &mut Vec<Job>,
+    ) -> Result<(), StoreError> {
+        gathered.append(&mut mem::take(&mut self.again));
+        let Bench { env, tables, unsettled } = &self.bench;
+        let mut turn = first;
+        let mut outer = match begin_again(env, tables, gathered) {
+            Ok(outer) => outer,
+            Err(error) => {
+                untold.extend(turn.map(|turn| Untold { job: turn.job, begun: Ok(()) }));
+                return Err(error);
+            }
+        };
+        while let Some(Turn { mut job, gathered: what }) = turn {
+            match (attempt(env, tables, &mut outer, &mut job), what) {
+                (Ok(End::Panicked), _) => {
+                    self.closed = true;
+                    untold.push(Untold { job, begun: Ok(()) });
+                    return Err(StoreError::Closed);
+                }
+                (Ok(End::Done), Some(Gathered { secrets, bytes })) => {
+                    unsettled.add(&secrets, bytes);
+                    job(Step::Tell(Ok(())));
+                    gathered.push(job);
+                }
+                (ended, _) => untold.push(Untold { job, begun: ended.map(drop) }),
+            }
+            let is_full = JOBS_PER_COMMIT_MAX <= untold.len() + gathered.len()
+                || GATHERED_SECRETS_MAX <= unsettled.len()
+                || GATHERED_BYTES_MAX <= unsettled.bytes();
+            turn = if is_full { None } else { next(untold.is_empty()) };
         }
         Ok(outer.commit()?)
     }
 }
 
-/// Runs one job and commits its own transaction if it is to be kept. An error is for the whole batch.
-fn step(
-    begun: Result<Txn<'_>, StoreError>,
-    job: Job,
-    answers: &mut Vec<Answer>,
-    closed: &mut bool,
-) -> Result<(), StoreError> {
-    let mut txn = match begun {
-        Ok(txn) => txn,
-        Err(error) => {
-            answers.push(job(Err(error)).answer);
-            return Ok(());
-        }
-    };
-    let Ran { end, answer } = job(Ok(&mut txn));
-    answers.push(answer);
-    match end {
-        End::Done => txn.commit(),
-        End::Failed => Ok(()),
-        End::Panicked => {
-            *closed = true;
-            Err(StoreError::Closed)
+/// A transaction that holds what was gathered before.
+fn begin_again<'e>(
+    env: &'e Env<WithoutTls>,
+    tables: &Tables,
+    gathered: &mut [Job],
+) -> Result<RwTxn<'e>, StoreError> {
+    let mut outer = env.write_txn()?;
+    for job in gathered {
+        if attempt(env, tables, &mut outer, job)? != End::Done {
+            return Err(StoreError::Inconsistent("a write that was done could not be done again"));
         }
     }
+    Ok(outer)
+}
+
+/// Runs a job in a transaction of its own, and keeps what it did if it is to be kept.
+fn attempt(
+    env: &Env<WithoutTls>,
+    tables: &Tables,
+    outer: &mut RwTxn<'_>,
+    job: &mut Job,
+) -> Result<End, StoreError> {
+    let mut txn = Txn::begin(env.nested_write_txn(outer)?, tables)?;
+    let end = job(Step::Run(&mut txn));
+    if end == End::Done {
+        txn.commit()?;
+    }
+    Ok(end)
 }

@@ -22,14 +22,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use covault_model::marks::Mark;
-use covault_store::{LogEntry, OpenError, Options, Store};
+use covault_model::{
+    command::{Action, Command as Proposal},
+    id::PayloadHash,
+    marks::Mark,
+    registry::Registry,
+};
+use covault_store::{Meta, OpenError, Options, Store, TABLES};
 use tempfile::TempDir;
 
 use self::{
     lmdb::lmdb,
     rows::{all_rows, open},
-    samples::{create, marks, version},
+    samples::{command, create, marks, secret, version},
     scratch::{empty, options},
 };
 
@@ -58,6 +63,12 @@ fn refusal(dir: &Path, options: Options) -> OpenError {
     reopen(dir, options).expect_err("refused")
 }
 
+/// The destruction of the first version of a secret, made at `time` with a payload of so many bytes.
+fn destroy(of: &str, time: u64, bytes: usize) -> Proposal {
+    let first = version(of, time, &[], &vec![0x5a; bytes]);
+    command(Action::Destroy(secret(of), vec![(first.place(), PayloadHash::of(&first.payload))]))
+}
+
 /// A closed store with rows on every kind of page: branches, leaves, large rows, free ones.
 fn closed_store() -> TempDir {
     let (dir, store) = empty(options());
@@ -68,12 +79,14 @@ fn closed_store() -> TempDir {
                     version(&format!("s/{at}"), at, &[], &vec![0x5a; if at % 4 == 0 { 9000 } else { 200 }]);
                 let described =
                     marks(&format!("s/{at}"), at + 1, &[&first.record], &[Mark::Description(None)]);
-                txn.put_log(&LogEntry { index: at, bytes: vec![1; 3000] })?;
                 txn.apply(&create(&format!("s/{at}"), first, Some(described)))
             })
             .unwrap();
     }
-    store.write_now(|txn| txn.delete_log(1..=20)).unwrap();
+    for at in 1..=20 {
+        let destroyed = destroy(&format!("s/{at}"), at, if at % 4 == 0 { 9000 } else { 200 });
+        assert!(store.write_now(move |txn| txn.apply(&destroyed)).unwrap().outcome.is_ok());
+    }
     dir
 }
 
@@ -205,7 +218,7 @@ fn a_new_store_is_its_users_alone() {
     assert_eq!(mode(&dir), 0o700);
     for entry in fs::read_dir(&dir).unwrap() {
         let path = entry.unwrap().path();
-        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        assert_eq!(mode(&path), if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
     }
 }
 
@@ -280,11 +293,39 @@ fn a_newer_format_is_refused_by_its_number() {
     put_format(dir.path(), &[9]);
     let before = all_rows(dir.path());
     for options in [options(), existing()] {
-        assert!(matches!(refusal(dir.path(), options), OpenError::Newer { found: 9, known: 1, .. }));
+        assert!(matches!(refusal(dir.path(), options), OpenError::Newer { found: 9, known: 2, .. }));
     }
     assert_eq!(all_rows(dir.path()), before);
     put_format(dir.path(), &[0]);
     assert!(matches!(refusal(dir.path(), existing()), OpenError::Foreign(_)));
+}
+
+#[test]
+fn a_store_of_the_format_before_opens_with_its_rows_and_an_empty_log_behind_what_was_applied() {
+    let (dir, store) = empty(options());
+    let first = version("kept", 1, &[], b"value");
+    store.write_now(move |txn| txn.apply(&create("kept", first, None))).unwrap();
+    store.write_now(|txn| txn.put_meta(Meta::Vote, b"a vote")).unwrap();
+    store.write_now(|txn| txn.put_meta(Meta::Applied, b"the last one")).unwrap();
+    drop(store);
+    fs::remove_dir_all(dir.path().join("raft")).unwrap();
+    put_format(dir.path(), &[1]);
+    {
+        let (env, _) = open(dir.path());
+        let made = env.create_databases_and_commit(env.write_txn().unwrap(), |opener, txn| {
+            let log = opener.create_database::<heed::types::Bytes, heed::types::Bytes>(txn, Some("log"))?;
+            log.put(txn, &[0; 10], b"an entry")?;
+            Ok::<_, heed::Error>(heed::CommitOrAbort::<_, ()>::Commit(()))
+        });
+        made.unwrap().unwrap_commit();
+    }
+    for _ in 0..2 {
+        let store = reopen(dir.path(), existing()).unwrap();
+        let view = store.view().unwrap();
+        assert!(view.rows().secret(&secret("kept")).unwrap().is_some());
+        assert_eq!(view.rows().meta(Meta::Purged).unwrap(), Some(&b"the last one"[..]));
+        assert_eq!(store.log().unwrap().last().unwrap(), None);
+    }
 }
 
 #[test]
@@ -314,12 +355,21 @@ fn a_file_that_was_cut_short_is_truncated_and_stays_as_it_was() {
 #[test]
 fn a_file_that_lacks_only_free_pages_opens() {
     let (dir, store) = empty(options());
-    store.write_now(|txn| txn.put_log(&LogEntry { index: 1, bytes: vec![1; 400_000] })).unwrap();
-    for index in [1, 2, 3] {
-        store.write_now(move |txn| txn.delete_log(index..=index)).unwrap();
-        store.write_now(move |txn| txn.put_log(&LogEntry { index: index + 1, bytes: vec![2; 10] })).unwrap();
-    }
     drop(store);
+    {
+        let (env, tables) = open(dir.path());
+        let destroyed = tables[TABLES.len() - 1];
+        let write = |work: &dyn Fn(&mut heed::RwTxn<'_>) -> heed::Result<()>| {
+            let mut txn = env.write_txn().unwrap();
+            work(&mut txn).unwrap();
+            txn.commit().unwrap();
+        };
+        write(&|txn| (0..200u8).try_for_each(|at| destroyed.put(txn, &[at], &[1; 2000])));
+        for left in [1, 2, 3] {
+            write(&|txn| destroyed.clear(txn));
+            write(&|txn| destroyed.put(txn, &[left], &[2; 10]));
+        }
+    }
     let rows = all_rows(dir.path());
     let file = OpenOptions::new().write(true).open(data_of(dir.path())).unwrap();
     file.set_len(file.metadata().unwrap().len() - 40 * PAGE).unwrap();

@@ -19,16 +19,16 @@ use std::{
         mpsc::{Receiver, Sender, channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use covault_model::marks::Mark;
-use covault_store::{LogEntry, Options, Store, StoreError, Txn, WriterMode};
+use covault_model::{command::Action, id::PayloadHash, marks::Mark, name::NamePrefix};
+use covault_store::{Options, Store, StoreError, Txn, View, WriterMode};
 use tempfile::TempDir;
 
 use self::{
     rows::all_rows,
-    samples::{create, marks, version},
+    samples::{caller, command, create, marks, secret, version},
     scratch::{empty, options},
 };
 
@@ -43,19 +43,27 @@ fn store(writer: WriterMode) -> (TempDir, Arc<Store>) {
     (dir, Arc::new(store))
 }
 
+/// Creates the secret of this number.
 fn put(txn: &mut Txn<'_>, index: u64) -> Result<u64, StoreError> {
-    txn.put_log(&LogEntry { index, bytes: vec![0; 8] })?;
-    Ok(index)
+    put_large(txn, index, 8)
 }
 
 fn put_large(txn: &mut Txn<'_>, index: u64, bytes: usize) -> Result<u64, StoreError> {
-    txn.put_log(&LogEntry { index, bytes: vec![0xa5; bytes] })?;
+    let of = format!("n/{index:05}");
+    let applied = txn.apply(&create(&of, version(&of, 1, &[], &vec![0xa5; bytes]), None))?;
+    assert!(applied.outcome.is_ok(), "each number is put once");
     Ok(index)
 }
 
+/// The numbers that a look sees.
 fn stored(store: &Store) -> Vec<u64> {
-    let view = store.view().unwrap();
-    view.rows().log(0..=u64::MAX).unwrap().into_iter().map(|entry| entry.index).collect()
+    numbers(&store.view().unwrap())
+}
+
+fn numbers(view: &View<'_>) -> Vec<u64> {
+    let prefix = NamePrefix::parse("n/").unwrap();
+    let names = view.rows().names(&caller("ann"), &prefix, None, usize::MAX).unwrap();
+    names.iter().map(|name| name.as_str()[2..].parse().unwrap()).collect()
 }
 
 /// Holds the writer's thread in a job of its own, so that what is queued meanwhile becomes one batch.
@@ -89,6 +97,14 @@ fn batch(
     }
     drop((held, sender));
     (0..jobs).map(|_| told(&receiver)).collect()
+}
+
+/// Gathers the creation of the secret of this number, and waits until it has run.
+fn gather(store: &Store, index: u64) -> Result<u64, StoreError> {
+    let (sender, receiver) = channel();
+    let secrets = vec![secret(&format!("n/{index:05}")).id()];
+    store.gather(secrets, 8, move |txn| put(txn, index), move |result| sender.send(result).unwrap());
+    told(&receiver)
 }
 
 fn told<T>(receiver: &Receiver<T>) -> T {
@@ -143,7 +159,8 @@ fn a_job_sees_what_the_one_before_it_in_the_batch_wrote() {
     for mode in BOTH {
         let (_dir, store) = store(mode);
         let told = batch(&store, mode, 4, |txn, index| {
-            let before = txn.rows().log(0..=u64::MAX)?.len();
+            let prefix = NamePrefix::parse("n/").unwrap();
+            let before = txn.rows().names(&caller("ann"), &prefix, None, 9)?.len();
             put(txn, index)?;
             Ok(before as u64)
         });
@@ -303,7 +320,7 @@ fn a_full_map_refuses_the_job_that_does_not_fit_and_no_other() {
         let (_dir, store) = empty(Options { writer: mode, map_bytes: 1 << 20, ..options() });
         let told = batch(&store, mode, 5, |txn, index| {
             put(txn, index)?;
-            if index == 2 { put_large(txn, 200, 2 << 20) } else { put_large(txn, index + 100, 10_000) }
+            if index == 2 { put_large(txn, 200, 1_048_000) } else { put_large(txn, index + 100, 10_000) }
         });
         for (index, result) in told {
             match result {
@@ -323,13 +340,9 @@ fn a_full_map_leaves_nothing_half_written_and_goes_on_reading_and_writing_small(
         let mut made = 0u64;
         let refused = loop {
             assert!(made < 1000, "a map of 1 MiB holds less");
-            let of = format!("s/{made}");
-            let first = version(&of, made + 1, &[], &vec![0x5a; 20_000]);
-            let entry = LogEntry { index: made, bytes: vec![0; 20_000] };
-            let applied = store.write_now(move |txn| {
-                txn.put_log(&entry)?;
-                txn.apply(&create(&of, first, None))
-            });
+            let (of, made_at) = (format!("s/{made}"), made + 1);
+            let first = version(&of, made_at, &[], &vec![0x5a; 20_000]);
+            let applied = store.write_now(move |txn| txn.apply(&create(&of, first, None)));
             match applied {
                 Ok(applied) => assert!(applied.outcome.is_ok()),
                 Err(error) => break error,
@@ -340,13 +353,14 @@ fn a_full_map_leaves_nothing_half_written_and_goes_on_reading_and_writing_small(
         assert!(made > 5);
         let report = store.compare_with_rebuild().unwrap();
         assert_eq!((report.secrets, report.versions, report.differences), (made, made, vec![]));
-        assert_eq!(
-            stored(&store),
-            (0..made).collect::<Vec<u64>>(),
-            "the log and the registry stop at one place"
-        );
-        // Taking away needs room too; with the log gone there is plenty.
-        store.write_now(|txn| txn.delete_log(0..=u64::MAX)).unwrap();
+        // Erasing needs room too, but little; what it leaves is room for small writes.
+        for at in 0..made {
+            let of = format!("s/{at}");
+            let erased = version(&of, at + 1, &[], &vec![0x5a; 20_000]);
+            let what = (erased.place(), PayloadHash::of(&erased.payload));
+            let destroy = command(Action::Destroy(secret(&of), vec![what]));
+            assert!(store.write_now(move |txn| txn.apply(&destroy)).unwrap().outcome.is_ok());
+        }
         for index in 0..100 {
             store.write_now(move |txn| put(txn, index)).unwrap();
         }
@@ -355,6 +369,96 @@ fn a_full_map_leaves_nothing_half_written_and_goes_on_reading_and_writing_small(
         assert_eq!(stored(&store).len(), 100, "{mode:?}");
         assert_eq!(store.compare_with_rebuild().unwrap().differences, []);
     }
+}
+
+#[test]
+fn gathered_jobs_are_answered_at_once_and_seen_after_the_next_write_that_is_waited_for() {
+    for mode in BOTH {
+        let (dir, store) = store(mode);
+        for index in 0..3 {
+            assert_eq!(gather(&store, index).unwrap(), index);
+        }
+        store.write_now(|_| Ok(())).unwrap();
+        assert!(store.is_all_settled() && store.is_settled(&secret("n/00001").id()));
+        assert_eq!(stored(&store), [0, 1, 2], "{mode:?}");
+        assert_eq!(gather(&store, 3).unwrap(), 3);
+        assert!(store.is_settled(&secret("n/00001").id()), "only what was written is not settled");
+        assert!(
+            store.is_settled(&secret("n/00003").id()) == stored(&store).contains(&3)
+                || store.is_all_settled()
+        );
+        drop(store);
+        let store = Store::open(dir.path(), options()).unwrap();
+        assert_eq!(stored(&store), [0, 1, 2, 3], "what was gathered is committed when the store is dropped");
+    }
+}
+
+#[test]
+fn what_was_gathered_is_committed_when_nothing_follows() {
+    let (_dir, store) = store(WriterMode::Thread);
+    gather(&store, 1).unwrap();
+    let begun = Instant::now();
+    while !store.is_all_settled() {
+        assert!(begun.elapsed() < PATIENCE, "it is never committed");
+        thread::yield_now();
+    }
+    assert_eq!(stored(&store), [1]);
+}
+
+#[test]
+fn a_gathered_job_that_fails_says_so_and_undoes_only_itself() {
+    for mode in BOTH {
+        let (_dir, store) = store(mode);
+        gather(&store, 1).unwrap();
+        let (sender, receiver) = channel();
+        let fail = |txn: &mut Txn<'_>| {
+            put(txn, 2)?;
+            Err::<u64, _>(StoreError::Inconsistent("as the test wants"))
+        };
+        store.gather(vec![], 1, fail, move |result| sender.send(result).unwrap());
+        assert!(matches!(told(&receiver), Err(StoreError::Inconsistent("as the test wants"))), "{mode:?}");
+        gather(&store, 3).unwrap();
+        store.write_now(|_| Ok(())).unwrap();
+        assert_eq!(stored(&store), [1, 3], "{mode:?}");
+    }
+}
+
+#[test]
+fn gathered_and_awaited_jobs_keep_their_order() {
+    let (_dir, store) = store(WriterMode::Thread);
+    let held = hold(&store, WriterMode::Thread);
+    let (sender, receiver) = channel();
+    for index in 0..20 {
+        let sender = sender.clone();
+        let done = move |result: Result<Vec<u64>, StoreError>| sender.send((index, result.unwrap())).unwrap();
+        let work = move |txn: &mut Txn<'_>| {
+            put(txn, index)?;
+            let prefix = NamePrefix::parse("n/").unwrap();
+            let names = txn.rows().names(&caller("ann"), &prefix, None, usize::MAX)?;
+            Ok(names.iter().map(|name| name.as_str()[2..].parse().unwrap()).collect())
+        };
+        if index % 3 == 0 { store.write(work, done) } else { store.gather(vec![], 1, work, done) }
+    }
+    drop(held);
+    for _ in 0..20 {
+        let (index, seen) = told(&receiver);
+        assert_eq!(seen, (0..=index).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn many_gathered_bytes_are_committed_without_anybody_asking() {
+    let (_dir, store) = store(WriterMode::Thread);
+    let (sender, receiver) = channel();
+    for index in 0..12 {
+        let sender = sender.clone();
+        let work = move |txn: &mut Txn<'_>| put_large(txn, index, 1 << 20);
+        store.gather(vec![], 1 << 20, work, move |result| sender.send(result).unwrap());
+    }
+    for index in 0..12 {
+        assert_eq!(told(&receiver).unwrap(), index);
+    }
+    assert!(4 <= stored(&store).len(), "at most four are not committed");
 }
 
 #[test]

@@ -129,3 +129,32 @@ fn the_data_of_a_running_node_agrees_with_itself() {
     let checked = covault(&["--json", "check", "--data", text(&place.data())]).expect(0).json();
     assert_eq!((checked["secrets"].clone(), checked["versions"].clone()), (json!(1), json!(2)));
 }
+
+#[test]
+fn a_backup_of_a_killed_node_has_everything_acknowledged_or_says_what_to_do() {
+    let place = Place::initialised();
+    let mut refusals = 0;
+    for round in 0..12 {
+        let mut node = place.serve("", &[]);
+        let name = format!("last/{round}");
+        place.admin().create(&name, "x");
+        node.kill_hard();
+        let backup = place.path(&format!("backup-{round}"));
+        let ran = back_up(&place, &backup);
+        if ran.code == 0 {
+            let other = restored(&place, &backup);
+            let _second = other.serve("", &[]);
+            assert_eq!(other.admin().value(&name), "x");
+        } else {
+            assert!(ran.stderr.contains("start the node once"), "{}", ran.stderr);
+            assert!(!backup.exists(), "nothing is copied");
+            refusals += 1;
+        }
+    }
+    let mut node = place.serve("", &[]);
+    place.admin().get("/v1/secrets/last/11").expect(200);
+    node.ask_to_stop();
+    node.wait();
+    back_up(&place, &place.path("after")).expect(0);
+    println!("{refusals} of 12 kills came before the commit");
+}

@@ -7,6 +7,7 @@ use std::{
     io::Write,
     path::PathBuf,
     process::Command,
+    thread,
 };
 
 use serde_json::json;
@@ -101,6 +102,31 @@ fn a_full_file_system_refuses_writes_and_keeps_what_was_acknowledged() {
         ("before".to_owned(), "after".to_owned())
     );
     kept.iter().for_each(|name| assert_eq!(member.value(name).len(), 50_000));
+    drop(vault);
+}
+
+#[test]
+fn several_writers_who_fill_the_disk_lose_nothing_that_was_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(folder.path().join("vault"), 48) else { return };
+    let mut vault = Vault::start_in(folder);
+    let filler = disk.fill_but(6 << 20);
+    let writers = ["one", "two", "three", "four"];
+    let kept: Vec<String> = thread::scope(|scope| {
+        let fill = |prefix| {
+            let member = vault.member();
+            scope.spawn(move || create_until_refused(&member, prefix, 20_000).0)
+        };
+        let running: Vec<_> = writers.into_iter().map(fill).collect();
+        running.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+    });
+    assert!(10 < kept.len(), "{}", kept.len());
+    vault.kill_hard();
+    fs::remove_file(&filler).unwrap();
+    vault.start_again();
+    let member = vault.member();
+    kept.iter().for_each(|name| assert_eq!(member.value(name).len(), 20_000));
+    member.create("with/room/again", "after");
     drop(vault);
 }
 

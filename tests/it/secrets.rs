@@ -30,6 +30,45 @@ fn a_created_secret_reads_back_with_its_first_version() {
     assert!(read.header("x-request-id").is_some());
 }
 
+/// What is answered is not committed yet (D4), so each look comes directly behind the write it must see.
+#[test]
+fn every_look_sees_what_was_answered_just_before() {
+    let vault = Vault::start();
+    let member = vault.member();
+    let mut names = Vec::new();
+    for round in 0..30 {
+        let name = format!("just/{round:02}");
+        let id = member.create(&name, "first").text("/version/id");
+        names.push(name.clone());
+        match round % 6 {
+            0 => assert_eq!(member.value(&name), "first"),
+            1 => assert_eq!(member.history(&name)[0]["id"], id.as_str()),
+            2 => {
+                let listed = member.get("/v1/secrets?prefix=just/&limit=100").expect(200);
+                let listed = listed.at("/secrets").as_array().unwrap().clone();
+                let listed: Vec<_> = listed.iter().map(|secret| secret["name"].as_str().unwrap()).collect();
+                assert_eq!(listed, names);
+            }
+            3 => {
+                member.get(&format!("/v1/secrets/{name}?version={id}")).expect(200);
+                member.patch(&format!("/v1/secrets/{name}"), &json!({"labels": {"a": "b"}})).expect(200);
+            }
+            4 => {
+                let (path, tag) = (format!("/v1/secrets/{name}"), format!("\"{id}\""));
+                let second = json!({"value": "second"});
+                member.json("PUT", &path, &[("If-Match", tag.as_str())], &second).expect(200);
+                assert_eq!(member.value(&name), "second");
+                member.post(&format!("/v1/rollback/{name}"), &json!({"version": 1})).expect(200);
+                assert_eq!(member.value(&name), "first");
+            }
+            _ => {
+                member.post(&format!("/v1/destroy/{name}"), &json!({"versions": [1]})).expect(200);
+                member.get(&format!("/v1/secrets/{name}")).expect_problem(410, "version_destroyed");
+            }
+        }
+    }
+}
+
 #[test]
 fn second_create_of_a_name_is_refused_and_changes_nothing() {
     let vault = Vault::start();

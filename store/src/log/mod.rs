@@ -1,0 +1,240 @@
+//! The Raft log: entries as bytes by index, in files of their own beside LMDB. An append is one write in one
+//! place and one sync, where a commit of the tree is a dozen writes in a dozen places and two. What the
+//! entries do can then be committed later, many at a time (`docs/decisions/0003-one-sync-per-write.md`).
+//! Keeps D1 for what is agreed. Knows nothing of terms, votes or what an entry holds.
+//!
+//! Appending at an index that is there takes away everything from it on; a process killed in between finds
+//! either. A last append that was not finished is cut away at the next opening, since nobody was told of it;
+//! anything else that does not read is damage, and refuses to open.
+
+mod frame;
+mod segment;
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io,
+    ops::RangeInclusive,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use self::{
+    frame::{FrameAt, Rest, Scan},
+    segment::Segment,
+};
+use crate::error::{OpenError, StoreError};
+
+pub use frame::{Rest as LogRest, Scan as LogScan, scan as scan_log};
+pub(crate) use segment::SET_ASIDE;
+
+/// The folder of the log in a data directory.
+pub(crate) const FOLDER: &str = "raft";
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Its index.
+    pub index: u64,
+    /// What consensus wrote there.
+    pub bytes: Vec<u8>,
+}
+
+/// The log of one node.
+#[derive(Debug)]
+pub struct RaftLog {
+    dir: PathBuf,
+    sync: bool,
+    /// Rising by number; the last one takes the next frame, unless it is full.
+    segments: VecDeque<Segment>,
+    /// Index of the first entry of `places`.
+    first: u64,
+    /// Where each entry lies, without gaps.
+    places: VecDeque<Place>,
+    /// The number of the next file.
+    next_number: u64,
+    /// Set when a write or a sync failed: nobody knows then what is on the disk.
+    failed: bool,
+}
+
+/// Where the bytes of one entry lie.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    segment: u64,
+    offset: u64,
+    len: usize,
+}
+
+impl RaftLog {
+    /// Makes the folder of an empty log in a data directory, unless it is there.
+    pub(crate) fn make(data: &Path) -> io::Result<()> {
+        match std::fs::DirBuilder::new().mode(0o700).create(data.join(FOLDER)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => File::open(data)?.sync_all(),
+        }
+    }
+
+    /// Opens the log in a data directory. `sync` is whether an append waits for the disk.
+    pub(crate) fn open(data: &Path, sync: bool) -> Result<Self, OpenError> {
+        let mut log = Self::look(data)?;
+        (log.sync, log.failed) = (sync, false);
+        if let Some(last) = log.segments.back_mut() {
+            last.cut_what_is_torn().map_err(|why| OpenError::Io { path: log.dir.clone(), why })?;
+        }
+        Ok(log)
+    }
+
+    /// The log in a data directory as it lies there. It takes no appends.
+    pub(crate) fn look(data: &Path) -> Result<Self, OpenError> {
+        let dir = data.join(FOLDER);
+        let io = |why| OpenError::Io { path: dir.clone(), why };
+        let numbers = segment::list(&dir).map_err(io)?;
+        let next_number = numbers.last().map_or(1, |last| last + 1);
+        let (segments, places) = (VecDeque::new(), VecDeque::new());
+        let (dir_of_log, sync, failed) = (dir.clone(), false, true);
+        let mut log = Self { dir: dir_of_log, sync, segments, first: 0, places, next_number, failed };
+        for number in &numbers {
+            let (mut segment, bytes) = Segment::open(&dir, *number).map_err(io)?;
+            let Scan { frames, rest } = frame::scan(&bytes);
+            let end = frames.last().map_or(0, |frame| frame.end as u64);
+            segment.resume_at(end, rest);
+            if rest == Rest::Damaged || (rest == Rest::Torn && Some(number) != numbers.last()) {
+                return Err(damaged(data, *number, "bytes of it were changed"));
+            }
+            log.segments.push_back(segment);
+            for frame in frames {
+                let takes = log.take_in(&frame, 0);
+                takes.ok_or_else(|| damaged(data, *number, "entries before it are missing"))?;
+            }
+        }
+        Ok(log)
+    }
+
+    /// Notes a frame that begins at `offset` in the last file. `None` when it does not follow on what is there.
+    fn take_in(&mut self, frame: &FrameAt, offset: u64) -> Option<()> {
+        if frame.first < self.first || self.places.is_empty() {
+            // What came before the first one was purged with the file that held it.
+            (self.first, self.places) = (frame.first, VecDeque::new());
+        }
+        if self.next_index() < frame.first {
+            return None;
+        }
+        self.cut_from(frame.first);
+        let segment = self.segments.back_mut()?;
+        segment.last = Some(frame.first + frame.entries.len() as u64 - 1);
+        let number = segment.number;
+        let place = |range: &std::ops::Range<usize>| Place {
+            segment: number,
+            offset: offset + range.start as u64,
+            len: range.len(),
+        };
+        self.places.extend(frame.entries.iter().map(place));
+        Some(())
+    }
+
+    /// Appends `entries`, which follow on each other, in place of all that is there from the first of them
+    /// on. They are on the disk when this returns. [`StoreError::Full`] means that nothing was changed.
+    pub fn append(&mut self, entries: &[LogEntry]) -> Result<(), StoreError> {
+        let (Some(first), false) = (entries.first().map(|entry| entry.index), self.failed) else {
+            return if self.failed { Err(StoreError::Closed) } else { Ok(()) };
+        };
+        let follows = (first..).zip(entries).all(|(index, entry)| entry.index == index);
+        if !follows || !(self.places.is_empty() || (self.first..=self.next_index()).contains(&first)) {
+            return Err(StoreError::Inconsistent("entries of the log do not follow on each other"));
+        }
+        let too_large = StoreError::Inconsistent("an append is too large");
+        let (bytes, frame) = frame::write(entries).ok_or(too_large)?;
+        if self.segments.back().is_none_or(Segment::is_full) {
+            self.begin_segment()?;
+        }
+        let sync = self.sync;
+        let segment = self.segments.back_mut().ok_or(StoreError::Closed)?;
+        segment.make_room(bytes.len())?;
+        let offset = segment.append(&bytes, sync).inspect_err(|_| self.failed = true)?;
+        self.take_in(&frame, offset).ok_or(StoreError::Closed)
+    }
+
+    /// The entries of `range` that are there, in order.
+    pub fn read(&self, range: RangeInclusive<u64>) -> Result<Vec<LogEntry>, StoreError> {
+        let (from, to) =
+            (self.first.max(*range.start()), self.next_index().min(range.end().saturating_add(1)));
+        (from..to).map(|index| self.read_one(index)).collect()
+    }
+
+    fn read_one(&self, index: u64) -> Result<LogEntry, StoreError> {
+        let place = self.places[(index - self.first) as usize];
+        let segment = self.segments.iter().find(|segment| segment.number == place.segment);
+        let segment = segment.ok_or(StoreError::Inconsistent("a file of the log is gone"))?;
+        let mut bytes = vec![0; place.len];
+        segment.read_at(&mut bytes, place.offset)?;
+        Ok(LogEntry { index, bytes })
+    }
+
+    /// The last entry.
+    pub fn last(&self) -> Result<Option<LogEntry>, StoreError> {
+        if self.places.is_empty() { Ok(None) } else { self.read_one(self.next_index() - 1).map(Some) }
+    }
+
+    /// The index of the first entry and the one after the last; equal when there is none.
+    pub fn bounds(&self) -> (u64, u64) {
+        (self.first, self.next_index())
+    }
+
+    /// Bytes on the disk.
+    pub fn bytes(&self) -> u64 {
+        self.segments.iter().map(Segment::len).sum()
+    }
+
+    fn next_index(&self) -> u64 {
+        self.first + self.places.len() as u64
+    }
+
+    /// Lets go of the entries from `index` on. They are back after a restart, unless something was appended
+    /// in their place.
+    pub fn cut_from(&mut self, index: u64) {
+        let kept = index.saturating_sub(self.first);
+        self.places.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+        for segment in &mut self.segments {
+            segment.last = segment.last.and_then(|last| index.checked_sub(1).map(|before| last.min(before)));
+        }
+    }
+
+    /// Lets go of the entries below `index`, and takes away the files that hold no others.
+    pub fn purge_below(&mut self, index: u64) -> Result<(), StoreError> {
+        let gone = index.saturating_sub(self.first).min(self.places.len() as u64);
+        self.places.drain(..gone as usize);
+        self.first += gone;
+        let mut removed = false;
+        while self.segments.front().is_some_and(|segment| segment.last.is_none_or(|last| last < index)) {
+            if let Some(segment) = self.segments.pop_front() {
+                segment.remove()?;
+                removed = true;
+            }
+        }
+        if removed && self.sync {
+            File::open(&self.dir)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// Begins a new file with the next append, so that purging up to the index that this returns takes away
+    /// everything that is there now. `None` when nothing is.
+    pub fn turn_over(&mut self) -> Result<Option<u64>, StoreError> {
+        if self.segments.is_empty() {
+            return Ok(None);
+        }
+        self.begin_segment()?;
+        Ok(self.next_index().checked_sub(1))
+    }
+
+    fn begin_segment(&mut self) -> io::Result<()> {
+        self.segments.push_back(Segment::create(&self.dir, self.next_number)?);
+        self.next_number += 1;
+        Ok(())
+    }
+}
+
+fn damaged(data: &Path, number: u64, why: &str) -> OpenError {
+    let file = segment::file_name(number);
+    OpenError::Damaged { path: data.into(), why: format!("the raft log, {FOLDER}/{file}: {why}") }
+}
