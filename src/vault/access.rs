@@ -7,7 +7,7 @@ use covault_model::{
     refusal::{CallerMistake, Refusal},
     registry::{Grant, Registry},
 };
-use covault_store::View;
+use covault_store::Rows;
 
 use super::{Vault, storage_refusal};
 
@@ -15,43 +15,43 @@ impl Vault {
     /// Refuses, as if nothing were there, what the caller has no right to.
     pub(super) fn permit(
         &self,
-        view: &View<'_>,
+        rows: Rows<'_>,
         session: &Session,
         target: &SecretPath,
         wanted: Access,
     ) -> Result<(), Refusal> {
-        let grants = grants_to(view, session, &target.owner)?;
+        let grants = grants_to(rows, session, &target.owner)?;
         session.may(wanted, &target.owner, &target.name, &grants)
     }
 
     /// Refuses a create in another's namespace without a grant. It says nothing of what exists there.
     pub(super) fn permit_create(
         &self,
-        view: &View<'_>,
+        rows: Rows<'_>,
         session: &Session,
         target: &SecretPath,
     ) -> Result<(), Refusal> {
         let not_found = Refusal::from(CallerMistake::NotFound);
-        self.permit(view, session, target, Access::Write)
+        self.permit(rows, session, target, Access::Write)
             .map_err(|refusal| if refusal == not_found { CallerMistake::Forbidden.into() } else { refusal })
     }
 
     /// Which names of `owner` the caller may read.
     pub(super) fn readable<'v>(
         &self,
-        view: &'v View<'_>,
+        rows: Rows<'_>,
         session: &'v Session,
         owner: &'v CallerName,
     ) -> Result<impl Fn(&SecretName) -> bool + 'v, Refusal> {
-        let grants = grants_to(view, session, owner)?;
+        let grants = grants_to(rows, session, owner)?;
         Ok(move |name: &SecretName| session.may(Access::Read, owner, name, &grants).is_ok())
     }
 }
 
-fn grants_to(view: &View<'_>, session: &Session, owner: &CallerName) -> Result<Vec<Grant>, Refusal> {
+fn grants_to(rows: Rows<'_>, session: &Session, owner: &CallerName) -> Result<Vec<Grant>, Refusal> {
     if session.owns(owner) {
         return Ok(Vec::new());
     }
-    let grants = view.rows().grants_by(owner).map_err(storage_refusal)?;
+    let grants = rows.grants_by(owner).map_err(storage_refusal)?;
     Ok(grants.into_iter().map(|(_, grant)| grant).filter(|grant| grant.grantee == session.caller).collect())
 }

@@ -45,10 +45,12 @@ impl Vault {
         let idempotency = self.idempotency(&session.caller, key, &fields, None)?;
         let _turn = self.turns.wait(target).await;
         self.permit_existing(session, target, Access::Write).await?;
+        self.settled(target).await?;
         let versions = {
             let view = self.look()?;
             let payload_of = |which: &Which| {
-                let found = find(&view, target, *which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
+                let found =
+                    find(view.rows(), target, *which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
                 Ok((found.place, found.row.payload))
             };
             which.iter().map(payload_of).collect::<Result<Vec<_>, Refusal>>()?
@@ -57,8 +59,9 @@ impl Vault {
         let applied = self.agree(command, 0, None).await?;
         self.parts.consensus.compact().await?;
         let view = self.look()?;
-        let found = find(&view, target, Which::Current)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
-        let summary = summarize(&view, target, found)?;
+        let found =
+            find(view.rows(), target, Which::Current)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
+        let summary = summarize(view.rows(), target, found)?;
         Ok(Marked { summary, replication: self.replication(), replayed: applied.replayed })
     }
 }

@@ -39,7 +39,7 @@ impl Vault {
     fn list_page(&self, asker: &Asker, query: &ListQuery) -> Result<SecretPage, Refusal> {
         let view = self.look()?;
         let rows = view.rows();
-        let readable = self.readable(&view, &asker.session, &query.owner)?;
+        let readable = self.readable(view.rows(), &asker.session, &query.owner)?;
         let limit = query.limit.min(PAGE_MAX);
         let (mut items, mut after, mut seen) = (Vec::new(), query.after.clone(), 0);
         while items.len() < limit && seen < NAMES_PER_PAGE_MAX {
@@ -59,8 +59,8 @@ impl Vault {
                     continue;
                 }
                 let path = SecretPath { owner: query.owner.clone(), name };
-                let Some(found) = find(&view, &path, Which::Current)? else { continue };
-                let summary = summarize(&view, &path, found)?;
+                let Some(found) = find(view.rows(), &path, Which::Current)? else { continue };
+                let summary = summarize(view.rows(), &path, found)?;
                 let fits = |(key, value)| summary.labels.get(key) == Some(value);
                 if query.label.as_ref().map(|(key, value)| (key, value)).is_none_or(fits) {
                     items.push(summary);
@@ -81,6 +81,7 @@ impl Vault {
         let about = About::secret(Action::SecretHistory, target);
         let history = async {
             self.permit_existing(&asker.session, target, Access::Read).await?;
+            self.settled(target).await?;
             self.history_page(target, query)
         };
         self.audited(asker, about, |_| None, history).await
@@ -103,7 +104,7 @@ impl Vault {
         let mut items = Vec::with_capacity(found.len());
         let mut last = None;
         for (place, row) in found {
-            let passed = row.number.is_none() && passed_over(&view, target, &place)?;
+            let passed = row.number.is_none() && passed_over(view.rows(), target, &place)?;
             items.push(version_of_row(&place, row, next.as_ref(), passed));
             (next, last) = (Some(place), Some(place));
         }

@@ -105,6 +105,7 @@ impl Vault {
         let idempotency = self.idempotency(&session.caller, key, fields, None)?;
         let _turn = self.turns.wait(target).await;
         self.permit_existing(session, target, Access::Write).await?;
+        self.settled(target).await?;
         let replayed = match self.remembered(session, idempotency.as_ref())? {
             Some(found) => is_same_request(idempotency.as_ref(), &found)?,
             None => {
@@ -113,8 +114,9 @@ impl Vault {
             }
         };
         let view = self.look()?;
-        let found = find(&view, target, Which::Current)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
-        let summary = summarize(&view, target, found)?;
+        let found =
+            find(view.rows(), target, Which::Current)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
+        let summary = summarize(view.rows(), target, found)?;
         Ok(Marked { summary, replication: self.replication(), replayed })
     }
 
@@ -127,7 +129,7 @@ impl Vault {
         idempotency: Option<Idempotency>,
     ) -> Result<bool, Refusal> {
         self.require_room()?;
-        let ((parents, depth), last) = self.place_in_history(path)?;
+        let ((parents, depth), last) = self.place_in_history(path).await?;
         let time = self.parts.author.stamp(self.now(), last);
         let draft = Draft { secret: path.id(), parents, depth, caller: &session.caller, idempotency };
         let record = self.parts.author.sign(draft, time, Body::Marks(marks));
@@ -176,7 +178,7 @@ impl Vault {
     fn versions_named(&self, path: &SecretPath, which: &[Which]) -> Result<Vec<VersionId>, Refusal> {
         let view = self.look()?;
         let id_of = |which: &Which| {
-            let found = find(&view, path, *which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
+            let found = find(view.rows(), path, *which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
             if found.row.destroyed { Err(CallerMistake::VersionDestroyed.into()) } else { Ok(found.place.id) }
         };
         which.iter().map(id_of).collect()

@@ -1,5 +1,6 @@
 //! Reading a value. A hit is answered from this node's view; a miss only after a majority has confirmed
-//! it, so that a "not found" is always true. Knows nothing of how views come about.
+//! it, so that a "not found" is always true. What was answered and is not committed yet is asked of the one who
+//! writes it. Keeps D4. Knows nothing of how views come about.
 
 use covault_model::{
     isolation::{Access, Session},
@@ -9,7 +10,8 @@ use covault_model::{
     registry::Registry,
 };
 use covault_seal::Context;
-use covault_store::{LineRow, SecretView, View};
+use covault_store::{LineRow, Rows, SecretView, StoreError, View};
+use tokio::sync::oneshot;
 
 use super::{
     Asker, Consistency, Opened, Standing, Summary, Vault, Version, Which, audited::About, keys::seal_refusal,
@@ -49,26 +51,42 @@ impl Vault {
         which: Which,
         consistency: Consistency,
     ) -> Result<Opened, Refusal> {
-        match consistency {
-            Consistency::Quorum => self.parts.consensus.confirm().await?,
-            Consistency::Local => self.settled(target).await?,
+        if consistency == Consistency::Quorum {
+            self.parts.consensus.confirm().await?;
         }
         let not_found = Refusal::from(CallerMistake::NotFound);
-        match self.open_version(session, target, which) {
+        match self.open_version(session, target, which).await {
             Err(refusal) if refusal == not_found && consistency == Consistency::Local => {
                 self.parts.consensus.confirm().await?;
-                self.open_version(session, target, which)
+                self.open_version(session, target, which).await
             }
             other => other,
         }
     }
 
-    fn open_version(&self, session: &Session, target: &SecretPath, which: Which) -> Result<Opened, Refusal> {
-        let view = self.look()?;
-        self.permit(&view, session, target, Access::Read)?;
-        let found = find(&view, target, which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
+    async fn open_version(
+        &self,
+        session: &Session,
+        target: &SecretPath,
+        which: Which,
+    ) -> Result<Opened, Refusal> {
+        if self.is_settled(target) {
+            return self.open_as_of(self.look()?.rows(), session, target, which);
+        }
+        let (vault, session, target) = (self.clone(), session.clone(), target.clone());
+        self.ask(move |rows| vault.open_as_of(rows, &session, &target, which)).await
+    }
+
+    fn open_as_of(
+        &self,
+        rows: Rows<'_>,
+        session: &Session,
+        target: &SecretPath,
+        which: Which,
+    ) -> Result<Opened, Refusal> {
+        self.permit(rows, session, target, Access::Read)?;
+        let found = find(rows, target, which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
         readable(&found.row, self.now())?;
-        let rows = view.rows();
         let sealed = rows.payload(target, &found.row.payload).map_err(storage_refusal)?;
         let sealed = sealed.ok_or(Refusal::from(NodeFault::Corrupt))?;
         let context = Context {
@@ -79,19 +97,31 @@ impl Vault {
         };
         let value = covault_seal::open(self.parts.keys.ring()?, &context, sealed)
             .map_err(|error| seal_refusal(&error))?;
-        let summary = summarize(&view, target, found)?;
+        let summary = summarize(rows, target, found)?;
         let standing =
             if self.parts.consensus.has_majority() { Standing::Majority } else { Standing::Minority };
         Ok(Opened { summary, value, standing })
     }
 
+    /// Whether a look sees all that this node has answered about a secret.
+    pub(super) fn is_settled(&self, target: &SecretPath) -> bool {
+        let store = &self.parts.store;
+        store.is_all_settled() || store.is_settled(&target.id())
+    }
+
     /// Returns once a look sees all that this node has answered about a secret.
     pub(super) async fn settled(&self, target: &SecretPath) -> Result<(), Refusal> {
-        let store = &self.parts.store;
-        if store.is_all_settled() || store.is_settled(&target.id()) {
-            return Ok(());
-        }
-        self.parts.consensus.settle().await
+        if self.is_settled(target) { Ok(()) } else { self.parts.consensus.settle().await }
+    }
+
+    /// What `look` finds in the rows as this node has answered, committed or not.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(Rows<'_>) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (sender, answer) = oneshot::channel();
+        self.parts.store.ask(move |rows| Ok(look(rows)), move |result| drop(sender.send(result)));
+        answer.await.unwrap_or(Err(StoreError::Closed)).map_err(storage_refusal)?
     }
 
     /// A look at what is committed now.
@@ -106,30 +136,42 @@ impl Vault {
         target: &SecretPath,
         wanted: Access,
     ) -> Result<(), Refusal> {
-        self.settled(target).await?;
-        if self.may_and_exists(session, target, wanted)? {
+        if self.may_and_exists(session, target, wanted).await? {
             return Ok(());
         }
         self.parts.consensus.confirm().await?;
-        if self.may_and_exists(session, target, wanted)? {
+        if self.may_and_exists(session, target, wanted).await? {
             Ok(())
         } else {
             Err(CallerMistake::NotFound.into())
         }
     }
 
-    fn may_and_exists(
+    async fn may_and_exists(
         &self,
         session: &Session,
         target: &SecretPath,
         wanted: Access,
     ) -> Result<bool, Refusal> {
-        let view = self.look()?;
-        let exists = view.rows().secret(target).map_err(storage_refusal)?.is_some();
-        match self.permit(&view, session, target, wanted) {
+        if self.is_settled(target) {
+            return self.may_and_exists_as_of(self.look()?.rows(), session, target, wanted);
+        }
+        let (vault, session, target) = (self.clone(), session.clone(), target.clone());
+        self.ask(move |rows| vault.may_and_exists_as_of(rows, &session, &target, wanted)).await
+    }
+
+    fn may_and_exists_as_of(
+        &self,
+        rows: Rows<'_>,
+        session: &Session,
+        target: &SecretPath,
+        wanted: Access,
+    ) -> Result<bool, Refusal> {
+        let exists = rows.secret(target).map_err(storage_refusal)?.is_some();
+        match self.permit(rows, session, target, wanted) {
             Ok(()) => Ok(exists),
             Err(Refusal::Caller(CallerMistake::NotFound)) if exists && wanted == Access::Write => {
-                self.permit(&view, session, target, Access::Read).map_err(|_| CallerMistake::NotFound)?;
+                self.permit(rows, session, target, Access::Read).map_err(|_| CallerMistake::NotFound)?;
                 Err(CallerMistake::Forbidden.into())
             }
             Err(Refusal::Caller(CallerMistake::NotFound)) => Ok(false),
@@ -139,8 +181,7 @@ impl Vault {
 }
 
 /// The version that is meant, if it is there.
-pub(super) fn find(view: &View<'_>, path: &SecretPath, which: Which) -> Result<Option<Found>, Refusal> {
-    let rows = view.rows();
+pub(super) fn find(rows: Rows<'_>, path: &SecretPath, which: Which) -> Result<Option<Found>, Refusal> {
     let Some(secret_view) = rows.secret_view(path).map_err(storage_refusal)? else { return Ok(None) };
     let place = match which {
         Which::Current => {
@@ -173,11 +214,11 @@ fn readable(row: &LineRow, now: covault_model::hlc::Millis) -> Result<(), Refusa
 }
 
 /// A secret, as seen from one of its versions.
-pub(super) fn summarize(view: &View<'_>, path: &SecretPath, found: Found) -> Result<Summary, Refusal> {
+pub(super) fn summarize(rows: Rows<'_>, path: &SecretPath, found: Found) -> Result<Summary, Refusal> {
     let Found { view: secret_view, place, row } = found;
     let is_last = secret_view.current.as_ref().is_some_and(|(last, _)| *last == place);
-    let next = if is_last { None } else { view.rows().next_place(path, &place).map_err(storage_refusal)? };
-    let passed_over = row.number.is_none() && passed_over(view, path, &place)?;
+    let next = if is_last { None } else { rows.next_place(path, &place).map_err(storage_refusal)? };
+    let passed_over = row.number.is_none() && passed_over(rows, path, &place)?;
     let labels = secret_view.labels.into_iter().filter_map(|(key, held)| Some((key, held.1?))).collect();
     let description = secret_view.description.and_then(|held| held.1);
     Ok(Summary {
@@ -189,8 +230,8 @@ pub(super) fn summarize(view: &View<'_>, path: &SecretPath, found: Found) -> Res
 }
 
 /// Whether a later version than `place` was agreed.
-pub(super) fn passed_over(view: &View<'_>, path: &SecretPath, place: &Place) -> Result<bool, Refusal> {
-    let entry = view.rows().secret(path).map_err(storage_refusal)?;
+pub(super) fn passed_over(rows: Rows<'_>, path: &SecretPath, place: &Place) -> Result<bool, Refusal> {
+    let entry = rows.secret(path).map_err(storage_refusal)?;
     Ok(entry.is_some_and(|entry| *place < entry.last))
 }
 

@@ -21,7 +21,7 @@ use covault_model::{
     registry::{Outcome, Registry},
 };
 use covault_seal::{Context, Plaintext};
-use covault_store::Applied;
+use covault_store::{Applied, Rows};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
@@ -63,6 +63,9 @@ struct Draftable<'a> {
     description: Option<&'a Description>,
 }
 
+/// What a new record follows and its depth, and the time it must come after.
+type PlaceInHistory = ((Vec<Parent>, u64), Hlc);
+
 /// What a request says beside its value, for the digest of retries.
 type RequestFields<'a> = (
     &'a str,
@@ -97,7 +100,7 @@ impl Vault {
         key: Option<&IdempotencyKey>,
     ) -> Result<Written, Refusal> {
         self.check_size(new)?;
-        self.permit_create(&self.look()?, session, target)?;
+        self.permit_create(self.look()?.rows(), session, target)?;
         let fields = request_fields("create", target, new, None);
         let idempotency = self.idempotency(&session.caller, key, &fields, Some(&new.value))?;
         let draft = draftable(target, new);
@@ -143,6 +146,7 @@ impl Vault {
             let fields = ("rollback", target.owner.as_str(), target.name.as_str(), which_text(to));
             let idempotency = self.idempotency(&asker.session.caller, key.as_ref(), &fields, None)?;
             self.permit_existing(&asker.session, target, Access::Write).await?;
+            self.settled(target).await?;
             if let Some(applied) = self.repeated(&asker.session, idempotency.as_ref())? {
                 return self.written(target, None, &applied).await;
             }
@@ -172,7 +176,7 @@ impl Vault {
         let _turn = self.turns.wait(draft.path).await;
         self.permit_existing(session, draft.path, Access::Write).await?;
         for _ in 0..RESTAMPS_MAX {
-            let (history, last) = self.place_in_history(draft.path)?;
+            let (history, last) = self.place_in_history(draft.path).await?;
             let (version, marks) = self.seal_version(session, draft, history, last, idempotency)?;
             let made = version.record.clone();
             let offered =
@@ -198,18 +202,12 @@ impl Vault {
     }
 
     /// What a new record of the secret follows, and the time it must come after.
-    pub(super) fn place_in_history(&self, path: &SecretPath) -> Result<((Vec<Parent>, u64), Hlc), Refusal> {
-        let view = self.look()?;
-        let rows = view.rows();
-        let history = rows.secret_view(path).map_err(storage_refusal)?;
-        let entry = rows.secret(path).map_err(storage_refusal)?;
-        let (heads, depth) = history.map_or((Vec::new(), 1), |view| view.parents());
-        let parent = |id: &RecordId| {
-            let record = rows.record(path, id).map_err(storage_refusal)?;
-            Ok(Parent(*id, merge::change_hash_of(&record.ok_or(Refusal::from(NodeFault::Corrupt))?)))
-        };
-        let parents = heads.iter().map(parent).collect::<Result<_, Refusal>>()?;
-        Ok(((parents, depth), entry.map_or(Hlc::default(), |entry| entry.last.time)))
+    pub(super) async fn place_in_history(&self, path: &SecretPath) -> Result<PlaceInHistory, Refusal> {
+        if self.is_settled(path) {
+            return place_in_history(self.look()?.rows(), path);
+        }
+        let path = path.clone();
+        self.ask(move |rows| place_in_history(rows, &path)).await
     }
 
     /// Seals the value and signs the version, and the marks that come with it.
@@ -289,11 +287,15 @@ impl Vault {
         version: Option<RecordId>,
     ) -> Result<Applied, Refusal> {
         const FIXED_BYTES: usize = 2048;
-        let planned = plan(&self.look()?.rows(), &command).map_err(storage_refusal)?;
-        match planned {
-            Ok(plan) if plan.replayed => return Ok(Applied { outcome: Ok(plan.outcome), replayed: true }),
-            Ok(_) => {}
-            Err(refusal) => return Err(refusal),
+        if self.sees_what(&command) {
+            let planned = plan(&self.look()?.rows(), &command).map_err(storage_refusal)?;
+            match planned {
+                Ok(plan) if plan.replayed => {
+                    return Ok(Applied { outcome: Ok(plan.outcome), replayed: true });
+                }
+                Ok(_) => {}
+                Err(refusal) => return Err(refusal),
+            }
         }
         let applied = self.parts.consensus.propose(command, bytes + FIXED_BYTES).await;
         let applied = applied.map_err(|refusal| match refusal {
@@ -302,6 +304,13 @@ impl Vault {
         })?;
         let outcome = applied.outcome?;
         Ok(Applied { outcome: Ok(outcome), replayed: applied.replayed })
+    }
+
+    /// Whether a look sees all that this node has answered about what the command writes.
+    fn sees_what(&self, command: &Command) -> bool {
+        let store = &self.parts.store;
+        let secrets = command.secrets().unwrap_or_default();
+        store.is_all_settled() || secrets.iter().all(|secret| store.is_settled(secret))
     }
 
     /// The answer to a write, the same for a retry as it was at first. `made` is the version this request
@@ -347,6 +356,18 @@ impl Vault {
             Ok(())
         }
     }
+}
+
+fn place_in_history(rows: Rows<'_>, path: &SecretPath) -> Result<PlaceInHistory, Refusal> {
+    let history = rows.secret_view(path).map_err(storage_refusal)?;
+    let entry = rows.secret(path).map_err(storage_refusal)?;
+    let (heads, depth) = history.map_or((Vec::new(), 1), |view| view.parents());
+    let parent = |id: &RecordId| {
+        let record = rows.record(path, id).map_err(storage_refusal)?;
+        Ok(Parent(*id, merge::change_hash_of(&record.ok_or(Refusal::from(NodeFault::Corrupt))?)))
+    };
+    let parents = heads.iter().map(parent).collect::<Result<_, Refusal>>()?;
+    Ok(((parents, depth), entry.map_or(Hlc::default(), |entry| entry.last.time)))
 }
 
 /// A version as it was when it was agreed: the last of the line.

@@ -150,6 +150,19 @@ impl Store {
         }
     }
 
+    /// Tells `done` what `look` finds in the rows as they will be once everything is committed that was answered
+    /// before. Neither may write.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(crate::view::Rows<'_>) -> Result<T, StoreError> + Send + 'static,
+        done: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) {
+        match &self.writer {
+            Some(writer) => writer.ask(look, done),
+            None => done(Err(StoreError::Closed)),
+        }
+    }
+
     /// Whether a look now sees all that was answered about this secret. If not, any write that is waited for
     /// makes it so.
     pub fn is_settled(&self, secret: &SecretId) -> bool {

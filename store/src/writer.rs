@@ -4,7 +4,7 @@
 //! Gathered jobs are the exception: what they write is on the disk already, in the log. They are answered once
 //! they have run, in a transaction that stays open for them, and committed many at a time: when no more come
 //! for a moment, when there are enough, or when anybody wants something committed. Until then they are
-//! unsettled, and a commit that fails for want of room does them again.
+//! unsettled, and a commit that fails for want of room does them again. Who only asks sees what they wrote.
 //!
 //! Two modes behind one interface: a thread of its own, or inline in the calling thread, where a
 //! simulator needs every step in order; there each job is a commit. A caller that waits anyway may write in
@@ -24,7 +24,7 @@ use std::{
 use covault_model::id::SecretId;
 use heed::{Env, RwTxn, WithoutTls};
 
-use crate::{error::StoreError, tables::Tables, txn::Txn, unsettled::Unsettled};
+use crate::{error::StoreError, tables::Tables, txn::Txn, unsettled::Unsettled, view::Rows};
 
 /// Where jobs run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,13 +68,16 @@ enum End {
 /// What waits for its turn.
 struct Turn {
     job: Job,
-    /// What a gathered one writes.
-    gathered: Option<Gathered>,
+    kind: Kind,
 }
 
-struct Gathered {
-    secrets: Vec<SecretId>,
-    bytes: u64,
+enum Kind {
+    /// Told once it is committed.
+    Awaited,
+    /// Told when it has run, which writes so many bytes about these secrets.
+    Gathered(Vec<SecretId>, u64),
+    /// Told when it has run; writes nothing.
+    Asks,
 }
 
 /// A job that is to be told after the commit, and what went wrong before it could run.
@@ -136,7 +139,7 @@ impl Writer {
         work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
         done: impl FnOnce(Result<T, StoreError>) + Send + 'static,
     ) {
-        self.take(Turn { job: job(once(work), done), gathered: None });
+        self.take(Turn { job: job(once(work), done), kind: Kind::Awaited });
     }
 
     /// As [`Self::write`], and waits: in the caller's own thread when nothing else is being written, which
@@ -147,7 +150,7 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (sender, receiver) = channel();
         let done = move |result| drop(sender.send(result));
-        let turn = Turn { job: job(once(work), done), gathered: None };
+        let turn = Turn { job: job(once(work), done), kind: Kind::Awaited };
         match self.desk.try_lock() {
             Ok(desk) => run_now(desk, turn),
             Err(_) => self.take(turn),
@@ -165,7 +168,17 @@ impl Writer {
         work: impl FnMut(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
         done: impl FnOnce(Result<T, StoreError>) + Send + 'static,
     ) {
-        self.take(Turn { job: job(work, done), gathered: Some(Gathered { secrets, bytes }) });
+        self.take(Turn { job: job(work, done), kind: Kind::Gathered(secrets, bytes) });
+    }
+
+    /// Tells `done` what `look` finds in the rows as they will be once everything is committed that was taken
+    /// before. Neither may write.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(Rows<'_>) -> Result<T, StoreError> + Send + 'static,
+        done: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) {
+        self.take(Turn { job: job(once(move |txn| look(txn.rows())), done), kind: Kind::Asks });
     }
 
     fn take(&self, turn: Turn) {
@@ -263,7 +276,7 @@ fn wait(receiver: &Receiver<Turn>) -> Result<Turn, RecvTimeoutError> {
 }
 
 fn run_now(mut desk: MutexGuard<'_, Desk>, turn: Turn) {
-    let (untold, committed) = desk.commit(Some(Turn { gathered: None, ..turn }), |_| None);
+    let (untold, committed) = desk.commit(Some(Turn { kind: Kind::Awaited, ..turn }), |_| None);
     drop(desk);
     tell(untold, &committed);
 }
@@ -314,18 +327,19 @@ impl Desk {
                 return Err(error);
             }
         };
-        while let Some(Turn { mut job, gathered: what }) = turn {
-            match (attempt(env, tables, &mut outer, &mut job), what) {
+        while let Some(Turn { mut job, kind }) = turn {
+            match (attempt(env, tables, &mut outer, &mut job), kind) {
                 (Ok(End::Panicked), _) => {
                     self.closed = true;
                     untold.push(Untold { job, begun: Ok(()) });
                     return Err(StoreError::Closed);
                 }
-                (Ok(End::Done), Some(Gathered { secrets, bytes })) => {
+                (Ok(End::Done), Kind::Gathered(secrets, bytes)) => {
                     unsettled.add(&secrets, bytes);
                     job(Step::Tell(Ok(())));
                     gathered.push(job);
                 }
+                (Ok(End::Done | End::Failed), Kind::Asks) => drop(job(Step::Tell(Ok(())))),
                 (ended, _) => untold.push(Untold { job, begun: ended.map(drop) }),
             }
             let is_full = JOBS_PER_COMMIT_MAX <= untold.len() + gathered.len()

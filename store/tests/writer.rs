@@ -447,6 +447,32 @@ fn gathered_and_awaited_jobs_keep_their_order() {
 }
 
 #[test]
+fn who_asks_sees_what_was_written_before_and_changes_nothing() {
+    for mode in BOTH {
+        let (_dir, store) = store(mode);
+        let (sender, receiver) = channel();
+        let held = hold(&store, mode);
+        for index in 0..4 {
+            let asked = sender.clone();
+            store.gather(vec![], 1, move |txn| put(txn, index), |_| ());
+            let ask = move |rows: covault_store::Rows<'_>| {
+                Ok(rows.names(&caller("ann"), &NamePrefix::parse("n/").unwrap(), None, 9)?.len())
+            };
+            store.ask(ask, move |result| asked.send(result.unwrap()).unwrap());
+        }
+        store.ask(
+            |_| Err::<usize, _>(StoreError::Inconsistent("as the test wants")),
+            move |result| sender.send(if result.is_err() { 0 } else { 9 }).unwrap(),
+        );
+        drop(held);
+        let seen: Vec<usize> = (0..5).map(|_| told(&receiver)).collect();
+        assert_eq!(seen, [1, 2, 3, 4, 0], "{mode:?}");
+        store.write_now(|_| Ok(())).unwrap();
+        assert_eq!(stored(&store), [0, 1, 2, 3], "{mode:?}");
+    }
+}
+
+#[test]
 fn many_gathered_bytes_are_committed_without_anybody_asking() {
     let (_dir, store) = store(WriterMode::Thread);
     let (sender, receiver) = channel();
