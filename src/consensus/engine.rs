@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use super::{
+    brevity::keep_short,
     leader::{Leader, within},
     log::{LogStore, read_meta},
     machine::Machine,
@@ -47,6 +48,8 @@ pub struct ConsensusConfig {
     pub entries_per_snapshot: u64,
     /// Log entries kept behind a snapshot.
     pub entries_kept: u64,
+    /// Bytes of log after which a snapshot is taken and none are kept behind it.
+    pub log_bytes_max: u64,
     /// Whether agreement runs in a thread of its own. Not in a simulation, which has one thread.
     pub own_thread: bool,
 }
@@ -57,6 +60,7 @@ impl Default for ConsensusConfig {
             deadline: Duration::from_secs(5),
             entries_per_snapshot: 2000,
             entries_kept: 1000,
+            log_bytes_max: 256 << 20,
             own_thread: true,
         }
     }
@@ -332,6 +336,7 @@ async fn start_raft(
         let led = wait.metrics(|metrics| metrics.current_leader.is_some(), "a leader is known");
         led.await.map_err(|_| StartError::NoLeader(config.deadline))?;
     }
+    tokio::spawn(keep_short(raft.clone(), store.clone(), config.log_bytes_max));
     let leader = Leader::new(raft.clone(), peers, store.clone(), node);
     let (proposer, _) = Proposer::start(leader.clone(), store, config.deadline);
     Ok((raft, leader, proposer, log))

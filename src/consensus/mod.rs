@@ -1,6 +1,7 @@
 //! Agreement: thin adaptors that join the store to Raft, and the proposer that batches.
 //! The one room that knows openraft. Knows nothing of HTTP, sealing or callers' rights.
 
+mod brevity;
 mod engine;
 mod leader;
 mod log;

@@ -36,14 +36,17 @@ async fn start(store: &Arc<Store>, config: ConsensusConfig) -> Consensus {
     Consensus::start(store.clone(), me, Peers::over(None), config).await.unwrap()
 }
 
+fn key_name(number: usize) -> MasterKeyName {
+    MasterKeyName::parse(&format!("key-{number}")).unwrap()
+}
+
 fn know_key(number: usize) -> Command {
-    let name = MasterKeyName::parse(&format!("key-{number}")).unwrap();
     Command {
         id: CommandId::default(),
         by: CallerName::parse("admin").unwrap(),
         at: Millis(1),
         idempotency: None,
-        action: Action::KnowKey(name, KeyCheck(vec![1; 32])),
+        action: Action::KnowKey(key_name(number), KeyCheck(vec![1; 32])),
     }
 }
 
@@ -122,6 +125,24 @@ async fn the_log_is_cut_behind_snapshots() {
     consensus.propose(know_key(600), 100).await.unwrap();
     assert_eq!(known(&store), 601);
     consensus.stop().await;
+}
+
+#[tokio::test]
+async fn a_log_of_large_entries_is_cut_before_there_are_many() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let config = ConsensusConfig { log_bytes_max: 12 << 20, ..ConsensusConfig::default() };
+    let consensus = start(&store, config).await;
+    for number in 0..40 {
+        let action = Action::KnowKey(key_name(number), KeyCheck(vec![1; 500_000]));
+        consensus.propose(Command { action, ..know_key(number) }, 500_000).await.unwrap();
+    }
+    eventually("a shorter log", || store.log().unwrap().bytes() < 12 << 20).await;
+    consensus.propose(know_key(40), 100).await.unwrap();
+    assert_eq!(known(&store), 41);
+    consensus.stop().await;
+    drop(consensus);
+    eventually("the store is let go of", || Arc::strong_count(&store) == 1).await;
 }
 
 #[tokio::test]
