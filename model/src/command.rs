@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     hlc::Millis,
-    id::{ClusterId, CommandId, GrantId, NodeId, PayloadHash, SecretId, TokenId, VersionId},
+    id::{
+        ClusterId, CommandId, GrantId, InvitationId, NodeId, PayloadHash, SecretId, TokenId, VersionId,
+    },
     isolation::Role,
     line::Place,
     name::{CallerName, MasterKeyName, SecretPath},
     record::{Idempotency, Record},
     registry::{Grant, KeyCheck, TokenEntry},
+    roster::{Enrolment, Invitation, NodeAddress},
 };
 
 /// The format marker of batches written by this release.
@@ -64,6 +67,14 @@ pub enum Action {
     AddGrant(Grant),
     /// Takes back a grant of this owner.
     RemoveGrant(CallerName, GrantId),
+    /// Makes a way in for one node.
+    Invite(InvitationId, Invitation),
+    /// Takes a node in that shows an invitation.
+    Enrol(Enrolment),
+    /// Makes known where a member's peers reach it.
+    Reach(NodeId, NodeAddress),
+    /// Takes a node away for good.
+    RemoveNode(NodeId),
 }
 
 /// A name and its first version.
@@ -112,10 +123,13 @@ pub struct SealedVersion {
 }
 
 impl Command {
-    /// Whether every record in it was made by `node`: its author, a signature that verifies, and the payload
-    /// that it names. What one node may ask another to have agreed.
+    /// Whether `node` may ask another to have it agreed: every record in it was made by `node` (its author, a
+    /// signature that verifies, and the payload that it names), and it says of no other where it is reached.
     #[must_use]
     pub fn is_vouched_for_by(&self, node: &NodeId) -> bool {
+        if matches!(&self.action, Action::Reach(of, _) if of != node) {
+            return false;
+        }
         let made = |record: &Record| record.header().author == *node && record.signature_verifies();
         self.sealed().all(|(version, marks)| {
             let carried = version.record.version().is_some_and(|body| {

@@ -109,6 +109,14 @@ id_type!(
     TokenHash, 32
 );
 id_type!(
+    /// An invitation, its public half.
+    InvitationId, 8
+);
+id_type!(
+    /// The hash of an invitation's secret.
+    InvitationHash, 32
+);
+id_type!(
     /// A grant: a function of all that it says.
     GrantId, 16
 );
@@ -145,6 +153,20 @@ impl TokenHash {
     /// The hash of a token's secret half.
     pub fn of(secret: &[u8]) -> Self {
         Self(derive("covault 2026-11 token hash", &[secret]))
+    }
+}
+
+impl InvitationHash {
+    /// The hash of an invitation's secret.
+    pub fn of(secret: &[u8]) -> Self {
+        Self(derive("covault 2026-11 invitation hash", &[secret]))
+    }
+
+    /// Whether it is `other`. Takes the same time for every difference.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let differing = self.0.iter().zip(&other.0).fold(0, |sum, (a, b)| sum | (a ^ b));
+        core::hint::black_box(differing) == 0
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! Read in this order: [`name`] and [`id`] say what things are called, [`record`] what is written,
 //! [`hlc`] and [`line`](mod@line) when it counts, [`marks`] what merges, [`command`], [`plan`](mod@plan) and [`registry`] what
-//! is agreed, [`isolation`] who may, [`limits`] how much, [`refusal`] why not.
+//! is agreed, [`roster`] and [`invitation`] among which nodes, [`isolation`] who may, [`limits`] how much,
+//! [`refusal`] why not.
 
 #![no_std]
 
@@ -14,6 +15,7 @@ pub mod command;
 pub mod history;
 pub mod hlc;
 pub mod id;
+pub mod invitation;
 pub mod isolation;
 pub mod key;
 pub mod limits;
@@ -24,6 +26,7 @@ pub mod plan;
 pub mod record;
 pub mod refusal;
 pub mod registry;
+pub mod roster;
 pub mod token;
 
 pub use cbor::{DecodeError, decode, encode};

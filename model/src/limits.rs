@@ -36,6 +36,14 @@ pub const MASTER_KEY_NAME_BYTES_MAX: usize = 64;
 pub const TOKENS_PER_CALLER_MAX: usize = 64;
 /// Grants one owner may give.
 pub const GRANTS_PER_OWNER_MAX: usize = 1024;
+/// Invitations that may wait to be used.
+pub const INVITATIONS_MAX: usize = 64;
+/// Nodes a cluster may have at a time: what a joiner is told of them fits its one answer.
+pub const MEMBERS_MAX: usize = 16;
+/// How long an invitation is good for unless told otherwise, in seconds.
+pub const INVITATION_SECONDS_DEFAULT: u64 = 60 * 60;
+/// The longest that an invitation may be good for, in seconds: a week.
+pub const INVITATION_SECONDS_MAX: u64 = 7 * 24 * 60 * 60;
 /// Rows one page may hold.
 pub const PAGE_MAX: usize = 1000;
 /// Rows of a page when the request does not say.

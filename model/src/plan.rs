@@ -2,7 +2,7 @@
 //!
 //! Keeps E1 (a name is created once), E2 (numbers without gaps, never moved), E3 (times rise with
 //! numbers), E4 (one conditional update wins), E5 (a pure function of state and command), E6 (all or
-//! none), E7 (destroyed stays destroyed) and I1 (one key, one request, one outcome).
+//! none), E7 (destroyed stays destroyed), I1 (one key, one request, one outcome) and, with `roster`, M1 to M3.
 //!
 //! A command that was agreed before changes nothing when it comes again: what it makes is known by its own
 //! ids (version, token, grant), so proposing twice is proposing once.
@@ -25,6 +25,7 @@ use crate::{
     registry::{
         CallerEntry, Grant, KeyCheck, Outcome, Registry, Remembered, SecretEntry, TokenEntry, number_of,
     },
+    roster::Roster,
 };
 
 /// What a command comes to.
@@ -65,6 +66,8 @@ pub enum Write<'c> {
     Grant(GrantId, &'c Grant),
     /// A grant, taken back.
     NoGrant(GrantId, CallerName),
+    /// Who may become a member, and who ever was one, in place of what was there.
+    Roster(Roster),
     /// An outcome to remember.
     Remember(&'c CallerName, Digest, Remembered),
 }
@@ -116,6 +119,14 @@ fn act<'c, R: Registry>(registry: &R, command: &'c Command) -> Result<Acted<'c>,
         Action::RemoveToken(caller, id) => remove_token(registry, caller, id),
         Action::AddGrant(grant) => add_grant(registry, grant),
         Action::RemoveGrant(owner, id) => remove_grant(registry, owner, id),
+        Action::Invite(id, invitation) => {
+            Ok(on_roster(registry.roster()?.invite(*id, invitation), Outcome::Invited(*id)))
+        }
+        Action::Enrol(shown) => Ok(on_roster(registry.roster()?.enrol(shown, command.at), Outcome::Done)),
+        Action::Reach(node, address) => {
+            Ok(on_roster(registry.roster()?.reach(*node, *address, command.at), Outcome::Done))
+        }
+        Action::RemoveNode(node) => Ok(on_roster(registry.roster()?.remove(node), Outcome::Done)),
     }
 }
 
@@ -347,6 +358,10 @@ fn remove_grant<'c, R: Registry>(
     } else {
         Err(CallerMistake::NotFound.into())
     })
+}
+
+fn on_roster<'c>(changed: Result<Option<Roster>, Refusal>, outcome: Outcome) -> Acted<'c> {
+    changed.map(|changed| (changed.into_iter().map(Write::Roster).collect(), outcome))
 }
 
 fn present_caller<R: Registry>(registry: &R, name: &CallerName) -> Result<Option<CallerEntry>, R::Error> {

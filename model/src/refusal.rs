@@ -44,6 +44,12 @@ pub enum CallerMistake {
     Forbidden,
     /// It would leave the cluster without an admin who has a token.
     LastAdmin,
+    /// The invitation is unknown, used, expired or shown with another secret; which of them is not said.
+    InvitationInvalid,
+    /// The node's key is a member's, or was one's: ids of nodes are not reused.
+    NodeKnown,
+    /// It would leave the cluster without a node.
+    LastMember,
     /// A limit on how many there may be: what of.
     TooMany(Limit),
 }
@@ -59,6 +65,10 @@ pub enum Limit {
     Grants,
     /// Bytes of a value.
     ValueBytes,
+    /// Nodes of the cluster.
+    Members,
+    /// Invitations that wait.
+    Invitations,
 }
 
 /// Why nobody may decide now.
@@ -121,6 +131,9 @@ impl CallerMistake {
             Self::CallerExists => "caller_exists",
             Self::Forbidden => "forbidden",
             Self::LastAdmin => "last_admin",
+            Self::InvitationInvalid => "invitation_invalid",
+            Self::NodeKnown => "node_known",
+            Self::LastMember => "last_member",
             Self::TooMany(Limit::ValueBytes) => "value_too_large",
             Self::TooMany(_) => "limit_reached",
         }

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     hlc::Millis,
-    id::{ClusterId, Digest, GrantId, PayloadHash, RecordId, TokenHash, TokenId, VersionId},
+    id::{ClusterId, Digest, GrantId, InvitationId, PayloadHash, RecordId, TokenHash, TokenId, VersionId},
     isolation::{Access, Role},
     line::Place,
     name::{CallerName, MasterKeyName, NamePrefix, SecretPath},
+    roster::Roster,
 };
 
 /// A name that exists. Inserted once; `agreed` and `last` move forward.
@@ -93,6 +94,9 @@ pub enum Outcome {
     /// A grant was given.
     #[serde(rename = "g")]
     Grant(GrantId),
+    /// An invitation was made; the caller was shown its secret once.
+    #[serde(rename = "i")]
+    Invited(InvitationId),
     /// Done, with nothing more to say.
     #[serde(rename = "d")]
     Done,
@@ -129,6 +133,8 @@ pub trait Registry {
     fn remembered(&self, caller: &CallerName, key: &Digest) -> Result<Option<Remembered>, Self::Error>;
     /// The check value of a master key.
     fn key_check(&self, key: &MasterKeyName) -> Result<Option<KeyCheck>, Self::Error>;
+    /// Who may become a member, and who ever was one.
+    fn roster(&self) -> Result<Roster, Self::Error>;
 }
 
 /// The number of the version at `place`, if it was agreed. Times rise with numbers (E3), so this is a

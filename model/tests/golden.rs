@@ -10,22 +10,27 @@
 #[path = "support/samples.rs"]
 mod samples;
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+};
 
 use covault_model::{
     command::{Action, BATCH_FORMAT, Command, Condition, NewSecret, NewVersion},
     decode, encode,
     hlc::{Hlc, Millis},
     id::{
-        ChangeHash, ClusterId, CommandId, Digest, GrantId, PayloadHash, RecordId, SecretId, TokenHash,
-        TokenId, derive, from_hex, hex,
+        ChangeHash, ClusterId, CommandId, Digest, GrantId, InvitationHash, InvitationId, NodeId, PayloadHash,
+        RecordId, SecretId, TokenHash, TokenId, derive, from_hex, hex,
     },
+    invitation::JoinToken,
     isolation::{Access, Role},
     line::Place,
     marks::{Mark, Stamp, Stamped},
     name::{ContentType, Description, LabelKey, LabelValue, MasterKeyName, NamePrefix},
     record::{Body, Header, Idempotency, Parent, Record, VersionBody},
     registry::{CallerEntry, Grant, KeyCheck, Outcome, Remembered, SecretEntry, TokenEntry},
+    roster::{Enrolment, Invitation, NodeEntry, Roster},
     token::{PresentedToken, read_token, token_text},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -121,6 +126,27 @@ fn grant(access: Access) -> Grant {
     }
 }
 
+fn invitation() -> Invitation {
+    let (created_at, expires_at) = (Millis(1_750_000_000_000), Millis(1_750_003_600_000));
+    Invitation { hash: InvitationHash::of(&[0x43; 32]), by: caller("ann"), created_at, expires_at }
+}
+
+fn roster() -> Roster {
+    let founder = NodeEntry {
+        address: "10.0.0.1:8401".parse().unwrap(),
+        since: Millis(1_750_000_000_000),
+        invitation: None,
+        removed: true,
+    };
+    let invited = Some(InvitationId([0xc2; 8]));
+    let joined =
+        NodeEntry { address: "[::1]:8401".parse().unwrap(), invitation: invited, removed: false, ..founder };
+    Roster {
+        invitations: BTreeMap::from([(InvitationId([0xc3; 8]), invitation())]),
+        nodes: BTreeMap::from([(NodeId([1; 32]), founder), (NodeId([2; 32]), joined)]),
+    }
+}
+
 #[test]
 fn records_are_written_as_ever() {
     let mut golden = Golden::read(include_str!("golden/records.txt"));
@@ -150,14 +176,54 @@ fn ids_are_made_as_ever() {
     golden.check_text("write grant", &grant(Access::Write).id().to_string());
     golden.check_text("node", &node(1).node_id().to_string());
     golden.check_text("token", &token_text(&TokenId([0xc1; 8]), &[0x41; 32]));
+    golden.check_text("invitation hash", &InvitationHash::of(b"some bytes").to_string());
+    golden.check_text("join token", &join_token().text());
     golden.finish();
+}
+
+fn join_token() -> JoinToken {
+    JoinToken {
+        cluster: ClusterId([0x51; 16]),
+        node: node(1).node_id(),
+        address: "[2001:db8::ffff]:8401".parse().unwrap(),
+        id: InvitationId([0xc3; 8]),
+        secret: zeroize::Zeroizing::new([0x43; 32]),
+    }
+}
+
+#[test]
+fn a_join_token_reads_back_and_anything_else_is_none() {
+    let text = join_token().text();
+    let read = JoinToken::parse(&text).unwrap();
+    assert_eq!(
+        (read.cluster, read.node, read.id),
+        (ClusterId([0x51; 16]), node(1).node_id(), InvitationId([0xc3; 8]))
+    );
+    assert_eq!((read.address, read.hash()), (join_token().address, InvitationHash::of(&[0x43; 32])));
+    for at in 0..text.len() {
+        let shorter = [&text[..at], &text[at + 1..]].concat();
+        assert!(JoinToken::parse(&shorter).is_none(), "without the byte at {at}");
+    }
+    for other in [
+        format!("{} ", *text),
+        format!(" {}", *text),
+        format!("{}00", *text),
+        format!("cvj_{}", "0".repeat(9000)),
+    ] {
+        assert!(JoinToken::parse(&other).is_none());
+    }
 }
 
 #[test]
 fn ids_of_different_kinds_or_parts_differ() {
     let bytes = b"some bytes";
-    let kinds = [RecordId::of(bytes).0, PayloadHash::of(bytes).0, TokenHash::of(bytes).0];
-    assert!(kinds[0] != kinds[1] && kinds[1] != kinds[2] && kinds[0] != kinds[2]);
+    let kinds = [
+        RecordId::of(bytes).0,
+        PayloadHash::of(bytes).0,
+        TokenHash::of(bytes).0,
+        InvitationHash::of(bytes).0,
+    ];
+    assert_eq!(BTreeSet::from(kinds).len(), kinds.len());
     let secret = |owner: &str, of: &str| SecretId::of(&caller(owner), &name(of));
     assert_ne!(secret("ab", "c"), secret("a", "bc"), "parts are not just joined");
     assert_ne!(derive("context", &[b"", b"a"]), derive("context", &[b"a", b""]));
@@ -222,6 +288,12 @@ fn actions() -> Vec<(&'static str, Action)> {
     let one_of = Condition::OneOf(vec![RecordId([0x29; 32]), RecordId([0x2a; 32])]);
     let id = TokenId([0xc1; 8]);
     let key = MasterKeyName::parse("main").unwrap();
+    let enrolment = Enrolment {
+        invitation: InvitationId([0xc3; 8]),
+        hash: InvitationHash::of(&[0x43; 32]),
+        node: NodeId([2; 32]),
+        address: "[::1]:8401".parse().unwrap(),
+    };
     vec![
         ("found", Action::Found { cluster: ClusterId([0x51; 16]), token: (id, token(None)) }),
         ("know key", Action::KnowKey(key, KeyCheck(vec![0x52; 40]))),
@@ -239,6 +311,10 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("add read grant", Action::AddGrant(grant(Access::Read))),
         ("add write grant", Action::AddGrant(grant(Access::Write))),
         ("remove grant", Action::RemoveGrant(caller("ann"), grant(Access::Read).id())),
+        ("invite", Action::Invite(InvitationId([0xc3; 8]), invitation())),
+        ("enrol", Action::Enrol(enrolment)),
+        ("reach", Action::Reach(NodeId([2; 32]), "[::1]:8401".parse().unwrap())),
+        ("remove node", Action::RemoveNode(NodeId([2; 32]))),
     ]
 }
 
@@ -269,6 +345,7 @@ fn rows_are_written_as_ever() {
     golden.check("token that expires", &token(Some(Millis(1_800_000_000_000))));
     golden.check("grant", &grant(Access::Write));
     golden.check("key check", &KeyCheck(vec![0x52; 40]));
+    golden.check("roster", &roster());
     golden.check("place", &place());
     let stamp = Stamp(place().time, place().id);
     golden.check("stamped", &Stamped(stamp, Some(LabelValue::parse("blue").unwrap())));
@@ -277,6 +354,7 @@ fn rows_are_written_as_ever() {
         ("marked", Outcome::Marked(RecordId([0x2b; 32]))),
         ("token made", Outcome::Token(TokenId([0xc1; 8]))),
         ("grant given", Outcome::Grant(grant(Access::Read).id())),
+        ("invited", Outcome::Invited(InvitationId([0xc3; 8]))),
         ("done", Outcome::Done),
     ] {
         golden.check(name, &Remembered { request: Digest([0x32; 32]), outcome });

@@ -59,6 +59,8 @@ codes! {
     SecretExists = 409 "secret_exists" "The name is taken";
     CallerExists = 409 "caller_exists" "The caller exists, or existed";
     LastAdmin = 409 "last_admin" "An admin with a token must remain";
+    NodeKnown = 409 "node_known" "The node is a member, or was one";
+    LastMember = 409 "last_member" "A node must remain";
     VersionDeleted = 410 "version_deleted" "The version is deleted";
     VersionDestroyed = 410 "version_destroyed" "The version's value is erased";
     VersionExpired = 410 "version_expired" "The version has expired";
@@ -67,6 +69,7 @@ codes! {
     ValueTooLarge = 413 "value_too_large" "The value is too large";
     UnsupportedMediaType = 415 "unsupported_media_type" "The body must be JSON";
     IdempotencyConflict = 422 "idempotency_conflict" "The idempotency key came with another request";
+    InvitationInvalid = 422 "invitation_invalid" "The invitation is not valid";
     LimitReached = 422 "limit_reached" "There may not be more of these";
     HeadersTooLarge = 431 "headers_too_large" "The head of the request is too large";
     Corrupt = 500 "corrupt" "A stored value is not what was written";
@@ -246,6 +249,11 @@ fn of_mistake(mistake: CallerMistake) -> Problem {
         Mistake::LastAdmin => {
             Problem::new(Code::LastAdmin, "It would leave the cluster without an admin who has a token.")
         }
+        Mistake::InvitationInvalid => {
+            Problem::new(Code::InvitationInvalid, "It is unknown, used, expired or another one's.")
+        }
+        Mistake::NodeKnown => Problem::new(Code::NodeKnown, "The id of a node is not given again."),
+        Mistake::LastMember => Problem::new(Code::LastMember, "It would leave the cluster without a node."),
         Mistake::TooMany(limit) => of_limit(limit),
     }
 }
@@ -255,6 +263,10 @@ fn of_limit(limit: Limit) -> Problem {
         Limit::Labels => (Code::LimitReached, "labels", "The secret would carry too many labels."),
         Limit::Tokens => (Code::LimitReached, "tokens", "The caller holds as many tokens as it may."),
         Limit::Grants => (Code::LimitReached, "grants", "The owner gave as many grants as it may."),
+        Limit::Members => (Code::LimitReached, "members", "The cluster has as many nodes as it may."),
+        Limit::Invitations => {
+            (Code::LimitReached, "invitations", "As many invitations as may are waiting to be used.")
+        }
         Limit::ValueBytes => (Code::ValueTooLarge, "value", "The value has more bytes than this node takes."),
     };
     Problem::new(code, detail).with("limit", what)
@@ -351,8 +363,11 @@ mod tests {
         check(CallerMistake::CallerExists, 409, "caller_exists");
         check(CallerMistake::Forbidden, 403, "forbidden");
         check(CallerMistake::LastAdmin, 409, "last_admin");
+        check(CallerMistake::InvitationInvalid, 422, "invitation_invalid");
+        check(CallerMistake::NodeKnown, 409, "node_known");
+        check(CallerMistake::LastMember, 409, "last_member");
         check(CallerMistake::TooMany(Limit::ValueBytes), 413, "value_too_large");
-        for limit in [Limit::Labels, Limit::Tokens, Limit::Grants] {
+        for limit in [Limit::Labels, Limit::Tokens, Limit::Grants, Limit::Members, Limit::Invitations] {
             check(CallerMistake::TooMany(limit), 422, "limit_reached");
         }
         check(NoAuthority::QuorumUnavailable, 503, "quorum_unavailable");

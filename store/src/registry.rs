@@ -9,6 +9,7 @@ use covault_model::{
     plan::{Plan, Write, plan},
     refusal::Refusal,
     registry::{CallerEntry, Grant, KeyCheck, Outcome, Registry, Remembered, SecretEntry, TokenEntry},
+    roster::Roster,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -124,6 +125,11 @@ impl Registry for Rows<'_> {
     fn key_check(&self, key: &MasterKeyName) -> Result<Option<KeyCheck>, StoreError> {
         self.row(self.tables.keys, "keys", key.as_bytes())
     }
+
+    fn roster(&self) -> Result<Roster, StoreError> {
+        let roster = self.meta(Meta::Roster)?.map(|row| from_row("meta", row)).transpose()?;
+        Ok(roster.unwrap_or_default())
+    }
 }
 
 impl Txn<'_> {
@@ -171,6 +177,7 @@ impl Txn<'_> {
                 self.put(grants, &keys::scoped(&grant.owner, id.as_bytes()), &to_row(grant))
             }
             Write::NoGrant(id, owner) => self.delete(grants, &keys::scoped(&owner, id.as_bytes())),
+            Write::Roster(roster) => self.put_meta(Meta::Roster, &to_row(&roster)),
             Write::Remember(caller, key, what) => {
                 self.put(remembered, &keys::scoped(caller, key.as_bytes()), &to_row(&what))
             }

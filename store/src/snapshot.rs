@@ -8,6 +8,7 @@ use covault_model::{
     id::{ClusterId, RecordId},
     line::Place,
     registry::{CallerEntry, Grant, KeyCheck, Registry, Remembered, SecretEntry, TokenEntry},
+    roster::Roster,
 };
 use serde_bytes::ByteBuf;
 
@@ -41,8 +42,9 @@ impl Tables {
 
 /// Stands for the histories table, of which entries and numbers are registry.
 const HISTORIES: u8 = 255;
-/// Stands for the table of single values, of which the cluster's id is registry.
+/// Stands for the table of single values, of which these are registry.
 const META: u8 = 254;
+const META_OF_REGISTRY: [Meta; 2] = [Meta::Cluster, Meta::Roster];
 
 impl Store {
     /// All registry rows as of now.
@@ -56,8 +58,10 @@ impl Store {
                 out.1.push((at as u8, ByteBuf::from(key), ByteBuf::from(value)));
             }
         }
-        if let Some(cluster) = rows.meta(Meta::Cluster)? {
-            out.1.push((META, ByteBuf::from([Meta::Cluster as u8]), ByteBuf::from(cluster)));
+        for key in META_OF_REGISTRY {
+            if let Some(row) = rows.meta(key)? {
+                out.1.push((META, ByteBuf::from([key as u8]), ByteBuf::from(row)));
+            }
         }
         rows.each_secret(|path| {
             let Some(entry) = rows.secret(&path)? else { return Ok(true) };
@@ -107,13 +111,13 @@ impl Txn<'_> {
         for table in self.tables().registry() {
             table.clear(self.raw())?;
         }
-        self.delete(self.tables().meta, &[Meta::Cluster as u8])
+        META_OF_REGISTRY.iter().try_for_each(|key| self.delete(self.tables().meta, &[*key as u8]))
     }
 
     fn registry_table(&self, at: u8, key: &[u8]) -> Option<Table> {
         match at {
             HISTORIES if is_entry(key) || is_number(key) => Some(self.tables().histories),
-            META if key == [Meta::Cluster as u8] => Some(self.tables().meta),
+            META if META_OF_REGISTRY.iter().any(|of| key == [*of as u8]) => Some(self.tables().meta),
             at => self.tables().registry().get(usize::from(at)).copied(),
         }
     }
@@ -130,6 +134,7 @@ fn check_row(at: u8, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         4 => from_row::<Remembered>("remembered", value).map(drop),
         5 => from_row::<KeyCheck>("keys", value).map(drop),
         6 => id(RecordId::LEN),
+        META if key == [Meta::Roster as u8] => from_row::<Roster>("meta", value).map(drop),
         META => from_row::<ClusterId>("meta", value).map(drop),
         _ if is_entry(key) => from_row::<SecretEntry>("histories", value).map(drop),
         _ => from_row::<Place>("histories", value).map(drop),

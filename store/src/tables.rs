@@ -27,7 +27,7 @@ pub const TABLES: [TableInfo; 9] = [
     TableInfo {
         name: META_TABLE,
         key: "one byte, see Meta",
-        row: "format, clock, counts; vote, applied, membership, purged, snapshot; audit anchor",
+        row: "format, clock, counts; vote, applied, membership, purged, snapshot; audit anchor; roster",
         lifetime: "replaced",
     },
     TableInfo {
@@ -128,4 +128,6 @@ pub enum Meta {
     Snapshot = 8,
     /// The newest audit line known to be on disk: sequence number and hash.
     AuditAnchor = 9,
+    /// Who may become a member, and who ever was one.
+    Roster = 10,
 }

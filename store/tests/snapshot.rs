@@ -18,12 +18,13 @@ use covault_model::{
     command::{Action, Command, NewSecret, NewVersion, SealedVersion},
     decode, encode,
     hlc::Millis,
-    id::{ClusterId, Digest, PayloadHash, TokenHash, TokenId},
+    id::{ClusterId, Digest, InvitationHash, InvitationId, NodeId, PayloadHash, TokenHash, TokenId},
     isolation::{Access, Role},
     marks::Mark,
     name::{MasterKeyName, NamePrefix},
     record::{Idempotency, Record},
     registry::{Grant, KeyCheck, Registry, SecretEntry, TokenEntry},
+    roster::Invitation,
 };
 use covault_store::{Counts, Store, StoreError};
 use proptest::prelude::{ProptestConfig, any, proptest};
@@ -42,6 +43,11 @@ const NUMBER: u8 = 3;
 
 fn token(of: &str) -> TokenEntry {
     TokenEntry { caller: caller(of), hash: TokenHash::of(b"x"), created_at: Millis(1), expires_at: None }
+}
+
+fn invitation() -> Invitation {
+    let (hash, by) = (InvitationHash::of(b"x"), caller("ann"));
+    Invitation { hash, by, created_at: Millis(1), expires_at: Millis(2) }
 }
 
 /// `t`, with a description.
@@ -72,12 +78,14 @@ fn log() -> Vec<Command> {
         command(Action::AddCaller(Role::Member, TokenId([2; 8]), token("bob"))),
         command(Action::AddGrant(grant)),
         command(Action::KnowKey(MasterKeyName::parse("one").unwrap(), KeyCheck(vec![1]))),
+        command(Action::Invite(InvitationId([3; 8]), invitation())),
+        command(Action::Reach(NodeId([4; 32]), "127.0.0.1:1".parse().unwrap())),
         create("s", first, None),
         create("t", other().0, Some(other().1)),
         command(Action::Agree(agreed.into())),
         command(Action::Destroy(secret("s"), vec![erased])),
     ];
-    log[5].idempotency = Some(Idempotency(Digest([1; 32]), Digest([2; 32])));
+    log[7].idempotency = Some(Idempotency(Digest([1; 32]), Digest([2; 32])));
     log
 }
 
@@ -111,7 +119,7 @@ fn registry_rows(dir: TempDir, store: Store) -> Vec<Row> {
     drop(store);
     let is_registry = |(table, key, _): &Row| match *table {
         "histories" => [ENTRY, NUMBER].contains(&kind_of(key)),
-        "meta" => key == &[1],
+        "meta" => key == &[1] || key == &[10],
         "log" => false,
         _ => true,
     };

@@ -14,6 +14,7 @@ use covault_model::{
     plan::{Plan, Write},
     record::Record,
     registry::{CallerEntry, Grant, KeyCheck, Registry, Remembered, SecretEntry, TokenEntry},
+    roster::Roster,
 };
 
 /// Every row of one cluster, with the histories that commit with them.
@@ -32,6 +33,7 @@ pub struct MemoryRegistry {
     tokens: BTreeMap<TokenId, TokenEntry>,
     grants: BTreeMap<GrantId, Grant>,
     remembered: BTreeMap<(CallerName, Digest), Remembered>,
+    roster: Roster,
 }
 
 impl MemoryRegistry {
@@ -74,6 +76,7 @@ impl MemoryRegistry {
                 let gone = self.grants.remove(&id);
                 assert!(gone.is_some_and(|grant| grant.owner == owner), "a grant of another was taken back");
             }
+            Write::Roster(roster) => self.roster = roster,
             Write::Remember(caller, key, remembered) => {
                 once(self.remembered.insert((caller.clone(), key), remembered));
             }
@@ -132,5 +135,9 @@ impl Registry for MemoryRegistry {
 
     fn key_check(&self, key: &MasterKeyName) -> Result<Option<KeyCheck>, Infallible> {
         Ok(self.key_checks.get(key).cloned())
+    }
+
+    fn roster(&self) -> Result<Roster, Infallible> {
+        Ok(self.roster.clone())
     }
 }
