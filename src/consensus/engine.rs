@@ -121,6 +121,10 @@ pub struct Standing {
     pub members: Vec<Member>,
     /// Whether a majority stands behind what it says.
     pub majority: bool,
+    /// Up to which log index each member is known to hold the log; empty unless this node leads.
+    pub matched: BTreeMap<NodeId, u64>,
+    /// How long ago each peer was heard of, of those that were.
+    pub heard: BTreeMap<NodeId, Duration>,
 }
 
 /// Agreement, as the rest of the node sees it. Cheap to clone.
@@ -130,6 +134,7 @@ pub struct Consensus {
     leadership: watch::Receiver<RaftServerMetrics<NodeId, BasicNode>>,
     leader: Leader,
     proposer: Proposer,
+    peers: Peers,
     log: LogStore,
     arriving: Arc<Arriving>,
     thread: Option<Arc<OwnThread>>,
@@ -148,7 +153,7 @@ impl Consensus {
         config: ConsensusConfig,
     ) -> Result<Self, StartError> {
         let thread = if config.own_thread { Some(Arc::new(OwnThread::start()?)) } else { None };
-        let starting = start_raft(store, me, peers, config);
+        let starting = start_raft(store, me, peers.clone(), config);
         let (raft, leader, proposer, log) = match &thread {
             None => starting.await?,
             Some(thread) => {
@@ -157,7 +162,8 @@ impl Consensus {
             }
         };
         let (leadership, deadline) = (raft.server_metrics(), config.deadline);
-        Ok(Self { raft, leadership, leader, proposer, log, arriving: Arc::default(), thread, deadline })
+        let arriving = Arc::default();
+        Ok(Self { raft, leadership, leader, proposer, peers, log, arriving, thread, deadline })
     }
 
     /// Has `command`, about `bytes` large, agreed and applied here.
@@ -212,13 +218,13 @@ impl Consensus {
         Ok(message::write(&self.leader.answer(from, message::read(ask)?).await))
     }
 
-    /// Has a node that listens at `address` added to the members, whoever leads. It catches up first; the
-    /// leader makes it a voter then.
+    /// Has a node that listens at `address` added to the members, whoever leads, if the registry took it in.
+    /// It catches up first; the leader makes it a voter then.
     pub async fn admit(&self, node: NodeId, address: &str) -> Result<(), Refusal> {
         self.change(Change::Admit(node, address.to_owned())).await
     }
 
-    /// Has a node taken away for good, whoever leads.
+    /// Has a node taken away, whoever leads, if the registry did.
     pub async fn expel(&self, node: NodeId) -> Result<(), Refusal> {
         self.change(Change::Expel(node)).await
     }
@@ -267,6 +273,7 @@ impl Consensus {
     /// How this node stands.
     pub fn standing(&self) -> Standing {
         let metrics = self.raft.metrics().borrow().clone();
+        let matched = metrics.replication.into_iter().flatten();
         Standing {
             leader: metrics.current_leader,
             term: metrics.current_term,
@@ -274,6 +281,8 @@ impl Consensus {
             applied: metrics.last_applied.map_or(0, |id| id.index),
             members: members_of(metrics.membership_config.membership()),
             majority: self.has_majority(),
+            matched: matched.map(|(node, log)| (node, log.map_or(0, |id| id.index))).collect(),
+            heard: self.peers.heard(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Whoever leads, found and asked: to have commands ordered, and up to where a read must wait. Asks again
 //! when the leader changes, for as long as its caller waits; asking twice does what asking once does, since
-//! every command is known by what it makes. Keeps R1, R2 and R3. Knows nothing of what commands mean.
+//! every command is known by what it makes. Keeps R1 to R4. Knows nothing of what commands mean.
 
 use std::{
     collections::BTreeSet,
@@ -15,6 +15,7 @@ use covault_model::{
     command::Command,
     id::NodeId,
     refusal::{NoAuthority, NodeFault, Refusal},
+    registry::Registry,
 };
 use covault_net::Channel;
 use covault_store::{Applied, Store};
@@ -139,8 +140,14 @@ impl Leader {
         }
     }
 
-    /// Changes that were made already are not made again.
+    /// Changes that were made already are not made again. The registry comes first: who is a member is agreed
+    /// there, and a peer that has been taken over cannot bring in others.
     async fn change_here(&self, change: Change) -> LeaderTold {
+        match self.store.view().and_then(|view| view.rows().roster()) {
+            Ok(roster) if change.follows(&roster) => {}
+            Ok(_) => return LeaderTold::NotProposed(None),
+            Err(_) => return LeaderTold::NotProposed(Some(NodeFault::StorageFailed.into())),
+        }
         let changed = match change {
             Change::Admit(node, address) => {
                 self.raft.add_learner(node, BasicNode::new(address), false).await.map(drop)

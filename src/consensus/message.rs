@@ -1,7 +1,7 @@
 //! What nodes ask each other about agreement, as bytes: a format marker and CBOR. Bounded by the frames it
 //! comes in. Knows nothing of how it travels.
 
-use covault_model::{DecodeError, command::Command, id::NodeId, refusal::Refusal};
+use covault_model::{DecodeError, command::Command, id::NodeId, refusal::Refusal, roster::Roster};
 use covault_store::Applied;
 use openraft::{
     BasicNode, SnapshotMeta, Vote,
@@ -65,6 +65,16 @@ pub enum Change {
     Admit(NodeId, String),
     /// This node is one no longer.
     Expel(NodeId),
+}
+
+impl Change {
+    /// Whether it does what the registry has agreed on.
+    pub fn follows(&self, roster: &Roster) -> bool {
+        match self {
+            Self::Admit(node, _) => roster.is_member(node),
+            Self::Expel(node) => roster.is_removed(node),
+        }
+    }
 }
 
 /// What it is told.

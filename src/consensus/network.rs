@@ -1,10 +1,10 @@
 //! Raft's questions on their way to a peer. A peer that cannot be reached, or that answers with anything but
 //! an answer, is unreachable to Raft, which asks again later. Knows nothing of how bytes travel.
 
-use std::{io, time::Duration};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use covault_model::id::NodeId;
-use covault_net::{CallError, Channel, Endpoint};
+use covault_net::{CallError, Channel, Endpoint, PeerStats};
 use openraft::{
     BasicNode, OptionalSend, RaftNetwork, RaftNetworkFactory, Snapshot, SnapshotMeta, Vote,
     error::{
@@ -39,6 +39,13 @@ impl Peers {
     /// The nodes that `endpoint` reaches.
     pub fn over(endpoint: Option<Endpoint>) -> Self {
         Self(endpoint)
+    }
+
+    /// How long ago each of them was heard of, of those that were.
+    pub fn heard(&self) -> BTreeMap<NodeId, Duration> {
+        let peers = self.0.as_ref().map(|endpoint| endpoint.stats().peers).unwrap_or_default();
+        let heard = |(node, stats): (NodeId, PeerStats)| Some((node, stats.last_contact?.elapsed()));
+        peers.into_iter().filter_map(heard).collect()
     }
 
     /// Asks one of them.

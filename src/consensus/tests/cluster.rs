@@ -30,7 +30,7 @@ use tokio::task::JoinHandle;
 
 use crate::consensus::{
     Consensus, ConsensusConfig, Me, Peers,
-    message::{self, LeaderAsk, LeaderTold},
+    message::{self, Change, LeaderAsk, LeaderTold},
 };
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -168,6 +168,8 @@ async fn three() -> Vec<Node> {
     for at in [1, 2] {
         nodes[at].start(false, &[first], config()).await;
         let (node, address) = (id(nodes[at].number), nodes[at].address.to_string());
+        let known = command(Action::Reach(node, address.parse().unwrap()));
+        nodes[0].consensus().propose(known, 100).await.unwrap().outcome.unwrap();
         nodes[0].consensus().admit(node, &address).await.unwrap();
     }
     let begun = Instant::now();
@@ -324,11 +326,36 @@ async fn records_that_a_peer_did_not_make_are_not_ordered_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_members_change_only_as_the_registry_has_agreed() {
+    let nodes = three().await;
+    let leader = leader_of(&nodes).await;
+    let (asker, leading) = ((leader + 1) % 3, id(nodes[leader].number));
+    let endpoint = nodes[asker].running.as_ref().unwrap().endpoint.clone();
+    let ask = async |change: Change| {
+        let ask = message::write(&LeaderAsk::Change(change));
+        let told = endpoint.call(leading, Channel::Forward, ask.into(), DEADLINE).await.unwrap();
+        message::read::<LeaderTold>(&told).unwrap()
+    };
+    let stranger = Change::Admit(id(9), "127.0.0.1:9".into());
+    assert!(matches!(ask(stranger).await, LeaderTold::NotProposed(None)), "nobody took it in");
+    let third = Change::Expel(id(nodes[(leader + 2) % 3].number));
+    assert!(matches!(ask(third).await, LeaderTold::NotProposed(None)), "nobody took it away");
+    assert_eq!(nodes[leader].consensus().standing().members.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_was_expelled_is_heard_no_more() {
     let nodes = three().await;
     let leader = leader_of(&nodes).await;
     let out = (leader + 1) % 3;
-    nodes[leader].consensus().expel(id(nodes[out].number)).await.unwrap();
+    let gone = id(nodes[out].number);
+    for other in &nodes {
+        let known = command(Action::Reach(id(other.number), other.address.to_string().parse().unwrap()));
+        nodes[leader].consensus().propose(known, 100).await.unwrap().outcome.unwrap();
+    }
+    let removed = nodes[leader].consensus().propose(command(Action::RemoveNode(gone)), 100).await.unwrap();
+    assert_eq!(removed.outcome, Ok(Outcome::Done));
+    nodes[leader].consensus().expel(gone).await.unwrap();
     assert_eq!(nodes[leader].consensus().voters(), 2);
     let endpoint = &nodes[out].running.as_ref().unwrap().endpoint;
     let ask = message::write(&LeaderAsk::ReadIndex);
