@@ -105,6 +105,8 @@ pub enum NodeFault {
     ClockSkew,
     /// The master key of this name has another check value in this cluster.
     WrongMasterKey(MasterKeyName),
+    /// No address is configured at which peers would reach this node.
+    PeersNotConfigured,
 }
 
 impl Refusal {
@@ -163,6 +165,7 @@ impl NodeFault {
             Self::AuditUnavailable => "audit_unavailable",
             Self::ClockSkew => "clock_skew",
             Self::WrongMasterKey(_) => "wrong_master_key",
+            Self::PeersNotConfigured => "peers_not_configured",
         }
     }
 }

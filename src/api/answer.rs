@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 use crate::{
     api::{headers, problem::Problem, time::Time},
     vault::{
-        CallerInfo, GrantInfo, Marked, MemberStatus, NewToken, Opened, Replication, Status, Summary,
-        TokenInfo, Version, Written,
+        CallerInfo, GrantInfo, Marked, MemberStatus, NewInvitation, NewToken, Opened, Replication, Status,
+        Summary, TokenInfo, Version, Written,
     },
 };
 
@@ -210,9 +210,33 @@ pub fn grants(items: &[GrantInfo]) -> Answer {
     Answer::json(StatusCode::OK, &json!({ "grants": grants }))
 }
 
+/// An invitation just made. Its text is shown here and never again.
+pub fn new_invitation(made: &NewInvitation) -> Answer {
+    let text = made.text.as_ref().map(|text| str::from_utf8(text.expose_plaintext()).unwrap_or_default());
+    let body = NewInvitationBody { id: made.id.to_string(), token: text, expires_at: Time(made.expires_at) };
+    let mut answer = Answer::json(StatusCode::CREATED, &body);
+    mark_replayed(&mut answer, made.replayed);
+    answer
+}
+
+/// The members of the cluster.
+pub fn members(items: &[MemberStatus]) -> Answer {
+    let members: Vec<_> = items.iter().map(member).collect();
+    Answer::json(StatusCode::OK, &json!({ "members": members }))
+}
+
+fn member(member: &MemberStatus) -> serde_json::Value {
+    json!({
+        "node": member.node.to_string(),
+        "role": member.role.as_str(),
+        "address": member.address.map(|address| address.to_string()),
+        "lag": member.lag,
+        "last_contact_ms": member.heard.map(|heard| heard.as_millis() as u64),
+    })
+}
+
 /// What the node says of itself.
 pub fn status(status: &Status) -> Answer {
-    let member = |member: &MemberStatus| json!({ "node": member.node.to_string(), "role": member.role });
     let names = |keys: &[MasterKeyName]| keys.iter().map(|key| key.to_string()).collect::<Vec<_>>();
     let refuses = status.refuses_writes.clone().map(|why| Problem::from(why).code().as_str());
     let body = json!({
@@ -356,6 +380,13 @@ struct NewTokenBody<'a> {
     id: String,
     token: Option<&'a str>,
     expires_at: Option<Time>,
+}
+
+#[derive(Serialize)]
+struct NewInvitationBody<'a> {
+    id: String,
+    token: Option<&'a str>,
+    expires_at: Time,
 }
 
 #[derive(Serialize)]

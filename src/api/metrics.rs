@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 
 use crate::{
     api::{problem::Code, routes::Operation, table::ROUTES},
-    vault::Status,
+    vault::{MemberRole, Status},
 };
 
 const REQUESTS: &str = "covault_requests_total";
@@ -95,7 +95,7 @@ impl Metrics {
             ("covault_raft_term", "The Raft term.", status.term),
             ("covault_raft_last_log_index", "The last log index held.", status.last_log),
             ("covault_raft_applied_index", "The last log index applied.", status.applied),
-            ("covault_members", "Voters of the cluster.", status.members.len() as u64),
+            ("covault_members", "Voters of the cluster.", voters(status)),
             ("covault_is_leader", "1 on the leader.", u64::from(status.leader == Some(status.node))),
             (
                 "covault_keys_unavailable",
@@ -126,6 +126,11 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn voters(status: &Status) -> u64 {
+    let votes = |role| matches!(role, MemberRole::Leader | MemberRole::Follower);
+    status.members.iter().filter(|member| votes(member.role)).count() as u64
 }
 
 fn operations() -> impl Iterator<Item = &'static str> {

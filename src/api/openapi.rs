@@ -150,7 +150,7 @@ fn response_headers(schema: &str) -> Value {
     let more: &[&str] = match schema {
         "Secret" => &["ETag", "Covault-Standing"],
         "Written" | "Marked" => &["ETag", "Idempotency-Replayed"],
-        "NewToken" => &["Idempotency-Replayed"],
+        "NewToken" | "NewInvitation" => &["Idempotency-Replayed"],
         _ => &[],
     };
     for name in more {
@@ -243,8 +243,8 @@ mod tests {
 
     #[test]
     fn every_code_of_a_refusal_is_documented_somewhere() {
-        // These come before a route is known.
-        let elsewhere = [Code::UnknownPath, Code::MethodNotAllowed];
+        // These come before a route is known, or are told to a node that joins.
+        let elsewhere = [Code::UnknownPath, Code::MethodNotAllowed, Code::InvitationInvalid, Code::NodeKnown];
         let documented: BTreeSet<&str> =
             ROUTES.iter().flat_map(refusals).flat_map(|(_, codes)| codes).collect();
         for code in Code::ALL.iter().filter(|code| !elsewhere.contains(code)) {

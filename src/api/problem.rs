@@ -87,6 +87,7 @@ codes! {
     StorageFailed = 503 "storage_failed" "The store failed";
     AuditUnavailable = 503 "audit_unavailable" "The audit log cannot be written";
     ClockSkew = 503 "clock_skew" "The node's clock is too far off";
+    PeersNotConfigured = 503 "peers_not_configured" "Other nodes cannot reach this one";
 }
 
 impl Code {
@@ -110,6 +111,7 @@ impl Code {
         match self {
             Self::MasterKeyUnavailable | Self::WrongMasterKey | Self::ClockSkew => Some("30"),
             Self::StorageFull | Self::StorageFailed | Self::AuditUnavailable => Some("30"),
+            Self::PeersNotConfigured => Some("30"),
             _ if self.status() == 503 => Some("1"),
             _ => None,
         }
@@ -317,6 +319,9 @@ fn of_fault(fault: NodeFault) -> Problem {
         Fault::AuditUnavailable => {
             Problem::new(Code::AuditUnavailable, "Without an audit line there is no answer.")
         }
+        Fault::PeersNotConfigured => {
+            Problem::new(Code::PeersNotConfigured, "Its configuration has no [quic] section.")
+        }
         Fault::ClockSkew => {
             Problem::new(Code::ClockSkew, "The node refuses writes until its clock is right.")
         }
@@ -382,6 +387,7 @@ mod tests {
         check(NodeFault::Corrupt, 500, "corrupt");
         check(NodeFault::AuditUnavailable, 503, "audit_unavailable");
         check(NodeFault::ClockSkew, 503, "clock_skew");
+        check(NodeFault::PeersNotConfigured, 503, "peers_not_configured");
     }
 
     #[test]

@@ -52,6 +52,12 @@ pub enum Operation {
     ReadSelf,
     /// `GET /v1/status`
     ReadStatus,
+    /// `GET /v1/members`
+    ListMembers,
+    /// `DELETE /v1/members/{node}`
+    RemoveMember,
+    /// `POST /v1/invitations`
+    Invite,
     /// `GET /health`
     Health,
     /// `GET /ready`

@@ -5,14 +5,14 @@
 use covault_model::{
     limits::{
         CALLER_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, DESCRIPTION_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX,
-        LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX,
-        VERSIONS_PER_REQUEST_MAX,
+        INVITATION_SECONDS_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX,
+        PAGE_DEFAULT, PAGE_MAX, VERSIONS_PER_REQUEST_MAX,
     },
     line::State,
 };
 use serde_json::{Value, json};
 
-use crate::api::problem::Code;
+use crate::{api::problem::Code, vault::MemberRole};
 
 fn of(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
@@ -49,6 +49,7 @@ pub fn parameters() -> Value {
         "name": path("name", "The secret's name; its slashes may be percent-encoded.", of("SecretName")),
         "caller": path("caller", "The caller's name.", of("CallerName")),
         "token_id": path("id", "The token's public half.", hex(8)),
+        "node": path("node", "The node's id, which is its public key.", hex(32)),
         "grant_id": path("id", "The grant's id.", hex(16)),
         "owner": query("owner", "Whose namespace; the caller's own when absent.", of("CallerName")),
         "version": query("version", "A version's number or id.",
@@ -214,6 +215,9 @@ fn other_requests() -> Value {
         "RollBackSecret": object(&["version"], json!({ "version": of("VersionRef") })),
         "AddCaller": object(&["name"], caller),
         "AddToken": object(&[], json!({ "expires_at": or_null(of("Time")) })),
+        "Invite": object(&[], json!({ "lifetime_seconds": or_null(json!({
+            "type": "integer", "minimum": 1, "maximum": INVITATION_SECONDS_MAX,
+        })) })),
         "AddGrant": object(&["prefix", "grantee", "access"], grant),
     })
 }
@@ -303,11 +307,30 @@ fn other_answers() -> Value {
             "created_at": of("Time"),
         })),
         "Grants": answer(json!({ "grants": list("Grant") })),
+        "NewInvitation": answer(json!({
+            "id": hex(8),
+            "token": or_null(json!({ "type": "string", "description": "Shown once; null on a retry." })),
+            "expires_at": of("Time"),
+        })),
+        "Member": member(),
+        "Members": answer(json!({ "members": list("Member") })),
         "Status": status(&json!({ "type": "integer", "minimum": 0 })),
         "Up": answer(json!({ "status": { "type": "string", "enum": ["up", "ready"] } })),
         "Metrics": { "type": "string" },
         "OpenApi": { "type": "object" },
     })
+}
+
+fn member() -> Value {
+    let roles = [MemberRole::Leader, MemberRole::Follower, MemberRole::Learner, MemberRole::Enrolled];
+    let count = json!({ "type": "integer", "minimum": 0 });
+    answer(json!({
+        "node": hex(32),
+        "role": { "type": "string", "enum": roles.map(MemberRole::as_str) },
+        "address": or_null(json!({ "type": "string" })),
+        "lag": or_null(count.clone()),
+        "last_contact_ms": or_null(count),
+    }))
 }
 
 fn status(count: &Value) -> Value {
@@ -317,13 +340,7 @@ fn status(count: &Value) -> Value {
         "node": hex(32),
         "release": text,
         "cluster": hex(16),
-        "members": {
-            "type": "array",
-            "items": answer(json!({
-                "node": hex(32),
-                "role": { "type": "string", "enum": ["leader", "follower", "learner"] },
-            })),
-        },
+        "members": list("Member"),
         "leader": or_null(hex(32)),
         "term": count,
         "last_log": count,
@@ -349,7 +366,7 @@ mod tests {
     use super::*;
     use crate::api::{
         problem::Problem,
-        resources::{callers, grants, secrets},
+        resources::{callers, grants, members, secrets},
         routes::Body,
         table::ROUTES,
     };
@@ -366,6 +383,7 @@ mod tests {
             "AddCaller" => callers::add_body(bytes).err(),
             "AddToken" => callers::add_token_body(bytes).err(),
             "AddGrant" => grants::add_body(bytes).err(),
+            "Invite" => members::invite_body(bytes).err(),
             other => panic!("{other} has no parser"),
         }
     }

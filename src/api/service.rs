@@ -31,7 +31,7 @@ use crate::{
         openapi,
         problem::{Code, Problem},
         query::Query,
-        resources::{callers, grants, health, history, secrets},
+        resources::{callers, grants, health, history, members, secrets},
         routes::{self, Body, Found, Operation, Right, Route},
     },
     vault::{Asker, AuthFailure, RequestId, Vault},
@@ -282,6 +282,9 @@ async fn carry_out(vault: &Vault, operation: Operation, call: Call) -> Result<An
         Operation::RemoveGrant => grants::remove(vault, call).await,
         Operation::ReadSelf => callers::read_self(vault, call).await,
         Operation::ReadStatus => health::status(vault, call).await,
+        Operation::ListMembers => members::list(vault, call).await,
+        Operation::RemoveMember => members::remove(vault, call).await,
+        Operation::Invite => members::invite(vault, call).await,
         Operation::Health
         | Operation::Ready
         | Operation::Metrics

@@ -4,7 +4,7 @@
 
 use covault_model::{
     hlc::Millis,
-    id::{GrantId, TokenId, VersionId},
+    id::{GrantId, NodeId, TokenId, VersionId},
     name::{CallerName, MasterKeyName, NameError, NamePrefix, SecretName},
 };
 
@@ -63,6 +63,8 @@ pub enum Subject<'a> {
     Token(TokenId),
     /// A grant.
     Grant(GrantId),
+    /// A node.
+    Node(NodeId),
     /// A master key.
     Key(&'a MasterKeyName),
     /// So many bytes of the log itself.
@@ -161,6 +163,14 @@ actions! {
     GrantList = "grant.list",
     /// A grant was to be taken back.
     GrantRemove = "grant.remove",
+    /// An invitation was to be made.
+    MemberInvite = "member.invite",
+    /// A node asked to be taken in.
+    MemberJoin = "member.join",
+    /// Members were to be listed.
+    MemberList = "member.list",
+    /// A node was to be taken away.
+    MemberRemove = "member.remove",
     /// A caller asked who it is.
     SelfRead = "self.read",
     /// The node's status was to be read.

@@ -144,6 +144,7 @@ fn put_subject(to: &mut Vec<u8>, subject: Subject<'_>) {
         Subject::Key(name) => put_text(to, NAME, Some(name.as_str())),
         Subject::Token(id) => put_id(to, NAME, id.as_bytes()),
         Subject::Grant(id) => put_id(to, NAME, id.as_bytes()),
+        Subject::Node(id) => put_id(to, NAME, id.as_bytes()),
         Subject::Bytes(bytes) => {
             to.extend_from_slice(b",\"bytes\":");
             put_number(to, bytes);

@@ -13,7 +13,7 @@ use super::{
     failure::Failure,
     output::Output,
     private_file::{read_private, write_private},
-    serve::{self, Told},
+    serve::{self, Stop, Told},
 };
 use crate::node::{ConfigFile, HttpConfig, LogConfig, LogFormat, Node, NodeConfig};
 
@@ -49,8 +49,8 @@ impl DevArgs {
         let node = NodeConfig { create: true, ..NodeConfig::at(&self.data) };
         let http = HttpConfig { listen: self.listen, ..HttpConfig::default() };
         let log =
-            LogConfig { format: LogFormat::Text, level: "info,covault::api=debug,openraft=warn".into() };
-        serve::run(ConfigFile { node, http, log }, async |mut told: Told| {
+            LogConfig { format: LogFormat::Text, level: "info,covault::api=debug,openraft=error".into() };
+        serve::run(ConfigFile { node, http, log }, Stop::Signal, async |mut told: Told| {
             let tokens = DevTokens::of(&mut told.node, &self.data).await?;
             let data = std::path::absolute(&self.data).unwrap_or_else(|_| self.data.clone());
             let shown = Some((tokens.admin.as_str(), tokens.member.as_str()));

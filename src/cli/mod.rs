@@ -22,7 +22,11 @@ mod completions;
 mod dev;
 mod grant;
 mod init;
+mod invite;
+mod join;
+mod members;
 mod node;
+mod remove;
 mod restore;
 mod secret;
 mod status;
@@ -48,7 +52,7 @@ pub enum Exit {
 /// A secrets vault for programs and people.
 ///
 /// `covault dev` starts one to try. The commands `secret`, `caller`, `grant`, `self` and `status` talk to
-/// a running vault over HTTP; `init`, `node`, `backup`, `restore`, `check` and `audit` run one.
+/// a running vault over HTTP, and so do `invite`, `members` and `remove`; `init`, `join`, `node`, `backup`, `restore`, `check` and `audit` run one.
 #[derive(Parser)]
 #[command(name = "covault", version, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 done, 1 refused or failed (the code is on stderr), 2 usage.")]
@@ -64,6 +68,7 @@ struct Cli {
 enum Command {
     Dev(dev::DevArgs),
     Init(init::InitArgs),
+    Join(join::JoinArgs),
     Node(node::NodeArgs),
     Secret(secret::SecretArgs),
     Caller(caller::CallerArgs),
@@ -71,6 +76,9 @@ enum Command {
     #[command(name = "self")]
     Whoami(whoami::WhoamiArgs),
     Status(status::StatusArgs),
+    Invite(invite::InviteArgs),
+    Members(members::MembersArgs),
+    Remove(remove::RemoveArgs),
     Audit(audit::AuditArgs),
     Check(check::CheckArgs),
     Backup(backup::BackupArgs),
@@ -96,12 +104,16 @@ impl Command {
         match self {
             Self::Dev(args) => args.run(output),
             Self::Init(args) => args.run(output),
+            Self::Join(args) => args.run(output),
             Self::Node(args) => args.run(output),
             Self::Secret(args) => args.run(output),
             Self::Caller(args) => args.run(output),
             Self::Grant(args) => args.run(output),
             Self::Whoami(args) => args.run(output),
             Self::Status(args) => args.run(output),
+            Self::Invite(args) => args.run(output),
+            Self::Members(args) => args.run(output),
+            Self::Remove(args) => args.run(output),
             Self::Audit(args) => args.run(output),
             Self::Check(args) => args.run(output),
             Self::Backup(args) => args.run(output),

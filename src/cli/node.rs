@@ -7,7 +7,7 @@ use clap::Args;
 use super::{
     failure::Failure,
     output::Output,
-    serve::{self, Told},
+    serve::{self, Stop, Told},
 };
 use crate::node::{ConfigFile, PlainHttp};
 
@@ -31,6 +31,9 @@ pub struct NodeArgs {
     /// Start although the master keyring is missing or wrong; what needs the key answers 503.
     #[arg(long)]
     pub without_key: bool,
+    /// Stop when standard input ends too, as a program that starts this node and may die wants it.
+    #[arg(long)]
+    pub stop_with_stdin: bool,
     /// Write one JSON object to this file once the node serves.
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
@@ -52,7 +55,8 @@ impl NodeArgs {
             config.http.plain_http = PlainHttp::Anywhere;
         }
         let data = config.node.data.clone();
-        serve::run(config, async |told: Told| {
+        let stop = if self.stop_with_stdin { Stop::SignalOrStdin } else { Stop::Signal };
+        serve::run(config, stop, async |told: Told| {
             serve::write_ready_file(self.ready_file.as_ref(), &told, &data, None)?;
             output.note(&format!("covault {} serves at {}", env!("CARGO_PKG_VERSION"), told.url));
             Ok(told.node)

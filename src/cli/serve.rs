@@ -33,7 +33,7 @@ const HEAD: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When the node or its listener cannot be started, when `announce` fails, or when the node has failed.
-pub fn run<A, F>(config: ConfigFile, announce: A) -> Result<(), Failure>
+pub fn run<A, F>(config: ConfigFile, stop: Stop, announce: A) -> Result<(), Failure>
 where
     A: FnOnce(Told) -> F,
     F: Future<Output = Result<Node, Failure>>,
@@ -41,7 +41,16 @@ where
     log_to_stderr(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new("cannot_start", error.to_string()))?;
-    runtime.block_on(serve_until_stopped(config, announce))
+    runtime.block_on(serve_until_stopped(config, stop, announce))
+}
+
+/// What tells a process to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Ctrl-C or a service manager.
+    Signal,
+    /// These, or the end of standard input.
+    SignalOrStdin,
 }
 
 /// What is told once a node serves.
@@ -52,7 +61,7 @@ pub struct Told {
     pub url: String,
 }
 
-async fn serve_until_stopped<A, F>(config: ConfigFile, announce: A) -> Result<(), Failure>
+async fn serve_until_stopped<A, F>(config: ConfigFile, stop: Stop, announce: A) -> Result<(), Failure>
 where
     A: FnOnce(Told) -> F,
     F: Future<Output = Result<Node, Failure>>,
@@ -65,11 +74,16 @@ where
         Failure::new("cannot_listen", format!("cannot listen on {}: {error}", http.listen))
     })?;
     let address = listener.local_addr().map_err(|error| Failure::new("cannot_listen", error.to_string()))?;
-    let stopping = stop_signal()?;
+    let stopping = told_to_stop(stop)?;
+    tokio::pin!(stopping);
     let value_bytes_max = node.value_bytes_max;
 
     let machine: Arc<dyn Host> = Arc::new(Machine);
-    let started = Node::start(node, machine.clone()).await.map_err(|error| cannot_start(&error))?;
+    // A node that waits for its cluster can still be told to stop.
+    let started = tokio::select! {
+        started = Node::start(node, machine.clone()) => started.map_err(|error| cannot_start(&error))?,
+        () = &mut stopping => return Ok(()),
+    };
     let mut prefix = [0; 4];
     machine.fill(&mut prefix);
     let limits = RequestLimits { time: http.request_deadline, value_bytes_max };
@@ -82,7 +96,7 @@ where
     let mut failure = None;
     let stop = async {
         tokio::select! {
-            () = stopping => {}
+            () = &mut stopping => {}
             why = node.failed() => failure = Some(why),
         }
     };
@@ -128,8 +142,33 @@ pub fn cannot_start(error: &StartError) -> Failure {
     }
 }
 
+fn told_to_stop(stop: Stop) -> Result<impl Future<Output = ()>, Failure> {
+    let signalled = stop_signal()?;
+    Ok(async move {
+        match stop {
+            Stop::Signal => signalled.await,
+            Stop::SignalOrStdin => tokio::select! {
+                () = signalled => {}
+                () = stdin_ends() => {}
+            },
+        }
+    })
+}
+
+/// Ready once standard input has ended. Read in a thread of its own, which nobody waits for: a read cannot be
+/// called off.
+async fn stdin_ends() {
+    let (tell, ended) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        // However it ends, there is nobody there any more.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        drop(tell);
+    });
+    let _ = ended.await;
+}
+
 /// Ready once the process is told to stop, by Ctrl-C or by a service manager.
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+pub fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     let listen = |kind| signal(kind).map_err(|error| Failure::new("cannot_start", error.to_string()));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     Ok(async move {
@@ -163,7 +202,7 @@ pub fn write_ready_file(
     let node = json!({
         "id": told.node.vault().node().to_string(),
         "url": told.url,
-        "quic": null,
+        "quic": told.node.peer_address().map(|address| address.to_string()),
         "pid": std::process::id(),
         "data": data,
     });

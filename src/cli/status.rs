@@ -59,9 +59,17 @@ fn in_words(status: &Value) -> String {
 fn members(status: &Value) -> String {
     let members = status["members"].as_array().map(Vec::as_slice).unwrap_or_default();
     let here = |member: &Value| if member["node"] == status["node"] { "this node" } else { "" };
-    let row =
-        |member: &Value| vec![short_id(member, "/node"), cell(member, "/role"), here(member).to_owned()];
-    Table::new(&["member", "role", ""]).lay_out(&members.iter().map(row).collect::<Vec<_>>())
+    let row = |member: &Value| {
+        vec![
+            short_id(member, "/node"),
+            cell(member, "/role"),
+            cell(member, "/address"),
+            cell(member, "/lag"),
+            here(member).to_owned(),
+        ]
+    };
+    Table::new(&["member", "role", "address", "lag", ""])
+        .lay_out(&members.iter().map(row).collect::<Vec<_>>())
 }
 
 fn in_units(bytes: u64) -> String {
@@ -85,7 +93,10 @@ mod tests {
         let status = json!({
             "node": "ab".repeat(32), "leader": null, "term": 3, "disk_free": 3_u64 << 30,
             "keys": {"active": "k1", "unavailable": ["k0"]},
-            "members": [{"node": "ab".repeat(32), "role": "leader"}, {"node": "cd".repeat(32), "role": "follower"}],
+            "members": [
+                {"node": "ab".repeat(32), "role": "leader", "address": "10.0.0.1:8401", "lag": 0},
+                {"node": "cd".repeat(32), "role": "follower"},
+            ],
             "of_tomorrow": 7,
         });
         let text = in_words(&status);
@@ -95,8 +106,8 @@ mod tests {
             assert!(text.lines().any(|shown| shown == line), "{line} is not in:\n{text}");
         }
         assert!(text.contains("3.0 GiB"));
-        assert!(text.contains("abababababab  leader    this node\n"), "{text}");
-        assert!(text.contains("cdcdcdcdcdcd  follower\n"));
+        assert!(text.contains("abababababab  leader    10.0.0.1:8401  0    this node\n"), "{text}");
+        assert!(text.contains("cdcdcdcdcdcd  follower  -              -\n"));
     }
 
     #[test]

@@ -36,6 +36,32 @@ pub struct NodeConfig {
     pub writer: WriterMode,
     /// How agreement is run.
     pub consensus: ConsensusConfig,
+    /// Where peers reach this node; without it they cannot, and it stays alone.
+    pub quic: Option<QuicConfig>,
+}
+
+/// Where a node listens for its peers, and what it tells them.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuicConfig {
+    /// Where to listen, UDP; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Where peers reach it; absent when that is where it listens.
+    pub advertise: Option<SocketAddr>,
+}
+
+impl QuicConfig {
+    /// Refuses what peers could not dial.
+    pub(super) fn check(self) -> Result<Self, &'static str> {
+        let told = self.advertise.unwrap_or(self.listen);
+        if told.ip().is_unspecified() {
+            return Err("quic.advertise must say where peers reach this node, since it listens everywhere");
+        }
+        if self.advertise.is_some_and(|address| address.port() == 0) {
+            return Err("quic.advertise needs a port");
+        }
+        Ok(self)
+    }
 }
 
 /// What the first admin is called unless configured.
@@ -58,6 +84,7 @@ impl NodeConfig {
             map_bytes: MAP_BYTES_DEFAULT,
             writer: WriterMode::Thread,
             consensus: ConsensusConfig::default(),
+            quic: None,
         }
     }
 
@@ -127,7 +154,7 @@ pub struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info,openraft=warn".into() }
+        Self { format: LogFormat::Text, level: "info,openraft=error,openraft::replication=off".into() }
     }
 }
 
@@ -162,6 +189,7 @@ struct FileText {
     #[serde(default)]
     plain_http: PlainHttp,
     keys: Option<KeysText>,
+    quic: Option<QuicConfig>,
     #[serde(default)]
     log: LogConfig,
     #[serde(default)]
@@ -211,6 +239,7 @@ impl FileText {
         if let Some(keys) = self.keys {
             node.keyring = keys.source(base)?;
         }
+        node.quic = self.quic.map(QuicConfig::check).transpose()?;
         node.value_bytes_max = self.limits.value_bytes_max.unwrap_or(node.value_bytes_max);
         if node.value_bytes_max == 0 || VALUE_BYTES_MAX < node.value_bytes_max {
             return Err("limits.value_bytes_max must be from 1 to 1048576");

@@ -1,6 +1,6 @@
 //! Why a node does not start. Every text is for the operator, names the place and says what to do.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use covault_model::name::MasterKeyName;
 use covault_net::IdentityError;
@@ -47,6 +47,18 @@ pub enum StartError {
     /// The vault refused its own first command.
     #[error("the vault cannot be founded: {0}")]
     Founding(&'static str),
+    /// The door to the peers.
+    #[error("cannot listen for peers on {0}: {1}")]
+    Peers(SocketAddr, String),
+    /// The node is a member of a cluster and is told nowhere to listen.
+    #[error("this node has peers and is told nowhere to listen for them: add [quic] to its configuration")]
+    NoPeers,
+    /// The cluster did not reach this node.
+    #[error("nothing of the cluster has reached this node within {0:?}: can its members reach this address?")]
+    NotReached(Duration),
+    /// What a join left behind is not that.
+    #[error("{0} is not what covault wrote: join anew in an empty directory")]
+    Joining(PathBuf),
     /// A task of the node cannot be started.
     #[error("cannot start: {0}")]
     Io(#[from] std::io::Error),

@@ -3,14 +3,20 @@
 //! in front of it. Knows nothing of requests.
 
 mod config;
+mod enrolment;
 mod error;
+mod join;
+mod joining;
 mod keys;
 mod offline;
+mod peers;
 mod start;
+mod tending;
 mod upkeep;
 
-pub use config::{ConfigFile, HttpConfig, LogConfig, LogFormat, NodeConfig, PlainHttp, TlsFiles};
+pub use config::{ConfigFile, HttpConfig, LogConfig, LogFormat, NodeConfig, PlainHttp, QuicConfig, TlsFiles};
 pub use error::{ConfigError, StartError};
+pub use join::{JoinError, Joined, join};
 pub use keys::DEFAULT_KEYRING_FILE;
 pub use offline::{CheckError, CheckReport, back_up, check, restore, verify_audit};
 pub use start::{Founded, Node};

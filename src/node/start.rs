@@ -1,22 +1,35 @@
-//! Starting and stopping a node. Order: store, identity, keyring, audit, agreement, founding, vault,
-//! upkeep; stopping goes back. Knows nothing of HTTP.
+//! Starting and stopping a node. Order: store, identity, audit, the door to the peers, agreement, keyring,
+//! founding or the arrival of what the cluster has, vault, upkeep; stopping goes back. Knows nothing of HTTP.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use covault_model::{
     command::{Action, Command},
     hlc::Millis,
-    id::{ClusterId, CommandId},
+    id::{ClusterId, CommandId, NodeId},
     isolation::{Role, Session},
     name::CallerName,
     refusal::{CallerMistake, Refusal},
     registry::Registry,
+    roster::NodeAddress,
 };
 use covault_net::NodeIdentity;
-use covault_seal::{Keyring, Plaintext};
+use covault_seal::Plaintext;
 use covault_store::{Meta, Options, Store, StoreError};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
 
-use super::{config::NodeConfig, error::StartError, keys, upkeep::Upkeep};
+use super::{
+    config::NodeConfig,
+    error::StartError,
+    joining::Joining,
+    keys,
+    peers::{Door, Here, PeerService},
+    tending::Tending,
+    upkeep::Upkeep,
+};
 use crate::{
     audit::{Anchor, AuditLog},
     consensus::{Consensus, Me, Peers},
@@ -24,10 +37,21 @@ use crate::{
     vault::{Author, Vault, VaultParts, draw_token, storage_refusal},
 };
 
+/// How long a node that joined waits for the cluster to reach it.
+const REACHED_WITHIN: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often a member tries to make a new master key known, each time as long as a proposal may take.
+const KEY_TRIES: u32 = 12;
+/// Bytes that a command of the node's own may take.
+const COMMAND_BYTES: usize = 1024;
+
 /// A running node.
 pub struct Node {
     vault: Vault,
     rooms: Rooms,
+    /// Absent without an address for peers.
+    peers: Option<PeerService>,
+    tending: Option<JoinHandle<()>>,
     upkeep: Upkeep,
     founded: Option<Founded>,
 }
@@ -38,6 +62,29 @@ struct Rooms {
     consensus: Consensus,
     audit: Arc<AuditLog>,
     host: Arc<dyn Host>,
+    cluster: ClusterId,
+    address: Option<NodeAddress>,
+    /// Whether it has joined a cluster whose log had not reached it before this start.
+    joins: bool,
+}
+
+impl Rooms {
+    fn tend(&self, config: &NodeConfig, node: NodeId) -> Option<JoinHandle<()>> {
+        let tending = Tending {
+            consensus: self.consensus.clone(),
+            store: self.store.clone(),
+            host: self.host.clone(),
+            node,
+            address: self.address?,
+            by: config.admin.clone(),
+        };
+        Some(tending.start())
+    }
+
+    /// Whether there is nobody else to agree with.
+    fn is_alone(&self, node: NodeId) -> bool {
+        !self.joins && self.consensus.standing().members.iter().all(|member| member.node == node)
+    }
 }
 
 /// What is told once, when a vault is founded.
@@ -49,7 +96,8 @@ pub struct Founded {
 }
 
 impl Node {
-    /// Starts a node. With `config.create` an empty directory becomes a vault of one node.
+    /// Starts a node. With `config.create` an empty directory becomes a vault of one node. One that joined a
+    /// cluster waits until the cluster has reached it, for a minute at most.
     pub async fn start(config: NodeConfig, host: Arc<dyn Host>) -> Result<Self, StartError> {
         let now = host.now();
         let new = config.create && !config.data.join("data.mdb").exists();
@@ -59,26 +107,47 @@ impl Node {
             true => NodeIdentity::load_or_create(&config.data, &mut chance)?,
             false => NodeIdentity::load(&config.data)?,
         };
-        let ring = keys::load(&config, new, &*host)?;
         let audit = Arc::new(open_audit(&config, &store, now)?);
-        let me = Me { node: identity.id(), address: String::new(), founds: true };
-        let consensus = Consensus::start(store.clone(), me, Peers::over(None), config.consensus).await?;
-        let rooms = Rooms { store, consensus, audit, host };
-        let opened = open_vault(&config, &rooms, identity, ring, now).await;
+        let joining = Joining::read(&config.data)?;
+        let cluster = cluster_of(&store, joining.as_ref(), &*host)?;
+        let open = |quic| Door::open(quic, &identity, Some(cluster), &host);
+        let door = config.quic.as_ref().map(open).transpose()?;
+        let address = door.as_ref().map(|door| door.address);
+        let joins = joining.is_some();
+        let me = Me {
+            node: identity.id(),
+            address: address.map_or(String::new(), |address| address.to_string()),
+            founds: !joins,
+        };
+        let peers = Peers::over(door.as_ref().map(|door| door.endpoint.clone()));
+        let consensus = Consensus::start(store.clone(), me, peers, config.consensus).await?;
+        let here = Here { node: identity.id(), data: config.data.clone(), joining };
+        let peers = door.map(|door| door.serve(here, &consensus, &store));
+        let rooms = Rooms { store, consensus, audit, host, cluster, address, joins };
+        let opened = open_vault(&config, &rooms, identity, new, now).await;
         let (vault, founded) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                rooms.consensus.stop().await;
+                stop_agreement(peers, &rooms.consensus).await;
                 return Err(error);
             }
         };
+        if let Some(peers) = &peers {
+            peers.open_to_strangers(&vault);
+        }
+        let tending = rooms.tend(&config, vault.node());
         let upkeep = Upkeep::start(rooms.store.clone(), rooms.audit.clone(), rooms.host.clone());
-        Ok(Self { vault, rooms, upkeep, founded })
+        Ok(Self { vault, rooms, peers, tending, upkeep, founded })
     }
 
     /// The handle that can ask.
     pub fn vault(&self) -> &Vault {
         &self.vault
+    }
+
+    /// Where its peers reach it; absent when they cannot.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.rooms.address.map(|address| address.0)
     }
 
     /// The first admin's token, if this start founded the vault. Given once.
@@ -105,7 +174,11 @@ impl Node {
             Some(_) => Action::AddToken(drawn.id, drawn.entry),
             None => Action::AddCaller(role, drawn.id, drawn.entry),
         };
-        self.rooms.consensus.propose(command(&*self.rooms.host, caller, action), 1024).await?.outcome?;
+        self.rooms
+            .consensus
+            .propose(command(&*self.rooms.host, caller, action), COMMAND_BYTES)
+            .await?
+            .outcome?;
         Ok(drawn.text)
     }
 
@@ -125,33 +198,43 @@ impl Node {
 
     /// Stops in order: no more proposals, everything synced, the audit log closed with a line.
     pub async fn stop(self) {
-        self.rooms.consensus.stop().await;
+        if let Some(tending) = self.tending {
+            tending.abort();
+            let _ = tending.await;
+        }
+        stop_agreement(self.peers, &self.rooms.consensus).await;
         self.upkeep.stop().await;
     }
 }
 
-/// Founds the vault if it is new, compares its keys, and puts the vault service together.
+/// Founds the vault if it is new, or waits for what the cluster has; compares the keys, and puts the vault
+/// service together.
 async fn open_vault(
     config: &NodeConfig,
     rooms: &Rooms,
     identity: NodeIdentity,
-    ring: Option<Keyring>,
+    new: bool,
     now: Millis,
 ) -> Result<(Vault, Option<Founded>), StartError> {
-    let Rooms { store, consensus, audit, host } = rooms;
-    consensus.confirm().await.map_err(|_| StartError::Founding("no majority"))?;
-    let founded = found(store, consensus, &**host, &config.admin).await?;
-    let (cluster, known, last) = {
-        let view = store.view()?;
-        let rows = view.rows();
-        (rows.cluster()?, rows.key_checks()?, rows.clock()?)
+    let Rooms { store, consensus, audit, host, cluster, address, .. } = rooms;
+    let alone = rooms.is_alone(identity.id());
+    // A member without its keys still votes and keeps what the others write.
+    let keys_config = NodeConfig { without_key: config.without_key || !alone, ..config.clone() };
+    let ring = keys::load(&keys_config, new, &**host)?;
+    let founded = match alone {
+        true => found(store, consensus, &**host, &config.admin, *cluster).await?,
+        false => reached(rooms).await.map(|()| None)?,
     };
-    let cluster = cluster.ok_or(StartError::Founding("it has no cluster id"))?;
-    let keys = keys::judge(config, ring, &known)?;
+    let (known, last) = {
+        let view = store.view()?;
+        (view.rows().key_checks()?, view.rows().clock()?)
+    };
+    let keys = keys::judge(&keys_config, ring, &known)?;
     if let Some((name, check)) = keys.active_check()
         && known.iter().all(|(other, _)| *other != name)
     {
-        agree(consensus, &**host, &config.admin, Action::KnowKey(name, check)).await?;
+        let tries = if alone { 1 } else { KEY_TRIES };
+        agree_in(tries, consensus, &**host, &config.admin, Action::KnowKey(name, check)).await?;
     }
     let vault = Vault::new(VaultParts {
         store: store.clone(),
@@ -160,7 +243,8 @@ async fn open_vault(
         keys,
         audit: audit.clone(),
         host: host.clone(),
-        cluster,
+        cluster: *cluster,
+        address: *address,
         value_bytes_max: config.value_bytes_max,
         started_at: now,
     });
@@ -186,20 +270,74 @@ pub(crate) fn read_anchor(store: &Store) -> Result<Option<Anchor>, StoreError> {
     row.map(|bytes| Anchor::from_bytes(bytes).map_err(corrupt)).transpose()
 }
 
+/// The cluster that this node is or will be a member of: what its registry says, what it joined, or for a new
+/// vault one just drawn.
+fn cluster_of(store: &Store, joining: Option<&Joining>, host: &dyn Host) -> Result<ClusterId, StoreError> {
+    let known = store.view()?.rows().cluster()?.or(joining.map(|joining| joining.cluster));
+    Ok(known.unwrap_or_else(|| {
+        let mut drawn = ClusterId::default();
+        host.fill(&mut drawn.0);
+        drawn
+    }))
+}
+
+/// Waits until the registry is here, and as new as it can be had.
+async fn reached(rooms: &Rooms) -> Result<(), StartError> {
+    if rooms.address.is_none() {
+        return Err(StartError::NoPeers);
+    }
+    let until = Instant::now() + REACHED_WITHIN;
+    while rooms.store.view()?.rows().cluster()?.is_none() {
+        if until <= Instant::now() {
+            return Err(StartError::NotReached(REACHED_WITHIN));
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    // Without a majority the node serves what it has, and its keys are compared with that.
+    let _ = rooms.consensus.confirm().await;
+    Ok(())
+}
+
+/// Closes the way to the peers, then ends agreement, so that nobody waits for what does not come.
+async fn stop_agreement(peers: Option<PeerService>, consensus: &Consensus) {
+    if let Some(peers) = peers {
+        peers.stop().await;
+    }
+    consensus.stop().await;
+}
+
 async fn found(
     store: &Store,
     consensus: &Consensus,
     host: &dyn Host,
     admin: &CallerName,
+    cluster: ClusterId,
 ) -> Result<Option<Founded>, StartError> {
+    consensus.confirm().await.map_err(|_| StartError::Founding("no majority"))?;
     if store.view()?.rows().cluster()?.is_some() {
         return Ok(None);
     }
-    let mut cluster = ClusterId::default();
-    host.fill(&mut cluster.0);
     let drawn = draw_token(admin, host.now(), None, &mut |bytes| host.fill(bytes));
     agree(consensus, host, admin, Action::Found { cluster, token: (drawn.id, drawn.entry) }).await?;
     Ok(Some(Founded { caller: admin.clone(), token: drawn.text }))
+}
+
+/// As [`agree`], tried again while no majority answers.
+async fn agree_in(
+    tries: u32,
+    consensus: &Consensus,
+    host: &dyn Host,
+    by: &CallerName,
+    action: Action,
+) -> Result<(), StartError> {
+    for _ in 1..tries {
+        let agreed = consensus.propose(command(host, by.clone(), action.clone()), COMMAND_BYTES).await;
+        match agreed.and_then(|applied| applied.outcome) {
+            Err(Refusal::NotNow(_)) => tracing::warn!("no majority to make a master key known to yet"),
+            outcome => return outcome.map(drop).map_err(|refusal| StartError::Founding(refusal.code())),
+        }
+    }
+    agree(consensus, host, by, action).await
 }
 
 async fn agree(
@@ -208,7 +346,7 @@ async fn agree(
     by: &CallerName,
     action: Action,
 ) -> Result<(), StartError> {
-    let applied = consensus.propose(command(host, by.clone(), action), 1024).await;
+    let applied = consensus.propose(command(host, by.clone(), action), COMMAND_BYTES).await;
     match applied.and_then(|applied| applied.outcome) {
         Ok(_) => Ok(()),
         Err(refusal) => Err(StartError::Founding(refusal.code())),

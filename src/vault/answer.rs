@@ -1,13 +1,14 @@
 //! What the vault answers, as values. Knows nothing of HTTP or JSON.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use covault_model::{
     hlc::Millis,
-    id::{GrantId, NodeId, TokenId, VersionId},
+    id::{GrantId, InvitationId, NodeId, TokenId, VersionId},
     isolation::Role,
     line::{Place, State},
     name::{CallerName, ContentType, Description, LabelKey, LabelValue, MasterKeyName, SecretName},
+    roster::NodeAddress,
 };
 use covault_seal::Plaintext;
 
@@ -187,7 +188,7 @@ pub struct Status {
     pub release: &'static str,
     /// Its cluster.
     pub cluster: covault_model::id::ClusterId,
-    /// The voters.
+    /// The members.
     pub members: Vec<MemberStatus>,
     /// The leader it knows of.
     pub leader: Option<NodeId>,
@@ -224,8 +225,51 @@ pub struct Status {
 pub struct MemberStatus {
     /// The node.
     pub node: NodeId,
-    /// `leader`, `follower` or `learner`.
-    pub role: &'static str,
+    /// What it is to agreement.
+    pub role: MemberRole,
+    /// Where its peers reach it; absent when they cannot.
+    pub address: Option<NodeAddress>,
+    /// Log entries that it lacks; absent unless the answering node leads.
+    pub lag: Option<u64>,
+    /// How long ago the answering node heard of it; absent when it did not.
+    pub heard: Option<Duration>,
+}
+
+/// What a member is to agreement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemberRole {
+    /// It votes, and orders what is agreed.
+    Leader,
+    /// It votes.
+    Follower,
+    /// It catches up, and will vote then.
+    Learner,
+    /// It was taken in by the registry and is not among the others yet.
+    Enrolled,
+}
+
+impl MemberRole {
+    /// The word the contract uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::Learner => "learner",
+            Self::Enrolled => "enrolled",
+        }
+    }
+}
+
+/// An invitation just made: the only time its text is seen.
+pub struct NewInvitation {
+    /// Its public half.
+    pub id: InvitationId,
+    /// The join token; absent when this is the answer to a retry, since it is shown once.
+    pub text: Option<Plaintext>,
+    /// When it stops being accepted.
+    pub expires_at: Millis,
+    /// Whether this is the remembered answer of an earlier request with the same idempotency key.
+    pub replayed: bool,
 }
 
 /// What a node can open and seal.

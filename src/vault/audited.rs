@@ -57,6 +57,28 @@ impl Vault {
         result
     }
 
+    /// As [`audited`](Self::audited), for what a node asked for and no caller did.
+    pub(super) async fn audited_of_node<T>(
+        &self,
+        about: About<'_>,
+        operation: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        let ticket = self.ticket()?;
+        let result = operation.await;
+        let entry = Entry {
+            at: self.now(),
+            request: None,
+            caller: None,
+            action: about.action,
+            owner: about.owner,
+            subject: about.subject,
+            version: None,
+            outcome: outcome_of(&result),
+        };
+        ticket.record(&entry).map_err(|_| Refusal::from(NodeFault::AuditUnavailable))?;
+        result
+    }
+
     /// Records what somebody did whom no token identified.
     pub(super) fn record_unidentified(
         &self,

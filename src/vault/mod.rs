@@ -15,6 +15,7 @@ mod grants;
 mod keys;
 mod list;
 mod marks;
+mod members;
 mod read;
 mod request;
 mod session;
@@ -27,6 +28,7 @@ use covault_model::{
     hlc::Millis,
     id::{ClusterId, NodeId},
     refusal::{NodeFault, Refusal},
+    roster::NodeAddress,
 };
 use covault_store::{Store, StoreError};
 
@@ -34,8 +36,8 @@ use crate::{audit::AuditLog, consensus::Consensus, host::Host};
 
 pub use crate::audit::RequestId;
 pub use answer::{
-    CallerInfo, GrantInfo, KeyStatus, Marked, MemberStatus, NewToken, Opened, Page, Replication, SecretPage,
-    Standing, Status, Summary, TokenInfo, Version, VersionPage, Written,
+    CallerInfo, GrantInfo, KeyStatus, Marked, MemberRole, MemberStatus, NewInvitation, NewToken, Opened,
+    Page, Replication, SecretPage, Standing, Status, Summary, TokenInfo, Version, VersionPage, Written,
 };
 pub use author::Author;
 pub(crate) use callers::draw_token;
@@ -61,6 +63,8 @@ pub struct VaultParts {
     pub host: Arc<dyn Host>,
     /// The cluster.
     pub cluster: ClusterId,
+    /// Where peers reach this node; absent when they cannot.
+    pub address: Option<NodeAddress>,
     /// The largest value taken, in bytes.
     pub value_bytes_max: usize,
     /// Since when the process serves.

@@ -2,7 +2,7 @@
 
 use covault_model::refusal::{NoAuthority, NodeFault, Refusal};
 
-use super::{Asker, MemberStatus, Standing, Status, Vault, audited::About, storage_refusal};
+use super::{Asker, Standing, Status, Vault, audited::About, storage_refusal};
 use crate::audit::{Action, Subject};
 
 /// What the least write takes, in bytes: with less room than that the node takes none.
@@ -27,20 +27,11 @@ impl Vault {
         let rows = view.rows();
         let counts = rows.counts().map_err(storage_refusal)?;
         let room = self.parts.store.room().map_err(storage_refusal)?;
-        let role = |member: &crate::consensus::Member| match member.voter {
-            _ if standing.leader == Some(member.node) => "leader",
-            true => "follower",
-            false => "learner",
-        };
         Ok(Status {
             node: self.node(),
             release: env!("CARGO_PKG_VERSION"),
             cluster: self.parts.cluster,
-            members: standing
-                .members
-                .iter()
-                .map(|member| MemberStatus { node: member.node, role: role(member) })
-                .collect(),
+            members: self.member_list(&standing)?,
             leader: standing.leader,
             term: standing.term,
             last_log: standing.last_log,

@@ -19,6 +19,7 @@ mod idempotency;
 mod isolation;
 mod keys;
 mod limits;
+mod members;
 mod openapi;
 mod restart;
 mod secrets;

@@ -5,4 +5,5 @@ pub mod callers;
 pub mod grants;
 pub mod health;
 pub mod history;
+pub mod members;
 pub mod secrets;

@@ -1,0 +1,77 @@
+//! The nodes of the cluster and the invitations of new ones, for admins. That it takes an admin is the vault's
+//! to decide, so that a refusal is in its audit log. Knows nothing of how nodes talk.
+
+use covault_model::{
+    id::NodeId,
+    limits::{INVITATION_SECONDS_DEFAULT, INVITATION_SECONDS_MAX},
+};
+use http::StatusCode;
+
+use crate::{
+    api::{
+        answer::{self, Answer},
+        body::{Fields, Json},
+        call::Call,
+        problem::Problem,
+        query,
+    },
+    vault::Vault,
+};
+
+/// `GET /v1/members`
+pub async fn list(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
+    call.end()?;
+    Ok(answer::members(&vault.members(&call.asker).await?))
+}
+
+/// `DELETE /v1/members/{node}`
+pub async fn remove(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
+    let node = NodeId::parse(&call.captures[0]).map_err(|why| query::invalid("node", why))?;
+    call.end()?;
+    vault.remove_member(&call.asker, node).await?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
+}
+
+/// `POST /v1/invitations`
+pub async fn invite(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
+    call.end()?;
+    let key = call.idempotency_key()?;
+    let seconds = invite_body(&call.body)?;
+    Ok(answer::new_invitation(&vault.invite(&call.asker, seconds, key).await?))
+}
+
+/// Reads the body that makes an invitation: for how many seconds it is good; an hour unless told otherwise.
+pub fn invite_body(bytes: &[u8]) -> Result<u64, Problem> {
+    let mut fields = Fields::parse_optional(bytes)?;
+    let seconds = match fields.optional("lifetime_seconds") {
+        None => INVITATION_SECONDS_DEFAULT,
+        Some(field) => match field.json() {
+            Json::Number(Some(seconds)) if (1..=INVITATION_SECONDS_MAX).contains(seconds) => *seconds,
+            _ => {
+                return Err(
+                    field.invalid(format_args!("must be a number from 1 to {INVITATION_SECONDS_MAX}"))
+                );
+            }
+        },
+    };
+    fields.end()?;
+    Ok(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::api::problem::Code;
+
+    #[test]
+    fn an_invitation_needs_no_body_and_lasts_a_week_at_most() {
+        assert_eq!(invite_body(b"").unwrap(), 3600);
+        assert_eq!(invite_body(br#"{"lifetime_seconds":604800}"#).unwrap(), 604_800);
+        for bad in ["0", "604801", "-1", "1.5", "\"60\""] {
+            let body = format!("{{\"lifetime_seconds\":{bad}}}");
+            assert_eq!(invite_body(body.as_bytes()).unwrap_err().code(), Code::InvalidField, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `covault invite`. Keeps S1: the join token goes to stdout or a private file, nowhere else.
+//! Knows nothing of how a node is taken in.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use covault_model::limits::INVITATION_SECONDS_MAX;
+use serde_json::{Value, json};
+
+use super::{
+    answer::cell,
+    client::{Call, WriteArgs},
+    connection::ConnectionArgs,
+    failure::Failure,
+    output::Output,
+    private_file::write_private,
+};
+
+/// Make a join token, with which one node may become a member.
+///
+/// It is shown once: alone on stdout, or in the file that --token-out names. It lets one node in, once, until
+/// it expires. It takes the role admin, and a node whose configuration has [quic]: that node is the one which
+/// the joiner asks.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  covault invite --token-out join.token\n  \
+    covault invite --expires 10m --json")]
+pub struct InviteArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    /// How long it is good for, such as 90s, 10m, 1h or 2d; a week at most.
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = seconds)]
+    expires: u64,
+    /// Write the token to this file, readable by its owner only, instead of to stdout.
+    #[arg(long, value_name = "FILE")]
+    token_out: Option<PathBuf>,
+    #[command(flatten)]
+    write: WriteArgs,
+}
+
+impl InviteArgs {
+    /// Asks for the token and hands it over.
+    ///
+    /// # Errors
+    /// When it is refused, or nobody answers.
+    pub fn run(self, output: &Output) -> Result<(), Failure> {
+        let body = json!({ "lifetime_seconds": self.expires });
+        let mut answer =
+            self.connection.client()?.send(&Call::post("/v1/invitations", body, &self.write))?.body;
+        let note =
+            format!("invitation {}, good until {}", cell(&answer, "/id"), cell(&answer, "/expires_at"));
+        let token = answer.get("token").and_then(Value::as_str).map(str::to_owned);
+        if let (Some(path), Some(token)) = (&self.token_out, &token) {
+            write_private(path, format!("{token}\n").as_bytes())?;
+            answer["token"] = Value::Null;
+        }
+        if output.is_json() {
+            return output.document(&answer);
+        }
+        match (token, &self.token_out) {
+            (None, _) => output.note(&format!("{note}: made by an earlier try, and shown only then")),
+            (Some(_), Some(path)) => output.note(&format!("{note}: written to {}", path.display())),
+            (Some(token), None) => {
+                output.note(&format!("{note}: it lets one node in, and is not shown again"));
+                return output.text(&token);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => return Err("a number and one of s, m, h, d, such as 1h".into()),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    let fits = seconds.filter(|seconds| (1..=INVITATION_SECONDS_MAX).contains(seconds));
+    fits.ok_or_else(|| "from 1s to 7d".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn a_duration_is_a_number_and_a_unit() {
+        for (text, expected) in [("1s", 1), ("90s", 90), ("10m", 600), ("1h", 3600), ("7d", 604_800)] {
+            assert_eq!(seconds(text), Ok(expected), "{text}");
+        }
+        for bad in ["", "1", "h", "0s", "8d", "1.5h", "-1h", "1 h", "99999999999999999999d"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

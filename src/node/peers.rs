@@ -1,0 +1,299 @@
+//! A node among its peers: the door opened before agreement begins, since agreement talks through it; whoever
+//! asks answered; the members of the cluster followed, so that whoever is one is let in and nobody else is.
+//! Keeps R3 by letting nobody but vault nodes ask anything of agreement. Knows nothing of secrets.
+
+use std::{
+    collections::BTreeMap,
+    net::UdpSocket,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use covault_model::{
+    id::{ClusterId, NodeId},
+    refusal::NoAuthority,
+    registry::Registry,
+    roster::{NodeAddress, Roster},
+};
+use covault_net::{
+    Asker, Channel, Endpoint, Inbox, Incoming, Limits, NodeIdentity, Peer, Role, Setup, Socket, Trust,
+    tls::default_provider,
+};
+use covault_store::{Store, StoreError};
+use tokio::{
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{
+    config::QuicConfig,
+    enrolment::{self, Told},
+    error::StartError,
+    joining::Joining,
+};
+use crate::{
+    consensus::{Consensus, Member},
+    host::Host,
+    vault::Vault,
+};
+
+/// How often addresses that changed are looked for; a change of the members is followed at once.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The way to the peers, before anybody is behind it.
+pub(super) struct Door {
+    pub endpoint: Endpoint,
+    /// Where peers reach this node.
+    pub address: NodeAddress,
+    inbox: Inbox,
+    trust: Trust,
+}
+
+impl Door {
+    /// Opens it for a member of `cluster`, or for a node that is to become one.
+    pub fn open(
+        config: &QuicConfig,
+        identity: &NodeIdentity,
+        cluster: Option<ClusterId>,
+        host: &Arc<dyn Host>,
+    ) -> Result<Self, StartError> {
+        let refused = |why: String| StartError::Peers(config.listen, why);
+        config.check().map_err(|why| refused(why.into()))?;
+        let socket = UdpSocket::bind(config.listen).map_err(|error| refused(error.to_string()))?;
+        socket.set_nonblocking(true)?;
+        let bound = socket.local_addr()?;
+        let host = host.clone();
+        let setup = Setup {
+            cluster,
+            limits: Limits::default(),
+            provider: default_provider(),
+            chance: Box::new(move |bytes: &mut [u8]| host.fill(bytes)),
+        };
+        let trust = Trust::new(BTreeMap::new());
+        let socket = Socket::real(socket).map_err(|error| refused(error.to_string()))?;
+        let opened = Endpoint::start(identity.key(), socket, trust.clone(), setup);
+        let (endpoint, inbox) = opened.map_err(|error| refused(error.to_string()))?;
+        let address = NodeAddress(config.advertise.unwrap_or(bound));
+        Ok(Self { endpoint, address, inbox, trust })
+    }
+
+    /// Begins to answer, and to follow the members.
+    pub fn serve(self, here: Here, consensus: &Consensus, store: &Arc<Store>) -> PeerService {
+        let vault = Arc::new(OnceLock::new());
+        let answering = Answering { consensus: consensus.clone(), trust: self.trust.clone(), vault };
+        let vault = answering.vault.clone();
+        let following =
+            Following { here, trust: self.trust, consensus: consensus.clone(), store: store.clone() };
+        let tasks = vec![tokio::spawn(answer_all(self.inbox, answering)), tokio::spawn(follow(following))];
+        PeerService { endpoint: self.endpoint, vault, tasks }
+    }
+}
+
+/// What a node is told of itself to find its peers.
+pub(super) struct Here {
+    pub node: NodeId,
+    pub data: PathBuf,
+    /// What it knows of its cluster before the log has reached it.
+    pub joining: Option<Joining>,
+}
+
+/// The running tasks.
+pub(super) struct PeerService {
+    endpoint: Endpoint,
+    vault: Arc<OnceLock<Vault>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl PeerService {
+    /// From now on nodes may ask to be taken in.
+    pub fn open_to_strangers(&self, vault: &Vault) {
+        // It is set once, after the start.
+        let _ = self.vault.set(vault.clone());
+    }
+
+    /// Closes every connection. Takes no longer than five seconds.
+    pub async fn stop(self) {
+        self.endpoint.close().await;
+        for task in self.tasks {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Answering {
+    consensus: Consensus,
+    trust: Trust,
+    /// Absent until the node serves.
+    vault: Arc<OnceLock<Vault>>,
+}
+
+async fn answer_all(mut inbox: Inbox, answering: Answering) {
+    while let Some(incoming) = inbox.next().await {
+        let answering = answering.clone();
+        tokio::spawn(async move { answering.answer(incoming).await });
+    }
+}
+
+impl Answering {
+    /// A request that is dropped is one that this release does not answer; the peer is told so.
+    async fn answer(&self, Incoming { from, channel, request, reply }: Incoming) {
+        let told = match (from, channel) {
+            (Asker::Peer(peer), Channel::Raft) if self.is_vault(&peer) => {
+                self.consensus.answer_raft(&request).await
+            }
+            (Asker::Peer(peer), Channel::Forward) if self.is_vault(&peer) => {
+                self.consensus.answer_follower(peer, &request).await
+            }
+            (Asker::Stranger(node), Channel::Join) => match enrolment::read_ask(node, &request) {
+                Ok(shown) => {
+                    let told = match self.vault.get() {
+                        Some(vault) => vault.enrol(shown).await,
+                        None => Err(NoAuthority::QuorumUnavailable.into()),
+                    };
+                    log_enrolment(&node, &told);
+                    Ok(enrolment::write_told(told))
+                }
+                Err(error) => Err(error),
+            },
+            _ => return,
+        };
+        match told {
+            Ok(bytes) => reply.send(bytes.into()),
+            Err(error) => tracing::warn!(?from, %channel, %error, "a request of a peer cannot be read"),
+        }
+    }
+
+    /// Only a node that holds the vault may have commands ordered or members changed.
+    fn is_vault(&self, peer: &NodeId) -> bool {
+        self.trust.peer(peer).is_some_and(|peer| peer.role == Role::Vault)
+    }
+}
+
+fn log_enrolment(node: &NodeId, told: &Told) {
+    match told {
+        Ok(_) => tracing::info!(peer = %node, "a node was taken in"),
+        Err(refusal) => tracing::warn!(peer = %node, code = refusal.code(), "a node was not taken in"),
+    }
+}
+
+struct Following {
+    here: Here,
+    trust: Trust,
+    consensus: Consensus,
+    store: Arc<Store>,
+}
+
+/// Keeps the set of trusted peers what the members are. Ends when agreement does.
+async fn follow(mut following: Following) {
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut members = Vec::new();
+    let mut trusted = BTreeMap::new();
+    loop {
+        tokio::select! {
+            changed = following.consensus.members_after(&members) => match changed {
+                Some(changed) => members = changed,
+                None => return,
+            },
+            _ = ticks.tick() => {}
+        }
+        following.arrive(&members);
+        match following.peers(&members) {
+            Ok(peers) if peers == trusted => {}
+            Ok(peers) => {
+                trusted.clone_from(&peers);
+                following.trust.replace(peers);
+            }
+            Err(error) => tracing::error!(%error, "the addresses of the peers cannot be read"),
+        }
+    }
+}
+
+impl Following {
+    /// Once this node is among the members, the log tells it who they are.
+    fn arrive(&mut self, members: &[Member]) {
+        let arrived = members.iter().any(|member| member.node == self.here.node);
+        if !arrived || self.here.joining.is_none() {
+            return;
+        }
+        match Joining::remove(&self.here.data) {
+            Ok(()) => self.here.joining = None,
+            Err(error) => tracing::error!(%error, "joining.json cannot be removed"),
+        }
+    }
+
+    fn peers(&self, members: &[Member]) -> Result<BTreeMap<NodeId, Peer>, StoreError> {
+        let roster = self.store.view()?.rows().roster()?;
+        Ok(peers_of(self.here.node, members, &roster, self.here.joining.as_ref()))
+    }
+}
+
+/// Whom a node trusts, and where they are: the members of Raft, since a node that is taken away must still hear
+/// of it, where the registry says they are reached; and until it is a member itself, those it was told of.
+fn peers_of(
+    me: NodeId,
+    members: &[Member],
+    roster: &Roster,
+    joining: Option<&Joining>,
+) -> BTreeMap<NodeId, Peer> {
+    let told = joining.into_iter().flat_map(|joining| &joining.members);
+    let mut addresses: BTreeMap<NodeId, NodeAddress> =
+        told.map(|(node, address)| (*node, *address)).collect();
+    for member in members {
+        let known = roster.nodes.get(&member.node).map(|entry| entry.address);
+        let address = known.or_else(|| member.address.parse().ok());
+        addresses.extend(address.map(|address| (member.node, address)));
+    }
+    addresses.remove(&me);
+    let peer = |NodeAddress(addr)| Peer { addr, role: Role::Vault };
+    addresses.into_iter().map(|(node, address)| (node, peer(address))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use covault_model::{hlc::Millis, roster::NodeEntry};
+
+    use super::*;
+
+    fn node(number: u8) -> NodeId {
+        NodeId([number; 32])
+    }
+
+    fn at(port: u16) -> NodeAddress {
+        NodeAddress(([127, 0, 0, 1], port).into())
+    }
+
+    fn member(number: u8, address: &str) -> Member {
+        Member { node: node(number), address: address.into(), voter: true }
+    }
+
+    fn ports(peers: &BTreeMap<NodeId, Peer>) -> Vec<(u8, u16)> {
+        peers.iter().map(|(node, peer)| (node.0[0], peer.addr.port())).collect()
+    }
+
+    #[test]
+    fn peers_are_the_members_where_the_registry_says_they_are() {
+        let entry = |removed| NodeEntry { address: at(20), since: Millis(1), invitation: None, removed };
+        let mut roster = Roster::default();
+        roster.nodes.insert(node(2), entry(false));
+        roster.nodes.insert(node(4), entry(false));
+        roster.nodes.insert(node(5), entry(true));
+        let members =
+            [member(1, "127.0.0.1:1"), member(2, "127.0.0.1:2"), member(3, "127.0.0.1:3"), member(5, "")];
+        let peers = peers_of(node(1), &members, &roster, None);
+        assert_eq!(ports(&peers), [(2, 20), (3, 3), (5, 20)], "without itself and who is no member yet");
+    }
+
+    #[test]
+    fn a_node_that_joins_trusts_those_it_was_told_of_as_well() {
+        let members = BTreeMap::from([(node(1), at(1)), (node(2), at(2))]);
+        let joining = Joining { cluster: ClusterId([7; 16]), members };
+        let peers = peers_of(node(9), &[member(2, "127.0.0.1:22")], &Roster::default(), Some(&joining));
+        assert_eq!(ports(&peers), [(1, 1), (2, 22)]);
+    }
+}

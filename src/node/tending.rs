@@ -1,0 +1,96 @@
+//! What a member does for its cluster by itself, once a second: says where it is reached, if the registry has
+//! another address; and while it leads, makes voters of those that have caught up, and lets go of those that the
+//! registry has taken away. Keeps M2. Knows nothing of connections.
+
+use std::{sync::Arc, time::Duration};
+
+use covault_model::{
+    command::{Action, Command},
+    id::{CommandId, NodeId},
+    name::CallerName,
+    refusal::Refusal,
+    registry::Registry,
+    roster::{NodeAddress, Roster},
+};
+use covault_store::{Store, StoreError};
+use tokio::{
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use crate::{consensus::Consensus, host::Host};
+
+const EVERY: Duration = Duration::from_secs(1);
+/// A change of the members that takes longer waits for a majority that is not there; it is tried again.
+const CHANGE_WITHIN: Duration = Duration::from_secs(5);
+/// Bytes that a command about members may take.
+const COMMAND_BYTES: usize = 1024;
+
+/// A member that tends its cluster.
+pub(super) struct Tending {
+    pub consensus: Consensus,
+    pub store: Arc<Store>,
+    pub host: Arc<dyn Host>,
+    pub node: NodeId,
+    /// Where peers reach it.
+    pub address: NodeAddress,
+    /// In whose name it speaks for itself.
+    pub by: CallerName,
+}
+
+impl Tending {
+    /// Begins; ends when aborted, or when the cluster has taken this node away.
+    pub fn start(self) -> JoinHandle<()> {
+        tokio::spawn(async move {
+            let mut ticks = interval(EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                match self.roster() {
+                    Ok(roster) if roster.is_removed(&self.node) => {
+                        tracing::error!(code = "removed", "this node was taken away from its cluster");
+                        return;
+                    }
+                    Ok(roster) => self.tend(&roster).await,
+                    Err(error) => tracing::error!(%error, "the roster cannot be read"),
+                }
+            }
+        })
+    }
+
+    fn roster(&self) -> Result<Roster, StoreError> {
+        self.store.view()?.rows().roster()
+    }
+
+    async fn tend(&self, roster: &Roster) {
+        let standing = self.consensus.standing();
+        if !standing.majority {
+            return;
+        }
+        if roster.nodes.get(&self.node).is_none_or(|entry| entry.address != self.address)
+            && let Err(refusal) = self.say_where().await
+        {
+            tracing::warn!(code = refusal.code(), "the cluster was not told yet where this node is reached");
+        }
+        if standing.leader != Some(self.node) {
+            return;
+        }
+        for gone in standing.members.iter().filter(|member| roster.is_removed(&member.node)) {
+            if let Err(refusal) = self.consensus.expel(gone.node).await {
+                tracing::info!(peer = %gone.node, code = refusal.code(), "a removed node is still a member");
+            }
+        }
+        // One that was removed must not become a voter on its way out; the next look goes on.
+        if standing.members.iter().all(|member| !roster.is_removed(&member.node)) {
+            let _ = timeout(CHANGE_WITHIN, self.consensus.promote()).await;
+        }
+    }
+
+    async fn say_where(&self) -> Result<(), Refusal> {
+        let mut id = CommandId::default();
+        self.host.fill(&mut id.0);
+        let action = Action::Reach(self.node, self.address);
+        let command = Command { id, by: self.by.clone(), at: self.host.now(), idempotency: None, action };
+        self.consensus.propose(command, COMMAND_BYTES).await?.outcome.map(drop)
+    }
+}

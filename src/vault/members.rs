@@ -1,0 +1,174 @@
+//! Members: who they are, for admins; invitations; nodes taken in and taken away. The registry is the truth,
+//! and Raft's membership follows it: what a crash leaves undone of a removal the leader's upkeep does, and a
+//! node whose enrolment was cut off asks again. Keeps M1: an invitation's secret is drawn here, shown once and
+//! kept nowhere. Knows nothing of how a node asks.
+
+use covault_model::{
+    command::{Action as CommandAction, Command},
+    hlc::Millis,
+    id::{CommandId, InvitationHash, InvitationId, NodeId},
+    invitation::{INVITATION_SECRET_LEN, JoinToken},
+    name::CallerName,
+    plan::decide,
+    refusal::{NoAuthority, NodeFault, Refusal},
+    registry::{Outcome, Registry},
+    roster::{Enrolment, Invitation, NodeAddress, Roster},
+};
+use covault_seal::Plaintext;
+use zeroize::Zeroizing;
+
+use super::{
+    Asker, IdempotencyKey, MemberRole, MemberStatus, NewInvitation, Vault, audited::About, storage_refusal,
+};
+use crate::{
+    audit::{Action, Subject},
+    consensus::Standing,
+};
+
+/// Bytes that a command about members may take.
+const COMMAND_BYTES: usize = 1024;
+
+impl Vault {
+    /// Makes an invitation that is good for so many seconds.
+    pub async fn invite(
+        &self,
+        asker: &Asker,
+        seconds: u64,
+        key: Option<IdempotencyKey>,
+    ) -> Result<NewInvitation, Refusal> {
+        let about = About::subject(Action::MemberInvite, Subject::Nothing);
+        let invite = async {
+            asker.session.require_admin()?;
+            let by = &asker.session.caller;
+            let idempotency = self.idempotency(by, key.as_ref(), &("member.invite", seconds), None)?;
+            let (token, invitation) = self.draw_invitation(by, seconds)?;
+            let action = CommandAction::Invite(token.id, invitation.clone());
+            let command = self.command(&asker.session, idempotency, action);
+            let applied = self.agree(command, 0, None).await?;
+            let Ok(Outcome::Invited(id)) = applied.outcome else { return Err(NodeFault::Corrupt.into()) };
+            let text = (!applied.replayed).then(|| Plaintext::new(token.text().as_bytes().to_vec()));
+            let expires_at = self.expiry_of(&id)?.unwrap_or(invitation.expires_at);
+            Ok(NewInvitation { id, text, expires_at, replayed: applied.replayed })
+        };
+        self.audited(asker, about, |_| None, invite).await
+    }
+
+    fn draw_invitation(&self, by: &CallerName, seconds: u64) -> Result<(JoinToken, Invitation), Refusal> {
+        let address = self.parts.address.ok_or(NodeFault::PeersNotConfigured)?;
+        let (mut id, mut secret) = (InvitationId::default(), Zeroizing::new([0; INVITATION_SECRET_LEN]));
+        self.parts.host.fill(&mut id.0);
+        self.parts.host.fill(&mut *secret);
+        let created_at = self.now();
+        let expires_at = Millis(created_at.0 + 1000 * seconds);
+        let hash = InvitationHash::of(&*secret);
+        let invitation = Invitation { hash, by: by.clone(), created_at, expires_at };
+        let token = JoinToken { cluster: self.parts.cluster, node: self.node(), address, id, secret };
+        Ok((token, invitation))
+    }
+
+    fn expiry_of(&self, id: &InvitationId) -> Result<Option<Millis>, Refusal> {
+        let roster = self.roster()?;
+        Ok(roster.invitations.get(id).map(|held| held.expires_at))
+    }
+
+    /// All members, as this node sees them.
+    pub async fn members(&self, asker: &Asker) -> Result<Vec<MemberStatus>, Refusal> {
+        let about = About::subject(Action::MemberList, Subject::Nothing);
+        let list = async {
+            asker.session.require_admin()?;
+            self.member_list(&self.parts.consensus.standing())
+        };
+        self.audited(asker, about, |_| None, list).await
+    }
+
+    /// Takes a node away for good. Once it is agreed it counts; that the others close their connections follows
+    /// at once, or when the leader next looks.
+    pub async fn remove_member(&self, asker: &Asker, node: NodeId) -> Result<(), Refusal> {
+        let about = About::subject(Action::MemberRemove, Subject::Node(node));
+        let remove = async {
+            asker.session.require_admin()?;
+            self.agree_plain(asker, CommandAction::RemoveNode(node)).await?;
+            if let Err(refusal) = self.parts.consensus.expel(node).await {
+                tracing::info!(peer = %node, code = refusal.code(), "a removed node is still to be let go of");
+            }
+            Ok(())
+        };
+        self.audited(asker, about, |()| None, remove).await
+    }
+
+    /// Takes a node in that shows an invitation, and says which nodes there are. Asking again with the same
+    /// invitation does what asking once does.
+    pub async fn enrol(&self, shown: Enrolment) -> Result<Vec<(NodeId, NodeAddress)>, Refusal> {
+        let about = About::subject(Action::MemberJoin, Subject::Node(shown.node));
+        self.audited_of_node(about, self.take_in(shown)).await
+    }
+
+    async fn take_in(&self, shown: Enrolment) -> Result<Vec<(NodeId, NodeAddress)>, Refusal> {
+        let (node, address) = (shown.node, shown.address);
+        let mut id = CommandId::default();
+        self.parts.host.fill(&mut id.0);
+        let by = self.inviter_of(&shown)?;
+        let action = CommandAction::Enrol(shown);
+        let command = Command { id, by, at: self.now(), idempotency: None, action };
+        // Decided here first: whoever knows no invitation gets nothing into the log.
+        decide(&self.look()?.rows(), &command).map_err(storage_refusal)??;
+        self.parts.consensus.propose(command, COMMAND_BYTES).await?.outcome?;
+        self.parts.consensus.admit(node, &address.to_string()).await?;
+        self.reachable()
+    }
+
+    /// Who answers for a node that comes with this invitation. For one that asks again that is the node itself,
+    /// under the name of its cluster's first admin that is still there.
+    fn inviter_of(&self, shown: &Enrolment) -> Result<CallerName, Refusal> {
+        if let Some(held) = self.roster()?.invitations.get(&shown.invitation) {
+            return Ok(held.by.clone());
+        }
+        let callers = self.look()?.rows().callers().map_err(storage_refusal)?;
+        let present = callers.into_iter().find(|(_, entry)| !entry.removed);
+        present.map(|(name, _)| name).ok_or_else(|| NoAuthority::QuorumUnavailable.into())
+    }
+
+    /// The members with their addresses, this node among them.
+    fn reachable(&self) -> Result<Vec<(NodeId, NodeAddress)>, Refusal> {
+        let roster = self.roster()?;
+        let standing = self.parts.consensus.standing();
+        let address = |node: &NodeId| match roster.nodes.get(node) {
+            _ if *node == self.node() => self.parts.address,
+            entry => entry.map(|entry| entry.address),
+        };
+        Ok(standing.members.iter().filter_map(|one| Some((one.node, address(&one.node)?))).collect())
+    }
+
+    /// Every member of Raft, and every node that was taken in and is not one yet.
+    pub(super) fn member_list(&self, standing: &Standing) -> Result<Vec<MemberStatus>, Refusal> {
+        let roster = self.roster()?;
+        let of_raft = standing.members.iter().map(|member| {
+            let role = match member.voter {
+                _ if standing.leader == Some(member.node) => MemberRole::Leader,
+                true => MemberRole::Follower,
+                false => MemberRole::Learner,
+            };
+            (member.node, role)
+        });
+        let mut all: Vec<(NodeId, MemberRole)> = of_raft.collect();
+        let waits = |node: &NodeId| roster.is_member(node) && all.iter().all(|(known, _)| known != node);
+        let waiting: Vec<_> = roster.nodes.keys().copied().filter(waits).collect();
+        all.extend(waiting.into_iter().map(|node| (node, MemberRole::Enrolled)));
+        Ok(all.into_iter().map(|(node, role)| member_status(node, role, &roster, standing)).collect())
+    }
+
+    fn roster(&self) -> Result<Roster, Refusal> {
+        self.look()?.rows().roster().map_err(storage_refusal)
+    }
+}
+
+fn member_status(node: NodeId, role: MemberRole, roster: &Roster, standing: &Standing) -> MemberStatus {
+    let matched = standing.matched.get(&node);
+    MemberStatus {
+        node,
+        role,
+        address: roster.nodes.get(&node).map(|entry| entry.address),
+        lag: matched.map(|index| standing.last_log.saturating_sub(*index)),
+        heard: standing.heard.get(&node).copied(),
+    }
+}

@@ -1,0 +1,182 @@
+//! Who is a member: invitations, joining and removal, through the command line and over HTTP. Shows M1 and M2
+//! from outside. Knows nothing of how nodes talk.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, Done, Place, Process, command::run, eventually};
+
+/// A cluster of one whose node peers can reach, serving.
+fn founded() -> (Place, Process) {
+    let place = Place::initialised();
+    let node = place.serve("[quic]\nlisten = \"127.0.0.1:0\"\n", &[]);
+    (place, node)
+}
+
+fn invite(admin: &Client) -> String {
+    admin.post("/v1/invitations", &json!({})).expect(201).text("/token")
+}
+
+/// Runs `covault join` with this token on standard input.
+fn join(place: &Place, token: &str) -> Done {
+    let (data, config) = (place.data(), place.path("joined.toml"));
+    let arguments =
+        ["join", "--json", "--quic", "127.0.0.1:0", "--listen", &format!("127.0.0.1:{}", place.port())];
+    let paths = ["--data", data.to_str().unwrap(), "--config-out", config.to_str().unwrap()];
+    run(&[&arguments[..], &paths].concat(), token.as_bytes(), &[])
+}
+
+/// Starts a node that has joined.
+fn start(place: &Place) -> Process {
+    let config = fs::read_to_string(place.path("joined.toml")).unwrap();
+    let mut node = place.launch_with(&config, &[], &[]);
+    place.until_ready(&mut node);
+    node
+}
+
+fn bring_keyring(from: &Place, to: &Place) {
+    fs::copy(from.keyring(), to.keyring()).unwrap();
+}
+
+fn roles(admin: &Client) -> Vec<(String, String)> {
+    let members = admin.get("/v1/members").expect(200).at("/members");
+    let text = |member: &Value, field: &str| member[field].as_str().unwrap_or_default().to_owned();
+    members.as_array().unwrap().iter().map(|member| (text(member, "node"), text(member, "role"))).collect()
+}
+
+fn until_all_vote(admin: &Client, count: usize) {
+    eventually("all to vote", || {
+        let roles = roles(admin);
+        let vote = roles.iter().all(|(_, role)| role == "leader" || role == "follower");
+        (vote && roles.len() == count).then_some(())
+    });
+}
+
+fn leaves_no_vault(place: &Place) {
+    assert!(!place.data().join("data.mdb").exists(), "nothing that could be started");
+}
+
+#[test]
+fn a_node_joins_with_an_invitation_catches_up_and_votes() {
+    let (first, _node) = founded();
+    first.admin().create("before", "it came");
+    let second = first.elsewhere();
+    let joined = join(&second, &invite(&first.admin())).expect(0);
+    assert!(joined.stderr.contains("keyring"), "it says what is left to do: {}", joined.stderr);
+    bring_keyring(&first, &second);
+    let _second_node = start(&second);
+    until_all_vote(&first.admin(), 2);
+    assert_eq!(second.admin().value("before"), "it came");
+    second.admin().create("after", "both agreed");
+    assert_eq!(first.admin().value("after"), "both agreed");
+    let id = joined.json()["node"].as_str().unwrap().to_owned();
+    assert!(roles(&second.admin()).iter().any(|(node, _)| *node == id));
+}
+
+#[test]
+fn an_invitation_that_is_used_expired_or_forged_lets_nobody_in() {
+    let (first, _node) = founded();
+    let used = invite(&first.admin());
+    join(&first.elsewhere(), &used).expect(0);
+    let short = first.admin().post("/v1/invitations", &json!({"lifetime_seconds": 1})).expect(201);
+    let end = short.text("/expires_at");
+    eventually("the invitation to expire", || {
+        (end < first.admin().get("/v1/status").expect(200).text("/now")).then_some(())
+    });
+    let fresh = invite(&first.admin());
+    let last = if fresh.ends_with('0') { '1' } else { '0' };
+    let forged = format!("{}{last}", &fresh[..fresh.len() - 1]);
+    for token in [&used, &short.text("/token"), &forged] {
+        let elsewhere = first.elsewhere();
+        let refused = join(&elsewhere, token).expect(1);
+        assert!(refused.stderr.contains("(invitation_invalid)"), "{}", refused.stderr);
+        assert!(!refused.all().contains(token.as_str()), "a token is not repeated");
+        leaves_no_vault(&elsewhere);
+    }
+    assert_eq!(roles(&first.admin()).len(), 2, "the founder and the one that used the first");
+}
+
+#[test]
+fn a_joiner_asks_only_the_node_that_its_token_names() {
+    let (first, _node) = founded();
+    let token = invite(&first.admin());
+    let id = first.admin().get("/v1/status").expect(200).text("/node");
+    let other = if id.starts_with('0') { '1' } else { '0' };
+    let elsewhere = first.elsewhere();
+    let swapped = token.replace(&id, &format!("{other}{}", &id[1..]));
+    assert_ne!(swapped, token);
+    let refused = join(&elsewhere, &swapped).expect(1);
+    assert!(refused.stderr.contains("(unreachable)"), "{}", refused.stderr);
+    leaves_no_vault(&elsewhere);
+    // The invitation was not used up by it.
+    join(&elsewhere, &token).expect(0);
+}
+
+#[test]
+fn what_is_no_join_token_is_refused_before_anything_is_made() {
+    let place = Place::empty();
+    for text in ["", "cvj_", "cvt_00_00", "cvj_zz", &"cvj_00".repeat(400)] {
+        let refused = join(&place, text).expect(1);
+        assert!(refused.stderr.contains("(invitation_invalid)"), "{}", refused.stderr);
+        assert!(!place.data().exists());
+    }
+}
+
+#[test]
+fn a_joiner_without_the_keyring_keeps_what_others_write_and_says_what_it_lacks() {
+    let (first, _node) = founded();
+    first.admin().create("kept", "as ciphertext");
+    let second = first.elsewhere();
+    join(&second, &invite(&first.admin())).expect(0);
+    let mut node = start(&second);
+    until_all_vote(&first.admin(), 2);
+    second.admin().get("/v1/secrets/kept").expect_problem(503, "master_key_unavailable");
+    assert_eq!(second.admin().history("kept").len(), 1);
+    node.kill_hard();
+    bring_keyring(&first, &second);
+    let _node = start(&second);
+    assert_eq!(second.admin().value("kept"), "as ciphertext");
+}
+
+#[test]
+fn an_invitation_asked_for_twice_is_one_and_its_token_is_shown_once() {
+    let (first, _node) = founded();
+    let headers = [("idempotency-key", "one")];
+    let ask = |body: &Value| first.admin().json("POST", "/v1/invitations", &headers, body);
+    let made = ask(&json!({})).expect(201);
+    let again = ask(&json!({})).expect(201);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!((again.at("/id"), again.at("/token")), (made.at("/id"), Value::Null));
+    assert_eq!(again.at("/expires_at"), made.at("/expires_at"));
+    ask(&json!({"lifetime_seconds": 60})).expect_problem(422, "idempotency_conflict");
+    let kept = fs::read(first.data().join("data.mdb")).unwrap();
+    let secret = &made.text("/token")[made.text("/token").len() - 64..];
+    assert!(!kept.windows(64).any(|bytes| bytes == secret.as_bytes()), "only its hash is kept");
+}
+
+#[test]
+fn members_are_for_admins_and_each_step_is_in_the_audit_log() {
+    let (first, _node) = founded();
+    let made = first.admin().post("/v1/callers", &json!({"name": "mem"})).expect(201);
+    let member = first.admin().with_token(&made.text("/token"));
+    let node = first.admin().get("/v1/status").expect(200).text("/node");
+    member.get("/v1/members").expect_problem(403, "forbidden");
+    member.post("/v1/invitations", &json!({})).expect_problem(403, "forbidden");
+    member.delete(&format!("/v1/members/{node}")).expect_problem(403, "forbidden");
+    first.admin().delete(&format!("/v1/members/{node}")).expect_problem(409, "last_member");
+    first.admin().delete(&format!("/v1/members/{}", "00".repeat(32))).expect_problem(404, "not_found");
+    first.admin().delete("/v1/members/short").expect_problem(400, "invalid_parameter");
+    join(&first.elsewhere(), &invite(&first.admin())).expect(0);
+    let log = fs::read_to_string(first.data().join("audit/000001.jsonl")).unwrap();
+    for action in ["member.invite", "member.join", "member.list", "member.remove"] {
+        assert!(log.contains(&format!("\"action\":\"{action}\"")), "{action} is not in the log");
+    }
+}
+
+#[test]
+fn a_node_that_peers_cannot_reach_invites_nobody() {
+    let place = Place::initialised();
+    let _node = place.serve("", &[]);
+    place.admin().post("/v1/invitations", &json!({})).expect_problem(503, "peers_not_configured");
+}
