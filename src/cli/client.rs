@@ -24,7 +24,7 @@ const OUTCOME_UNKNOWN: &str = "outcome_unknown";
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// How a write may be repeated.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct WriteArgs {
     /// Tell two tries of one write from two writes. A random key is used by default.
     #[arg(long, value_name = "KEY")]

@@ -48,6 +48,11 @@ pub struct ConnectionArgs {
     timeout: u64,
 }
 
+/// A client of a node of this machine that this very program has started.
+pub fn local_client(url: String, token: String) -> Result<Client, Failure> {
+    ConnectionArgs { url, token_file: None, token: Some(token), ca: None, timeout: 30 }.client()
+}
+
 impl ConnectionArgs {
     /// The client these options ask for.
     ///

@@ -1,4 +1,8 @@
-//! `covault dev`. Knows nothing of how a node is started; `node` does.
+//! `covault dev`: one node in this process, or several in processes of their own.
+//! Knows nothing of how a node is started; `node` does.
+
+mod child;
+mod cluster;
 
 use std::{
     net::SocketAddr,
@@ -22,14 +26,18 @@ const TOKENS_BYTES_MAX: u64 = 4096;
 
 /// Start a vault to try.
 ///
-/// Makes keys and data, starts the node, prints its address, an admin token, a member token and lines to
-/// paste, and runs until Ctrl-C. A second start with the same --data finds everything again. The tokens
+/// Makes keys and data, starts one node or several that are a cluster, prints their addresses, an admin token, a
+/// member token and lines to paste, and runs until Ctrl-C. A second start with the same --data finds everything again. The tokens
 /// and the master key lie beside the data: not for secrets that matter.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  covault dev\n  \
+    covault dev --nodes 3 --data ./cluster\n  \
     covault dev --data ./vault --listen 127.0.0.1:0 --ready-file ready.json")]
 pub struct DevArgs {
-    /// Where to listen; port 0 takes any free one.
+    /// How many nodes. By default as many as there are in --data, or one.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=7))]
+    pub nodes: Option<u8>,
+    /// Where to listen, several nodes on the ports that follow; port 0 takes any free ones.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8400")]
     pub listen: SocketAddr,
     /// Where the data is to be.
@@ -46,6 +54,26 @@ impl DevArgs {
     /// # Errors
     /// When the vault cannot be started or fails.
     pub fn run(self, output: &Output) -> Result<(), Failure> {
+        let there = cluster::nodes_in(&self.data);
+        let wanted = self.nodes.map_or(there.max(1), usize::from);
+        if wanted == 1 && there == 0 {
+            return self.run_alone(output);
+        }
+        let data = self.data.display();
+        if self.data.join("data.mdb").exists() {
+            let detail = format!("{data} holds a vault of one node; a cluster to try needs another --data");
+            return Err(Failure::new("vault_exists", detail));
+        }
+        if wanted < there {
+            let detail = format!("{data} holds a cluster of {there} nodes");
+            return Err(
+                Failure::new("vault_exists", detail).with_hint("give as many, more, or another --data")
+            );
+        }
+        cluster::run(&self, wanted, output)
+    }
+
+    fn run_alone(self, output: &Output) -> Result<(), Failure> {
         let node = NodeConfig { create: true, ..NodeConfig::at(&self.data) };
         let http = HttpConfig { listen: self.listen, ..HttpConfig::default() };
         let log =
@@ -73,10 +101,7 @@ impl DevTokens {
     async fn of(node: &mut Node, data: &Path) -> Result<Self, Failure> {
         let path = data.join(TOKENS_FILE);
         if path.exists() {
-            let text = read_private(&path, TOKENS_BYTES_MAX)?;
-            let malformed =
-                || Failure::new("file_failed", format!("{} is not what dev wrote", path.display()));
-            return serde_json::from_slice(&text).map_err(|_| malformed());
+            return Self::read(data);
         }
         let tokens = Self {
             admin: issue(node, "admin", Role::Admin).await?,
@@ -85,6 +110,14 @@ impl DevTokens {
         let text = serde_json::to_vec(&tokens).map_err(|error| Failure::unexpected(error.to_string()))?;
         write_private(&path, &text)?;
         Ok(tokens)
+    }
+
+    /// The tokens made at an earlier start.
+    fn read(data: &Path) -> Result<Self, Failure> {
+        let path = data.join(TOKENS_FILE);
+        let text = read_private(&path, TOKENS_BYTES_MAX)?;
+        let malformed = || Failure::new("file_failed", format!("{} is not what dev wrote", path.display()));
+        serde_json::from_slice(&text).map_err(|_| malformed())
     }
 }
 

@@ -10,6 +10,7 @@ mod bad_input;
 mod callers;
 mod canary;
 mod cli;
+mod cluster;
 mod concurrency;
 mod crash;
 mod directory;

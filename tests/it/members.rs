@@ -1,11 +1,11 @@
 //! Who is a member: invitations, joining and removal, through the command line and over HTTP. Shows M1 and M2
 //! from outside. Knows nothing of how nodes talk.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Done, Place, Process, command::run, eventually};
+use crate::support::{Client, Cluster, Done, Place, Process, command::run, eventually};
 
 /// A cluster of one whose node peers can reach, serving.
 fn founded() -> (Place, Process) {
@@ -179,4 +179,62 @@ fn a_node_that_peers_cannot_reach_invites_nobody() {
     let place = Place::initialised();
     let _node = place.serve("", &[]);
     place.admin().post("/v1/invitations", &json!({})).expect_problem(503, "peers_not_configured");
+}
+
+#[test]
+fn a_removed_node_is_let_in_no_more_and_what_remains_goes_on() {
+    let mut cluster = Cluster::start(3);
+    let leader = cluster.leader(0);
+    let gone = (leader + 1) % 3;
+    let (admin, id) = (cluster.admin(leader), cluster.id(gone));
+    let token_file = cluster.folder().join("admin.token");
+    private(&token_file, admin.token());
+    let (url, file) = (admin.base().to_owned(), token_file.to_str().unwrap().to_owned());
+    let cli =
+        |arguments: &[&str]| run(&[arguments, &["--url", &url, "--token-file", &file]].concat(), b"", &[]);
+    assert!(cli(&["members"]).expect(0).stdout.contains(&id[..12]));
+    let done = cli(&["remove", &id[..12]]).expect(0);
+    assert!(done.stdout.contains(&id), "{}", done.stdout);
+    until_all_vote(&admin, 2);
+    assert!(!cli(&["members"]).expect(0).stdout.contains(&id[..12]));
+    cluster.member(leader).create("without", "the third");
+    let out = cluster.member(gone);
+    eventually("the removed node to stand alone", || {
+        (out.get("/v1/status").expect(200).at("/standing") == "minority").then_some(())
+    });
+    out.get("/v1/secrets/without").expect_problem(503, "unconfirmed");
+    out.post("/v1/secrets", &json!({"name": "x", "value": "x"})).expect_problem(503, "quorum_unavailable");
+    cluster.kill(gone);
+    cluster.restart(gone);
+    let out = cluster.member(gone);
+    out.post("/v1/secrets", &json!({"name": "x", "value": "x"})).expect_problem(503, "quorum_unavailable");
+    assert_eq!(roles(&admin).len(), 2);
+    let removed_again = cli(&["remove", &id[..12]]).expect(1);
+    assert!(removed_again.stderr.contains("(not_found)"), "{}", removed_again.stderr);
+    // Its key is remembered: with a fresh invitation and the same identity it stays out.
+    let place = Place::empty();
+    fs::create_dir_all(place.data()).unwrap();
+    fs::copy(cluster.data(gone).join("node.key"), place.data().join("node.key")).unwrap();
+    let refused = join(&place, &invite(&admin)).expect(1);
+    assert!(refused.stderr.contains("(node_known)"), "{}", refused.stderr);
+}
+
+#[test]
+fn the_leader_can_be_removed_as_well() {
+    let cluster = Cluster::start(3);
+    let leader = cluster.leader(0);
+    let other = (leader + 1) % 3;
+    let path = format!("/v1/members/{}", cluster.id(leader));
+    cluster.admin(other).delete(&path).expect(204);
+    until_all_vote(&cluster.admin(other), 2);
+    eventually("the others to agree again", || {
+        let made = cluster.member(other).post("/v1/secrets", &json!({"name": "on", "value": "on"}));
+        (made.status == 201 || made.code() == "secret_exists").then_some(())
+    });
+}
+
+fn private(path: &Path, text: &str) {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
 }

@@ -4,6 +4,7 @@
 
 pub mod chance;
 pub mod client;
+pub mod cluster;
 pub mod command;
 pub mod node;
 pub mod process;
@@ -13,6 +14,7 @@ pub mod wire;
 
 pub use chance::Chance;
 pub use client::{Answer, Client};
+pub use cluster::Cluster;
 pub use command::{Done, covault};
 pub use node::Place;
 pub use process::Process;

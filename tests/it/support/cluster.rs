@@ -1,0 +1,136 @@
+//! A cluster to test: `covault dev --nodes N` on a directory of its own, whose nodes can be killed one by one
+//! and started again each as a process of its own.
+
+use std::{
+    fs,
+    net::TcpStream,
+    path::{Path, PathBuf},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Client, Process, eventually, process::bare_command};
+
+/// A running cluster and the directory it lives in.
+pub struct Cluster {
+    process: Process,
+    folder: TempDir,
+    ready: Value,
+    /// Nodes that were started again, with what each told.
+    again: Vec<(Process, Value)>,
+}
+
+impl Cluster {
+    /// A new cluster of so many nodes on a new directory, all serving and voting.
+    pub fn start(nodes: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let (process, ready) = launch(folder.path(), &["--nodes", &nodes.to_string()]);
+        Self { process, folder, ready, again: Vec::new() }
+    }
+
+    /// Starts all nodes again on the same data, as many as there are; they must have ended.
+    pub fn start_again(&mut self) {
+        self.again.clear();
+        (self.process, self.ready) = launch(self.folder.path(), &[]);
+    }
+
+    /// The process that holds the nodes.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// What it told when it was ready.
+    pub fn ready(&self) -> &Value {
+        &self.ready
+    }
+
+    /// The directory around data, logs and the ready file.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The nodes by their places in the ready file.
+    pub fn places(&self) -> std::ops::Range<usize> {
+        0..self.ready["nodes"].as_array().expect("a list of nodes").len()
+    }
+
+    /// The id of the node at this place.
+    pub fn id(&self, place: usize) -> String {
+        self.text(place, "id")
+    }
+
+    /// The node's data directory.
+    pub fn data(&self, place: usize) -> PathBuf {
+        PathBuf::from(self.text(place, "data"))
+    }
+
+    /// A client of the node with the member's token.
+    pub fn member(&self, place: usize) -> Client {
+        Client::new(&self.text(place, "url"), self.ready["member_token"].as_str())
+    }
+
+    /// A client of the node with the admin's token.
+    pub fn admin(&self, place: usize) -> Client {
+        Client::new(&self.text(place, "url"), self.ready["admin_token"].as_str())
+    }
+
+    /// The place of the node that leads, as the one at `asked` sees it.
+    pub fn leader(&self, asked: usize) -> usize {
+        eventually("a leader", || {
+            let leader = self.member(asked).get("/v1/status").expect(200).at("/leader");
+            self.places().find(|place| leader == self.id(*place))
+        })
+    }
+
+    /// Kills the node's process as a power cut would, and waits until nobody answers there.
+    pub fn kill(&self, place: usize) {
+        let pid = self.node(place)["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+        let pid = pid.and_then(Pid::from_raw).expect("a process id");
+        kill_process(pid, Signal::KILL).expect("the process is there");
+        let address = self.text(place, "url").replace("http://", "");
+        eventually("the node to be gone", || TcpStream::connect(&address).is_err().then_some(()));
+    }
+
+    /// Starts a node again that was killed, and waits until it serves.
+    pub fn restart(&mut self, place: usize) {
+        let ready = self.folder.path().join(format!("again-{}.json", self.again.len()));
+        let mut command = bare_command();
+        command.arg("node").arg("--config").arg(self.data(place).join("covault.toml"));
+        command.args(["--listen", "127.0.0.1:0", "--ready-file"]).arg(&ready);
+        let mut process =
+            Process::start(command, &self.folder.path().join("logs")).expect("the binary starts");
+        let told = until_ready(&mut process, &ready);
+        self.again.push((process, told["nodes"][0].clone()));
+    }
+
+    fn node(&self, place: usize) -> &Value {
+        let first = &self.ready["nodes"][place];
+        let again = self.again.iter().rev().map(|(_, told)| told);
+        again.chain([first]).find(|told| told["id"] == first["id"]).expect("it is there from the first")
+    }
+
+    fn text(&self, place: usize, field: &str) -> String {
+        self.node(place)[field].as_str().expect("a text").to_owned()
+    }
+}
+
+fn launch(folder: &Path, more: &[&str]) -> (Process, Value) {
+    let ready = folder.join("ready.json");
+    // The file of an earlier start must not be taken for this one's.
+    let _ = fs::remove_file(&ready);
+    let mut command = bare_command();
+    command.args(["dev", "--listen", "127.0.0.1:0"]).args(more);
+    command.arg("--data").arg(folder.join("cluster")).arg("--ready-file").arg(&ready);
+    let mut process = Process::start(command, &folder.join("logs")).expect("the binary starts");
+    let told = until_ready(&mut process, &ready);
+    (process, told)
+}
+
+fn until_ready(process: &mut Process, ready: &Path) -> Value {
+    eventually("the nodes to serve", || {
+        assert!(process.ended().is_none(), "the process ended: {}", process.output());
+        serde_json::from_slice(&fs::read(ready).ok()?).ok()
+    })
+}
