@@ -76,8 +76,7 @@ impl DevArgs {
     fn run_alone(self, output: &Output) -> Result<(), Failure> {
         let node = NodeConfig { create: true, ..NodeConfig::at(&self.data) };
         let http = HttpConfig { listen: self.listen, ..HttpConfig::default() };
-        let log =
-            LogConfig { format: LogFormat::Text, level: "info,covault::api=debug,openraft=error".into() };
+        let log = LogConfig { format: LogFormat::Text, level: "info,covault::api=debug,openraft=off".into() };
         serve::run(ConfigFile { node, http, log }, Stop::Signal, async |mut told: Told| {
             let tokens = DevTokens::of(&mut told.node, &self.data).await?;
             let data = std::path::absolute(&self.data).unwrap_or_else(|_| self.data.clone());

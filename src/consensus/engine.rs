@@ -2,7 +2,7 @@
 //! was agreed, say how we stand. Knows nothing of secrets.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -352,11 +352,12 @@ async fn start_raft(
 }
 
 fn members_of(membership: &Membership<NodeId, BasicNode>) -> Vec<Member> {
-    let voters: BTreeSet<NodeId> = membership.voter_ids().collect();
+    // While the voters change, only those count that vote before and after.
+    let votes = |node: &NodeId| membership.get_joint_config().iter().all(|config| config.contains(node));
     let member = |(node, known): (&NodeId, &BasicNode)| Member {
         node: *node,
         address: known.addr.clone(),
-        voter: voters.contains(node),
+        voter: votes(node),
     };
     membership.nodes().map(member).collect()
 }

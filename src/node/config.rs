@@ -154,7 +154,7 @@ pub struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info,openraft=error,openraft::replication=off".into() }
+        Self { format: LogFormat::Text, level: "info,openraft=off".into() }
     }
 }
 

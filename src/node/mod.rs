@@ -13,6 +13,7 @@ mod peers;
 mod start;
 mod tending;
 mod upkeep;
+mod whereabouts;
 
 pub use config::{ConfigFile, HttpConfig, LogConfig, LogFormat, NodeConfig, PlainHttp, QuicConfig, TlsFiles};
 pub use error::{ConfigError, StartError};

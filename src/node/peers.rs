@@ -20,7 +20,7 @@ use covault_net::{
     Asker, Channel, Endpoint, Inbox, Incoming, Limits, NodeIdentity, Peer, Role, Setup, Socket, Trust,
     tls::default_provider,
 };
-use covault_store::{Store, StoreError};
+use covault_store::Store;
 use tokio::{
     task::JoinHandle,
     time::{MissedTickBehavior, interval},
@@ -31,6 +31,7 @@ use super::{
     enrolment::{self, Told},
     error::StartError,
     joining::Joining,
+    whereabouts,
 };
 use crate::{
     consensus::{Consensus, Member},
@@ -40,6 +41,8 @@ use crate::{
 
 /// How often addresses that changed are looked for; a change of the members is followed at once.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a peer may take to say who there is.
+const ASK_WITHIN: Duration = Duration::from_millis(500);
 
 /// The way to the peers, before anybody is behind it.
 pub(super) struct Door {
@@ -83,9 +86,16 @@ impl Door {
         let vault = Arc::new(OnceLock::new());
         let answering = Answering { consensus: consensus.clone(), trust: self.trust.clone(), vault };
         let vault = answering.vault.clone();
-        let following =
-            Following { here, trust: self.trust, consensus: consensus.clone(), store: store.clone() };
-        let tasks = vec![tokio::spawn(answer_all(self.inbox, answering)), tokio::spawn(follow(following))];
+        let told = here.joining.as_ref().map(|joining| joining.members.clone()).unwrap_or_default();
+        let following = Following {
+            here,
+            trust: self.trust,
+            endpoint: self.endpoint.clone(),
+            consensus: consensus.clone(),
+            store: store.clone(),
+            told,
+        };
+        let tasks = vec![tokio::spawn(answer_all(self.inbox, answering)), tokio::spawn(following.run())];
         PeerService { endpoint: self.endpoint, vault, tasks }
     }
 }
@@ -147,6 +157,11 @@ impl Answering {
             (Asker::Peer(peer), Channel::Forward) if self.is_vault(&peer) => {
                 self.consensus.answer_follower(peer, &request).await
             }
+            (Asker::Peer(peer), Channel::Control)
+                if self.is_vault(&peer) && whereabouts::is_ask(&request) =>
+            {
+                Ok(whereabouts::write_told(&self.members()))
+            }
             (Asker::Stranger(node), Channel::Join) => match enrolment::read_ask(node, &request) {
                 Ok(shown) => {
                     let told = match self.vault.get() {
@@ -166,10 +181,20 @@ impl Answering {
         }
     }
 
-    /// Only a node that holds the vault may have commands ordered or members changed.
-    fn is_vault(&self, peer: &NodeId) -> bool {
-        self.trust.peer(peer).is_some_and(|peer| peer.role == Role::Vault)
+    /// The members, as far as a majority stands behind it; else it might name one that was taken away.
+    fn members(&self) -> Vec<(NodeId, NodeAddress)> {
+        let known = self.vault.get().filter(|_| self.consensus.has_majority());
+        known.and_then(|vault| vault.reachable().ok()).unwrap_or_default()
     }
+
+    fn is_vault(&self, peer: &NodeId) -> bool {
+        is_vault(&self.trust, peer)
+    }
+}
+
+/// Only a node that holds the vault may have commands ordered or members changed.
+fn is_vault(trust: &Trust, peer: &NodeId) -> bool {
+    trust.peer(peer).is_some_and(|peer| peer.role == Role::Vault)
 }
 
 fn log_enrolment(node: &NodeId, told: &Told) {
@@ -179,69 +204,84 @@ fn log_enrolment(node: &NodeId, told: &Told) {
     }
 }
 
+/// Follows the members, so that the peers this node trusts are those.
 struct Following {
     here: Here,
     trust: Trust,
+    endpoint: Endpoint,
     consensus: Consensus,
     store: Arc<Store>,
-}
-
-/// Keeps the set of trusted peers what the members are. Ends when agreement does.
-async fn follow(mut following: Following) {
-    let mut ticks = interval(LOOK_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut members = Vec::new();
-    let mut trusted = BTreeMap::new();
-    loop {
-        tokio::select! {
-            changed = following.consensus.members_after(&members) => match changed {
-                Some(changed) => members = changed,
-                None => return,
-            },
-            _ = ticks.tick() => {}
-        }
-        following.arrive(&members);
-        match following.peers(&members) {
-            Ok(peers) if peers == trusted => {}
-            Ok(peers) => {
-                trusted.clone_from(&peers);
-                following.trust.replace(peers);
-            }
-            Err(error) => tracing::error!(%error, "the addresses of the peers cannot be read"),
-        }
-    }
+    /// Nodes that it was told of and does not know of by the log yet.
+    told: BTreeMap<NodeId, NodeAddress>,
 }
 
 impl Following {
-    /// Once this node is among the members, the log tells it who they are.
-    fn arrive(&mut self, members: &[Member]) {
-        let arrived = members.iter().any(|member| member.node == self.here.node);
-        if !arrived || self.here.joining.is_none() {
-            return;
-        }
-        match Joining::remove(&self.here.data) {
-            Ok(()) => self.here.joining = None,
-            Err(error) => tracing::error!(%error, "joining.json cannot be removed"),
+    /// Ends when agreement does.
+    async fn run(mut self) {
+        let mut ticks = interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut members, mut trusted) = (Vec::new(), BTreeMap::new());
+        loop {
+            tokio::select! {
+                changed = self.consensus.members_after(&members) => match changed {
+                    Some(changed) => members = changed,
+                    None => return,
+                },
+                _ = ticks.tick() => self.ask_around(&trusted).await,
+            }
+            self.arrive(&members);
+            let peers = self.store.view().and_then(|view| view.rows().roster());
+            match peers.map(|roster| peers_of(self.here.node, &members, &roster, &self.told)) {
+                Ok(peers) if peers == trusted => {}
+                Ok(peers) => {
+                    trusted.clone_from(&peers);
+                    self.trust.replace(peers);
+                }
+                Err(error) => tracing::error!(%error, "the addresses of the peers cannot be read"),
+            }
         }
     }
 
-    fn peers(&self, members: &[Member]) -> Result<BTreeMap<NodeId, Peer>, StoreError> {
-        let roster = self.store.view()?.rows().roster()?;
-        Ok(peers_of(self.here.node, members, &roster, self.here.joining.as_ref()))
+    /// While nobody leads this node, asks those it knows who else there is: it may have been away while others
+    /// were taken in, and not let in the one that leads now.
+    async fn ask_around(&mut self, trusted: &BTreeMap<NodeId, Peer>) {
+        if self.consensus.has_majority() {
+            return;
+        }
+        for peer in trusted.keys() {
+            let asked =
+                self.endpoint.call(*peer, Channel::Control, whereabouts::write_ask().into(), ASK_WITHIN);
+            let Ok(told) = asked.await else { continue };
+            match whereabouts::read_told(&told) {
+                Ok(told) => self.told.extend(told),
+                Err(error) => tracing::warn!(%peer, %error, "an answer of a peer cannot be read"),
+            }
+        }
+    }
+
+    /// Once the log has told this node of itself and of its leader, it need not be told by others.
+    fn arrive(&mut self, members: &[Member]) {
+        let is_member = |node: &NodeId| members.iter().any(|member| member.node == *node);
+        let leader = self.consensus.standing().leader;
+        if self.told.is_empty() || !is_member(&self.here.node) || !leader.as_ref().is_some_and(is_member) {
+            return;
+        }
+        match Joining::remove(&self.here.data) {
+            Ok(()) => self.told.clear(),
+            Err(error) => tracing::error!(%error, "joining.json cannot be removed"),
+        }
     }
 }
 
 /// Whom a node trusts, and where they are: the members of Raft, since a node that is taken away must still hear
-/// of it, where the registry says they are reached; and until it is a member itself, those it was told of.
+/// of it, where the registry says they are reached; and those it was told of.
 fn peers_of(
     me: NodeId,
     members: &[Member],
     roster: &Roster,
-    joining: Option<&Joining>,
+    told: &BTreeMap<NodeId, NodeAddress>,
 ) -> BTreeMap<NodeId, Peer> {
-    let told = joining.into_iter().flat_map(|joining| &joining.members);
-    let mut addresses: BTreeMap<NodeId, NodeAddress> =
-        told.map(|(node, address)| (*node, *address)).collect();
+    let mut addresses = told.clone();
     for member in members {
         let known = roster.nodes.get(&member.node).map(|entry| entry.address);
         let address = known.or_else(|| member.address.parse().ok());
@@ -285,15 +325,25 @@ mod tests {
         roster.nodes.insert(node(5), entry(true));
         let members =
             [member(1, "127.0.0.1:1"), member(2, "127.0.0.1:2"), member(3, "127.0.0.1:3"), member(5, "")];
-        let peers = peers_of(node(1), &members, &roster, None);
+        let peers = peers_of(node(1), &members, &roster, &BTreeMap::new());
         assert_eq!(ports(&peers), [(2, 20), (3, 3), (5, 20)], "without itself and who is no member yet");
     }
 
     #[test]
-    fn a_node_that_joins_trusts_those_it_was_told_of_as_well() {
+    fn nobody_but_a_node_that_holds_the_vault_asks_anything_of_agreement() {
+        let peer = |role| Peer { addr: at(1).0, role };
+        let trust = Trust::new(BTreeMap::from([(node(1), peer(Role::Vault)), (node(2), peer(Role::Api))]));
+        assert!(is_vault(&trust, &node(1)));
+        assert!(!is_vault(&trust, &node(2)), "a process that serves HTTP only");
+        assert!(!is_vault(&trust, &node(3)), "a stranger");
+        trust.replace(BTreeMap::new());
+        assert!(!is_vault(&trust, &node(1)), "one that was taken away");
+    }
+
+    #[test]
+    fn a_node_trusts_those_it_was_told_of_as_well() {
         let members = BTreeMap::from([(node(1), at(1)), (node(2), at(2))]);
-        let joining = Joining { cluster: ClusterId([7; 16]), members };
-        let peers = peers_of(node(9), &[member(2, "127.0.0.1:22")], &Roster::default(), Some(&joining));
+        let peers = peers_of(node(9), &[member(2, "127.0.0.1:22")], &Roster::default(), &members);
         assert_eq!(ports(&peers), [(1, 1), (2, 22)]);
     }
 }

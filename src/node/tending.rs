@@ -44,8 +44,10 @@ impl Tending {
         tokio::spawn(async move {
             let mut ticks = interval(EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut stood = true;
             loop {
                 ticks.tick().await;
+                note_standing(&mut stood, self.consensus.has_majority());
                 match self.roster() {
                     Ok(roster) if roster.is_removed(&self.node) => {
                         tracing::error!(code = "removed", "this node was taken away from its cluster");
@@ -93,4 +95,14 @@ impl Tending {
         let command = Command { id, by: self.by.clone(), at: self.host.now(), idempotency: None, action };
         self.consensus.propose(command, COMMAND_BYTES).await?.outcome.map(drop)
     }
+}
+
+/// Says when a node loses its majority, and when it is back.
+fn note_standing(stood: &mut bool, stands: bool) {
+    match (*stood, stands) {
+        (true, false) => tracing::warn!(code = "quorum_unavailable", "no majority stands behind this node"),
+        (false, true) => tracing::info!("a majority stands behind this node again"),
+        _ => {}
+    }
+    *stood = stands;
 }

@@ -128,8 +128,8 @@ impl Vault {
         present.map(|(name, _)| name).ok_or_else(|| NoAuthority::QuorumUnavailable.into())
     }
 
-    /// The members with their addresses, this node among them.
-    fn reachable(&self) -> Result<Vec<(NodeId, NodeAddress)>, Refusal> {
+    /// The members with their addresses, this node among them: for nodes.
+    pub fn reachable(&self) -> Result<Vec<(NodeId, NodeAddress)>, Refusal> {
         let roster = self.roster()?;
         let standing = self.parts.consensus.standing();
         let address = |node: &NodeId| match roster.nodes.get(node) {

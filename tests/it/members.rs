@@ -233,6 +233,37 @@ fn the_leader_can_be_removed_as_well() {
     });
 }
 
+#[test]
+fn a_node_that_was_away_finds_a_leader_that_it_has_never_heard_of() {
+    let mut cluster = Cluster::start(4);
+    let (away, others) = (3, [0, 1, 2]);
+    cluster.kill(away);
+    let newcomer = Place::empty();
+    let joined = join(&newcomer, &invite(&cluster.admin(0))).expect(0).json();
+    let newcomers_id = joined["node"].as_str().unwrap();
+    fs::copy(cluster.data(0).join("master.keys"), newcomer.keyring()).unwrap();
+    let _node = start(&newcomer);
+    for other in others {
+        until_all_vote(&cluster.admin(other), 5);
+    }
+    let asked = cluster.member(0).at(&newcomer.url());
+    let leader = || asked.get("/v1/status").expect(200).at("/leader").as_str().map(str::to_owned);
+    // Whoever else leads is away for as long as it takes to elect another, until that is the newcomer.
+    for _ in 0..40 {
+        let leading = eventually("a leader", leader);
+        let Some(place) = others.into_iter().find(|place| cluster.id(*place) == leading) else { break };
+        cluster.kill(place);
+        eventually("another leader", || leader().filter(|id| *id != leading));
+        cluster.restart(place);
+    }
+    assert_eq!(eventually("a leader", leader), newcomers_id);
+    cluster.restart(away);
+    eventually("the one that was away to take part", || {
+        let made = cluster.member(away).post("/v1/secrets", &json!({"name": "back", "value": "back"}));
+        (made.status == 201).then_some(())
+    });
+}
+
 fn private(path: &Path, text: &str) {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();

@@ -41,6 +41,11 @@ impl Client {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
+    /// The same token, another node.
+    pub fn at(&self, base: &str) -> Self {
+        Self { base: base.trim_end_matches('/').to_owned(), ..self.clone() }
+    }
+
     /// The token it speaks with.
     pub fn token(&self) -> &str {
         self.token.as_deref().expect("a client with a token")
