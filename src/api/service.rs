@@ -6,7 +6,7 @@
 
 use std::{
     convert::Infallible,
-    future::poll_fn,
+    future::{poll_fn, ready},
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -168,8 +168,7 @@ impl Api {
                 return (Operation::Unknown, Err(Problem::method_not_allowed(allow)));
             }
             Found::Nothing => {
-                let problem = Problem::new(Code::UnknownPath, "GET /openapi.json lists all paths.");
-                return (Operation::Unknown, Err(problem));
+                return (Operation::Unknown, Err(unknown_path()));
             }
         };
         let result = match route.right {
@@ -259,38 +258,47 @@ impl Shared {
     }
 }
 
-async fn carry_out(vault: &Vault, operation: Operation, call: Call) -> Result<Answer, Problem> {
+/// An operation on its way.
+type Doing<'v> = Pin<Box<dyn Future<Output = Result<Answer, Problem>> + Send + 'v>>;
+
+/// Each operation has a box of its own. One future for all of them would be as large as the largest, and
+/// every request would carry it through the layers and every connection keep room for it.
+fn carry_out(vault: &Vault, operation: Operation, call: Call) -> Doing<'_> {
     match operation {
-        Operation::ReadSecret => secrets::read(vault, call).await,
-        Operation::CreateSecret => secrets::create(vault, call).await,
-        Operation::UpdateSecret => secrets::update(vault, call).await,
-        Operation::PatchSecret => secrets::patch(vault, call).await,
-        Operation::DeleteSecret => secrets::delete(vault, call).await,
-        Operation::ListSecrets => secrets::list(vault, call).await,
-        Operation::ReadHistory => history::read(vault, call).await,
-        Operation::UndeleteSecret => secrets::undelete(vault, call).await,
-        Operation::DestroySecret => secrets::destroy(vault, call).await,
-        Operation::RollBackSecret => secrets::roll_back(vault, call).await,
-        Operation::ListCallers => callers::list(vault, call).await,
-        Operation::AddCaller => callers::add(vault, call).await,
-        Operation::RemoveCaller => callers::remove(vault, call).await,
-        Operation::ListTokens => callers::tokens(vault, call).await,
-        Operation::AddToken => callers::add_token(vault, call).await,
-        Operation::RemoveToken => callers::remove_token(vault, call).await,
-        Operation::ListGrants => grants::list(vault, call).await,
-        Operation::AddGrant => grants::add(vault, call).await,
-        Operation::RemoveGrant => grants::remove(vault, call).await,
-        Operation::ReadSelf => callers::read_self(vault, call).await,
-        Operation::ReadStatus => health::status(vault, call).await,
-        Operation::ListMembers => members::list(vault, call).await,
-        Operation::RemoveMember => members::remove(vault, call).await,
-        Operation::Invite => members::invite(vault, call).await,
+        Operation::ReadSecret => Box::pin(secrets::read(vault, call)),
+        Operation::CreateSecret => Box::pin(secrets::create(vault, call)),
+        Operation::UpdateSecret => Box::pin(secrets::update(vault, call)),
+        Operation::PatchSecret => Box::pin(secrets::patch(vault, call)),
+        Operation::DeleteSecret => Box::pin(secrets::delete(vault, call)),
+        Operation::ListSecrets => Box::pin(secrets::list(vault, call)),
+        Operation::ReadHistory => Box::pin(history::read(vault, call)),
+        Operation::UndeleteSecret => Box::pin(secrets::undelete(vault, call)),
+        Operation::DestroySecret => Box::pin(secrets::destroy(vault, call)),
+        Operation::RollBackSecret => Box::pin(secrets::roll_back(vault, call)),
+        Operation::ListCallers => Box::pin(callers::list(vault, call)),
+        Operation::AddCaller => Box::pin(callers::add(vault, call)),
+        Operation::RemoveCaller => Box::pin(callers::remove(vault, call)),
+        Operation::ListTokens => Box::pin(callers::tokens(vault, call)),
+        Operation::AddToken => Box::pin(callers::add_token(vault, call)),
+        Operation::RemoveToken => Box::pin(callers::remove_token(vault, call)),
+        Operation::ListGrants => Box::pin(grants::list(vault, call)),
+        Operation::AddGrant => Box::pin(grants::add(vault, call)),
+        Operation::RemoveGrant => Box::pin(grants::remove(vault, call)),
+        Operation::ReadSelf => Box::pin(callers::read_self(vault, call)),
+        Operation::ReadStatus => Box::pin(health::status(vault, call)),
+        Operation::ListMembers => Box::pin(members::list(vault, call)),
+        Operation::RemoveMember => Box::pin(members::remove(vault, call)),
+        Operation::Invite => Box::pin(members::invite(vault, call)),
         Operation::Health
         | Operation::Ready
         | Operation::Metrics
         | Operation::OpenApi
-        | Operation::Unknown => Err(Problem::new(Code::UnknownPath, "GET /openapi.json lists all paths.")),
+        | Operation::Unknown => Box::pin(ready(Err(unknown_path()))),
     }
+}
+
+fn unknown_path() -> Problem {
+    Problem::new(Code::UnknownPath, "GET /openapi.json lists all paths.")
 }
 
 fn not_identified(failure: AuthFailure) -> Problem {

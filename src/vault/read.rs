@@ -52,12 +52,12 @@ impl Vault {
         consistency: Consistency,
     ) -> Result<Opened, Refusal> {
         if consistency == Consistency::Quorum {
-            self.parts.consensus.confirm().await?;
+            self.confirm().await?;
         }
         let not_found = Refusal::from(CallerMistake::NotFound);
         match self.open_version(session, target, which).await {
             Err(refusal) if refusal == not_found && consistency == Consistency::Local => {
-                self.parts.consensus.confirm().await?;
+                self.confirm().await?;
                 self.open_version(session, target, which).await
             }
             other => other,
@@ -74,7 +74,8 @@ impl Vault {
             return self.open_as_of(self.look()?.rows(), session, target, which);
         }
         let (vault, session, target) = (self.clone(), session.clone(), target.clone());
-        self.ask(move |rows| vault.open_as_of(rows, &session, &target, which)).await
+        // In a box, as for `confirm`: reads of what is settled would carry the room for it.
+        Box::pin(self.ask(move |rows| vault.open_as_of(rows, &session, &target, which))).await
     }
 
     fn open_as_of(
@@ -124,6 +125,12 @@ impl Vault {
         answer.await.unwrap_or(Err(StoreError::Closed)).map_err(storage_refusal)?
     }
 
+    /// Waits until a majority has confirmed what this node knows. In a box, because a hit that nobody wants
+    /// confirmed would carry the room for it as well.
+    async fn confirm(&self) -> Result<(), Refusal> {
+        Box::pin(self.parts.consensus.confirm()).await
+    }
+
     /// A look at what is committed now.
     pub(super) fn look(&self) -> Result<View<'_>, Refusal> {
         self.parts.store.view().map_err(storage_refusal)
@@ -139,7 +146,7 @@ impl Vault {
         if self.may_and_exists(session, target, wanted).await? {
             return Ok(());
         }
-        self.parts.consensus.confirm().await?;
+        self.confirm().await?;
         if self.may_and_exists(session, target, wanted).await? {
             Ok(())
         } else {
