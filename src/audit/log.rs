@@ -7,7 +7,12 @@
 //! reserve ──► space for one more line is allocated, or the operation is refused
 //!    │        (a new segment begins here, never between an operation and its line)
 //!    ▼
-//! record  ──► number, hash and one write(2), inline, under one lock
+//! enter   ──► number and hash, under one lock; the line waits in memory
+//!    │        (other operations may enter theirs meanwhile)
+//!    ▼
+//! write   ──► one write(2) of all that wait, unless another's has taken this line along
+//!
+//! record  ──► enter and write at once
 //!
 //! sync    ──► fdatasync outside the lock; gives the anchor to keep
 //! ```
@@ -32,6 +37,8 @@ use crate::audit::{
 
 /// Bytes of disk allocated at once (1 MiB).
 const ALLOCATE_BYTES: u64 = 1 << 20;
+/// Bytes of lines that wait at most; the line that reaches them is written as it is entered.
+pub(super) const WAITING_BYTES_MAX: usize = 1 << 16;
 
 const _: () = assert!(LINE_BYTES_MAX as u64 <= ALLOCATE_BYTES && ALLOCATE_BYTES <= SEGMENT_BYTES_MAX);
 
@@ -94,6 +101,12 @@ impl AuditLog {
         Ok(unsynced.head)
     }
 
+    /// Writes the lines that wait, if the one with this number is among them.
+    fn write_up_to(&self, seq: u64) -> io::Result<()> {
+        let mut writer = self.writer();
+        if writer.written < seq { writer.flush() } else { Ok(()) }
+    }
+
     pub(super) fn new(writer: Writer) -> Self {
         Self { writer: Mutex::new(writer), syncing: Mutex::new(()) }
     }
@@ -104,18 +117,48 @@ impl AuditLog {
     }
 }
 
-impl Ticket<'_> {
-    /// Writes the line. When that fails the line is kept and written before any other, and no operation
-    /// begins until it is; what this operation read must not be given out.
+/// A line that is in the chain and may not be written yet. Dropped, it is written too, but nobody learns
+/// whether that failed.
+#[derive(Debug)]
+#[must_use = "an operation must not be answered before its line is written"]
+pub struct Line<'a> {
+    log: &'a AuditLog,
+    seq: u64,
+}
+
+impl<'a> Ticket<'a> {
+    /// Enters the line and writes it.
     pub fn record(self, entry: &Entry<'_>) -> Result<(), AuditUnavailable> {
-        let outcome = {
-            let mut writer = self.log.writer();
-            writer.reserved -= 1;
-            writer.append(entry)
-        };
+        self.enter(entry).write()
+    }
+
+    /// Gives the line its number and its place in the chain.
+    pub fn enter(self, entry: &Entry<'_>) -> Line<'a> {
+        let log = self.log;
+        let mut writer = log.writer();
+        writer.reserved -= 1;
         // The space was used; dropping the ticket would give it back a second time.
         mem::forget(self);
+        Line { log, seq: writer.append(entry) }
+    }
+}
+
+impl Line<'_> {
+    /// Sees that the line is with the operating system: writes all that wait, unless it was taken along
+    /// already. When that fails they are kept and written before any other, and no operation begins until
+    /// they are; what this operation read must not be given out.
+    pub fn write(self) -> Result<(), AuditUnavailable> {
+        let outcome = self.log.write_up_to(self.seq);
+        // It was tried; dropping the line would try again.
+        mem::forget(self);
         Ok(outcome?)
+    }
+}
+
+impl Drop for Line<'_> {
+    /// An operation that was cut off leaves its line behind. A failure is told to the next one.
+    fn drop(&mut self) {
+        let _ = self.log.write_up_to(self.seq);
     }
 }
 
@@ -125,7 +168,7 @@ impl Drop for Ticket<'_> {
     }
 }
 
-/// The state behind the lock. Always true: the bytes written, those pending and the longest line for
+/// The state behind the lock. Always true: the bytes written, those waiting and the longest line for
 /// each ticket fit into what is allocated and into the segment.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -138,12 +181,16 @@ pub(super) struct Writer {
     allocated: u64,
     /// Tickets given out.
     reserved: u64,
-    /// Lines that are numbered but not written: empty unless writing failed.
-    pending: Vec<u8>,
-    /// The chain, pending lines included.
+    /// Lines that are numbered but not written.
+    waiting: Vec<u8>,
+    /// The number of the last line that is written.
+    written: u64,
+    /// Whether the last attempt to write failed. No operation begins before another succeeds.
+    failing: bool,
+    /// The chain, waiting lines included.
     chain: Chain,
     lines: LineWriter,
-    /// The newest line, pending ones included, and where it ends: in an earlier segment while this one is
+    /// The newest line, waiting ones included, and where it ends: in an earlier segment while this one is
     /// empty.
     head: Anchor,
     /// Segments written before this one since the last sync, with their final sizes.
@@ -174,7 +221,9 @@ impl Writer {
             size,
             allocated: size,
             reserved: 0,
-            pending: Vec::with_capacity(LINE_BYTES_MAX),
+            waiting: Vec::with_capacity(LINE_BYTES_MAX),
+            written: head.seq,
+            failing: false,
             chain: Chain::after(head.seq, head.hash),
             lines: LineWriter::new(),
             head,
@@ -184,24 +233,35 @@ impl Writer {
         })
     }
 
-    /// Numbers a line and writes it, after those that wait.
-    pub(super) fn append(&mut self, entry: &Entry<'_>) -> io::Result<()> {
-        let begin = self.pending.len();
-        self.lines.write_hashed(&mut self.pending, self.chain.seq + 1, entry, &self.chain.hash);
-        let hash = self.chain.extend(&self.pending[begin..]);
-        write_end(&mut self.pending, hash);
-        let end = self.size + self.pending.len() as u64;
-        self.head = Anchor { seq: self.chain.seq, hash: self.chain.hash, segment: self.segment, end };
-        debug_assert!(self.pending.len() - begin <= LINE_BYTES_MAX);
-        self.flush()
+    /// Numbers a line and puts it behind those that wait.
+    pub(super) fn append(&mut self, entry: &Entry<'_>) -> u64 {
+        let begin = self.waiting.len();
+        self.lines.write_hashed(&mut self.waiting, self.chain.seq + 1, entry, &self.chain.hash);
+        let hash = self.chain.extend(&self.waiting[begin..]);
+        write_end(&mut self.waiting, hash);
+        self.head = Anchor {
+            seq: self.chain.seq,
+            hash: self.chain.hash,
+            segment: self.segment,
+            end: self.size + self.waiting.len() as u64,
+        };
+        debug_assert!(self.waiting.len() - begin <= LINE_BYTES_MAX);
+        if WAITING_BYTES_MAX <= self.waiting.len() {
+            // If this fails, whoever waits for a line learns it when it tries again.
+            let _ = self.flush();
+        }
+        self.chain.seq
     }
 
     /// Writes what waits, at the offset where it belongs, so that a part written earlier does no harm.
-    fn flush(&mut self) -> io::Result<()> {
-        if !self.pending.is_empty() {
-            self.file.write_all_at(&self.pending, self.size)?;
-            self.size += self.pending.len() as u64;
-            self.pending.clear();
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        if !self.waiting.is_empty() {
+            self.failing = true;
+            self.file.write_all_at(&self.waiting, self.size)?;
+            self.failing = false;
+            self.size += self.waiting.len() as u64;
+            self.written = self.chain.seq;
+            self.waiting.clear();
         }
         Ok(())
     }
@@ -211,15 +271,19 @@ impl Writer {
         if self.sync_failed {
             return Err(AuditUnavailable::SyncFailed);
         }
-        self.flush()?;
+        if self.failing {
+            self.flush()?;
+        }
         let promised = (self.reserved + 1) * LINE_BYTES_MAX as u64;
         if SEGMENT_BYTES_MAX < promised {
             return Err(AuditUnavailable::Crowded);
         }
-        if SEGMENT_BYTES_MAX < self.size + promised {
+        let end = self.size + self.waiting.len() as u64 + promised;
+        if SEGMENT_BYTES_MAX < end {
+            self.flush()?;
             self.begin_segment(promised)?;
-        } else if self.allocated < self.size + promised {
-            self.allocated = allocate(&self.file, self.allocated, self.size + promised)?;
+        } else if self.allocated < end {
+            self.allocated = allocate(&self.file, self.allocated, end)?;
         }
         Ok(())
     }

@@ -32,7 +32,7 @@ mod tests;
 pub use chain::{Anchor, Finding, Problem};
 pub use entry::{Action, CODE_BYTES_MAX, Entry, Outcome, RequestId, Subject, VersionRef};
 pub use line::LINE_BYTES_MAX;
-pub use log::{AuditLog, AuditUnavailable, Ticket};
+pub use log::{AuditLog, AuditUnavailable, Line, Ticket};
 pub use open::OpenError;
 pub use segment::{SEGMENT_BYTES_MAX, total_bytes};
 pub use verify::{Report, Stamp, VerifyError, verify};

@@ -65,9 +65,11 @@ fn note_cut(writer: &mut Writer, cut: u64, now: Millis) {
         version: None,
         outcome: Outcome::Done,
     };
-    // Both fail only as they would for the next operation, which is then refused and told why.
+    // Making room and writing fail only as they would for the next operation, which is then refused and told
+    // why.
     let _ = writer.make_room();
-    let _ = writer.append(&entry);
+    writer.append(&entry);
+    let _ = writer.flush();
 }
 
 /// Sees that the anchor's line is where it was, and starts after it.

@@ -62,8 +62,9 @@ fn a_limit_on_the_file_size() {
     let limit = getrlimit(Resource::Fsize);
     setrlimit(Resource::Fsize, Rlimit { current: Some(log.head().end + 100), ..limit }).unwrap();
 
+    let second = second.enter(&bench.entry());
     assert_eq!(error_kind(first.record(&bench.entry())), ErrorKind::FileTooLarge);
-    assert_eq!(error_kind(second.record(&bench.entry())), ErrorKind::FileTooLarge);
+    assert_eq!(error_kind(second.write()), ErrorKind::FileTooLarge);
     assert_eq!(error_kind(log.reserve()), ErrorKind::FileTooLarge);
     assert_eq!(error_kind(log.sync()), ErrorKind::FileTooLarge);
     assert_eq!(bench.verify(None).unwrap().unfinished, 100);

@@ -12,6 +12,7 @@ use covault_model::{
 use crate::audit::{
     Action, Anchor, AuditUnavailable, CODE_BYTES_MAX, Entry, LINE_BYTES_MAX, Outcome, RequestId,
     SEGMENT_BYTES_MAX, Subject, VersionRef, chain,
+    log::WAITING_BYTES_MAX,
     tests::{Bench, NOW, json_lines},
     total_bytes,
 };
@@ -153,6 +154,54 @@ fn a_new_segment_continues_the_chain() {
     let log = bench.open(Some(before));
     assert_eq!(log.head(), anchor);
     assert_eq!(log.sync().unwrap(), anchor);
+}
+
+#[test]
+fn one_write_takes_along_every_line_that_was_entered() {
+    let bench = Bench::new();
+    let log = bench.open(None);
+    let tickets: Vec<_> = (0..3).map(|_| log.reserve().unwrap()).collect();
+    let mut lines: Vec<_> = tickets.into_iter().map(|ticket| ticket.enter(&bench.entry())).collect();
+    assert_eq!((bench.lines().len(), log.head().seq), (0, 3));
+    lines.remove(1).write().unwrap();
+    assert_eq!(bench.lines().len(), 3);
+    for line in lines {
+        line.write().unwrap();
+    }
+    assert_eq!(bench.lines().len(), 3);
+    assert_eq!(bench.verify(Some(log.sync().unwrap())).unwrap().lines, 3);
+}
+
+#[test]
+fn a_line_whose_operation_is_cut_off_is_in_the_log() {
+    let bench = Bench::new();
+    let log = bench.open(None);
+    drop(log.reserve().unwrap().enter(&bench.entry()));
+    assert_eq!(bench.lines().len(), 1);
+    let waiting = log.reserve().unwrap().enter(&bench.entry());
+    bench.verify(Some(log.sync().unwrap())).unwrap();
+    assert_eq!(bench.lines().len(), 2);
+    drop(waiting);
+    assert_eq!(bench.lines().len(), 2);
+}
+
+#[test]
+fn lines_that_only_wait_are_bounded_and_cross_into_a_new_segment_whole() {
+    let bench = Bench::new();
+    let log = bench.open(None);
+    let mut lines = Vec::new();
+    while log.head().segment == 1 {
+        lines.push(log.reserve().unwrap().enter(&bench.entry()));
+        if lines.len() % 1000 == 0 && log.head().segment == 1 {
+            let size = std::fs::metadata(bench.path(1)).unwrap().len();
+            assert!(log.head().end - size < WAITING_BYTES_MAX as u64);
+        }
+    }
+    let report = bench.verify(Some(log.sync().unwrap())).unwrap();
+    assert_eq!((report.segments, report.lines, report.unfinished), (2, lines.len() as u64, 0));
+    for line in lines {
+        line.write().unwrap();
+    }
 }
 
 #[test]
