@@ -161,7 +161,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(BUFFER_BYTES_MAX);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        // A client may close its side once it has asked. Looking out for that while a request is answered
+        // would also cost each of them a buffer of its own, since its head still lies in the one before.
+        .half_close(true);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -1,6 +1,9 @@
 //! What a client may not do to a node: endless heads, endless waiting, more than it will hold.
 
-use std::io::{Read, Write};
+use std::{
+    io::{Read, Write},
+    net::Shutdown,
+};
 
 use serde_json::json;
 
@@ -66,6 +69,18 @@ fn a_slow_client_is_let_go_and_stores_nothing() {
     headless.read_to_end(&mut answer).unwrap();
     assert_ne!(wire::status(&answer), 200);
     admin.get("/v1/secrets/slow").expect_problem(404, "not_found");
+}
+
+#[test]
+fn a_client_that_has_closed_its_side_is_answered() {
+    let vault = Vault::start();
+    let member = vault.member();
+    let mut connection = wire::connect(member.base());
+    connection.write_all(&wire::request("GET", "/v1/self", member.token(), &[], b"")).unwrap();
+    connection.shutdown(Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).unwrap();
+    assert_eq!(wire::status(&answer), 200, "{}", String::from_utf8_lossy(&answer));
 }
 
 #[test]
