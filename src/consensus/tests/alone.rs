@@ -198,12 +198,15 @@ async fn a_proposal_without_an_answer_in_time_is_unknown_and_may_still_be_agreed
     let config = ConsensusConfig { deadline: Duration::from_millis(300), ..ConsensusConfig::default() };
     let consensus = start(&store, config).await;
     let (release, held) = mpsc::channel::<()>();
+    let (begun, has_begun) = mpsc::channel();
     // Holds the writer until it is released.
     let hold = move |_: &mut Txn<'_>| {
+        let _ = begun.send(());
         let _ = held.recv();
         Ok(())
     };
     store.write(hold, |_| ());
+    has_begun.recv().unwrap();
     let outcome = consensus.propose(know_key(0), 100).await;
     assert_eq!(outcome, Err(NoAuthority::OutcomeUnknown(None).into()));
     assert_eq!(known(&store), 0);
