@@ -11,7 +11,7 @@ use serde_bytes::{ByteArray, Bytes};
 use crate::{
     cbor::{DecodeError, decode, encode},
     hlc::{Hlc, Millis},
-    id::{ChangeHash, Digest, NodeId, PayloadHash, RecordId, SecretId},
+    id::{ChangeHash, Digest, NodeId, PayloadHash, RecordId, SecretId, derive},
     key::{self, NodeKey, SIGNATURE_LEN},
     limits::{MARKS_MAX, PARENTS_MAX, PAYLOAD_BYTES_MAX, RECORD_BYTES_MAX},
     marks::Mark,
@@ -20,6 +20,8 @@ use crate::{
 
 /// The format marker of headers written by this release.
 pub const HEADER_FORMAT: u8 = 1;
+
+const KEY_OF_MARKS_CONTEXT: &str = "covault 2026-11 idempotency key of marks";
 
 const KIND_VERSION: u8 = 1;
 const KIND_MARKS: u8 = 2;
@@ -63,6 +65,13 @@ impl Idempotency {
     pub fn request(&self) -> &Digest {
         &self.1
     }
+}
+
+/// What a retry of a change of marks is found by, given the digest of its key. Such changes are not agreed, so
+/// one node may know of one that another does not; what the registry remembers is the same on every node, and
+/// stands apart.
+pub fn key_of_marks(key: &Digest) -> Digest {
+    Digest(derive(KEY_OF_MARKS_CONTEXT, &[key.as_bytes()]))
 }
 
 /// What a record does.

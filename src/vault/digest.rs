@@ -5,9 +5,9 @@
 use covault_model::{
     id::{Digest, derive},
     name::CallerName,
-    record::Idempotency,
+    record::{Idempotency, key_of_marks},
     refusal::{NodeFault, Refusal},
-    registry::Registry,
+    registry::{Registry, Remembered},
 };
 use covault_seal::Plaintext;
 use serde::Serialize;
@@ -34,8 +34,7 @@ impl Vault {
         let under = |name| ring.digest(name, REQUEST_CONTEXT, &parts).map(Digest);
         let key = Digest(derive(KEY_CONTEXT, &[caller.as_bytes(), key.as_str().as_bytes()]));
 
-        let view = self.parts.store.view().map_err(storage_refusal)?;
-        let remembered = view.rows().remembered(caller, &key).map_err(storage_refusal)?;
+        let remembered = self.recall(caller, &key)?;
         let same =
             remembered.and_then(|it| ring.names().filter_map(under).find(|digest| *digest == it.request));
         let request = same.or_else(|| under(ring.active()));
@@ -43,5 +42,19 @@ impl Vault {
             Some(request) => Ok(Some(Idempotency(key, request))),
             None => Err(NodeFault::MasterKeyUnavailable(Some(ring.active().clone())).into()),
         }
+    }
+    /// What an earlier request with this key came to: one that was agreed, or one that changed marks.
+    pub(super) fn recall(&self, caller: &CallerName, key: &Digest) -> Result<Option<Remembered>, Refusal> {
+        let agreed = self.look()?.rows().remembered(caller, key).map_err(storage_refusal)?;
+        if agreed.is_some() { Ok(agreed) } else { self.recall_apart(caller, key) }
+    }
+
+    /// What an earlier request with this key came to, if it needed no agreement.
+    pub(super) fn recall_apart(
+        &self,
+        caller: &CallerName,
+        key: &Digest,
+    ) -> Result<Option<Remembered>, Refusal> {
+        self.look()?.rows().remembered(caller, &key_of_marks(key)).map_err(storage_refusal)
     }
 }

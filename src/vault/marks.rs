@@ -8,7 +8,7 @@ use covault_model::{
     limits::LABELS_MAX,
     marks::Mark,
     name::SecretPath,
-    record::{Body, Idempotency},
+    record::{Body, Idempotency, key_of_marks},
     refusal::{CallerMistake, Limit, NodeFault, Refusal},
     registry::{Outcome, Registry, Remembered},
 };
@@ -106,7 +106,8 @@ impl Vault {
         let _turn = self.turns.wait(target).await;
         self.permit_existing(session, target, Access::Write).await?;
         self.settled(target).await?;
-        let replayed = match self.remembered(session, idempotency.as_ref())? {
+        let recalled = idempotency.as_ref().map(|it| self.recall(&session.caller, it.key()));
+        let replayed = match recalled.transpose()?.flatten() {
             Some(found) => is_same_request(idempotency.as_ref(), &found)?,
             None => {
                 let marks = draw(self, target)?;
@@ -136,6 +137,7 @@ impl Vault {
         let (caller, path) = (session.caller.clone(), path.clone());
         let remembered = self.store_write(move |txn| {
             if let Some(Idempotency(key, request)) = idempotency {
+                let key = key_of_marks(&key);
                 if let Some(found) = txn.rows().remembered(&caller, &key)? {
                     return Ok(Some(found));
                 }
@@ -149,16 +151,6 @@ impl Vault {
             Some(found) => is_same_request(idempotency.as_ref(), &found),
             None => Ok(false),
         }
-    }
-
-    /// What an earlier request with this key came to.
-    pub(super) fn remembered(
-        &self,
-        session: &Session,
-        idempotency: Option<&Idempotency>,
-    ) -> Result<Option<Remembered>, Refusal> {
-        let Some(Idempotency(key, _)) = idempotency else { return Ok(None) };
-        self.look()?.rows().remembered(&session.caller, key).map_err(storage_refusal)
     }
 
     fn patch_marks(&self, path: &SecretPath, patch: &Patch) -> Result<Vec<Mark>, Refusal> {

@@ -196,8 +196,9 @@ impl Vault {
         session: &Session,
         idempotency: Option<&Idempotency>,
     ) -> Result<Option<Applied>, Refusal> {
-        let Some(found) = self.remembered(session, idempotency)? else { return Ok(None) };
-        is_same_request(idempotency, &found)?;
+        let Some(idempotency) = idempotency else { return Ok(None) };
+        let Some(found) = self.recall(&session.caller, idempotency.key())? else { return Ok(None) };
+        is_same_request(Some(idempotency), &found)?;
         Ok(Some(Applied { outcome: Ok(found.outcome), replayed: true }))
     }
 
@@ -296,6 +297,12 @@ impl Vault {
                 Ok(_) => {}
                 Err(refusal) => return Err(refusal),
             }
+        }
+        // The registry knows nothing of marks: a key that came with some is not free for a command.
+        if let Some(key) = &command.idempotency
+            && self.recall_apart(&command.by, key.key())?.is_some()
+        {
+            return Err(CallerMistake::IdempotencyConflict.into());
         }
         let applied = self.parts.consensus.propose(command, bytes + FIXED_BYTES).await;
         let applied = applied.map_err(|refusal| match refusal {

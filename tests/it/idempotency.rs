@@ -62,6 +62,19 @@ fn the_same_key_with_another_request_is_refused() {
 }
 
 #[test]
+fn a_key_of_a_change_of_labels_is_not_free_for_a_write_nor_the_other_way_round() {
+    let vault = Vault::start();
+    let member = vault.member();
+    let labels = json!({"labels": {"env": "prod"}});
+    keyed(&member, "POST", "/v1/secrets", "made", &json!({"name": "a", "value": "1"})).expect(201);
+    keyed(&member, "PATCH", "/v1/secrets/a", "labelled", &labels).expect(200);
+    keyed(&member, "PATCH", "/v1/secrets/a", "made", &labels).expect_problem(422, "idempotency_conflict");
+    keyed(&member, "PUT", "/v1/secrets/a", "labelled", &json!({"value": "2"}))
+        .expect_problem(422, "idempotency_conflict");
+    assert_eq!(member.history("a").len(), 1);
+}
+
+#[test]
 fn a_key_is_its_callers_own() {
     let vault = Vault::start();
     let (ann, bob) = (vault.caller("ann"), vault.caller("bob"));
