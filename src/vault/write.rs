@@ -369,12 +369,16 @@ fn place_in_history(rows: Rows<'_>, path: &SecretPath) -> Result<PlaceInHistory,
     let history = rows.secret_view(path).map_err(storage_refusal)?;
     let entry = rows.secret(path).map_err(storage_refusal)?;
     let (heads, depth) = history.map_or((Vec::new(), 1), |view| view.parents());
-    let parent = |id: &RecordId| {
-        let record = rows.record(path, id).map_err(storage_refusal)?;
-        Ok(Parent(*id, merge::change_hash_of(&record.ok_or(Refusal::from(NodeFault::Corrupt))?)))
-    };
-    let parents = heads.iter().map(parent).collect::<Result<_, Refusal>>()?;
-    Ok(((parents, depth), entry.map_or(Hlc::default(), |entry| entry.last.time)))
+    let mut after = entry.map_or(Hlc::default(), |entry| entry.last.time);
+    let mut parents = Vec::with_capacity(heads.len());
+    for id in heads {
+        let record = rows.record(path, &id).map_err(storage_refusal)?;
+        let record = record.ok_or(Refusal::from(NodeFault::Corrupt))?;
+        // Another node's clock may be ahead: what follows on its record must also come after it.
+        after = after.max(record.header().time);
+        parents.push(Parent(id, merge::change_hash_of(&record)));
+    }
+    Ok(((parents, depth), after))
 }
 
 /// A version as it was when it was agreed: the last of the line.
