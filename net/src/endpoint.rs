@@ -191,6 +191,15 @@ impl Endpoint {
         }
     }
 
+    /// Closes what there is with a peer whose request or answer breaks a rule of those who use the channel, and
+    /// says why. It may dial again.
+    pub fn turn_away(&self, peer: NodeId, reason: Reason) {
+        let Some(neighbour) = self.0.neighbour(peer) else { return };
+        for connection in neighbour.connections() {
+            self.0.refuse(&connection, Some(peer), reason);
+        }
+    }
+
     /// What was counted since the endpoint started.
     pub fn stats(&self) -> Stats {
         Stats { refused: self.0.refusals.read(), peers: self.0.neighbours.stats() }

@@ -128,7 +128,15 @@ impl Link {
     }
 
     pub(crate) fn is_up(&self) -> bool {
-        matches!(&*self.state(), State::Up(connection) if connection.close_reason().is_none())
+        self.up().is_some()
+    }
+
+    /// The connection, if there is one.
+    pub(crate) fn up(&self) -> Option<Connection> {
+        match &*self.state() {
+            State::Up(connection) if connection.close_reason().is_none() => Some(connection.clone()),
+            _ => None,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -74,6 +74,11 @@ impl Neighbour {
         self.link.remove() || connected.is_some()
     }
 
+    /// The connections there are with it, in either direction.
+    pub(crate) fn connections(&self) -> Vec<Connection> {
+        self.link.up().into_iter().chain(self.connection().clone()).collect()
+    }
+
     fn stats(&self) -> PeerStats {
         let connected = self.connection().as_ref().is_some_and(|held| held.close_reason().is_none());
         self.traffic.read(self.link.is_up(), connected)

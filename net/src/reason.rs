@@ -67,6 +67,8 @@ reasons! {
     Busy = 17, "busy";
     /// The request was handed over and let go without an answer.
     Unanswered = 18, "unanswered";
+    /// A record in a frame is none, is forged, or is not what the frame says of it.
+    BadRecord = 19, "bad_record";
 }
 
 impl Reason {

@@ -57,6 +57,35 @@ async fn an_unknown_key_may_join_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_peer_that_is_turned_away_is_told_why_and_may_dial_again() {
+    let (mut one, mut other) = (Node::start(1), Node::start(2));
+    introduce(&one, &other);
+    let ask = |from: &Node, to: &Node| {
+        let (endpoint, to) = (from.endpoint.clone(), to.id);
+        tokio::spawn(
+            async move { endpoint.call(to, Channel::Records, Bytes::from_static(b"x"), PATIENCE).await },
+        )
+    };
+    let asked = ask(&other, &one);
+    let incoming = one.next().await;
+    one.endpoint.turn_away(other.id, Reason::BadRecord);
+    assert_eq!(asked.await.unwrap(), Err(CallError::Lost(Loss::GivenUp(Reason::BadRecord))));
+    drop(incoming);
+    assert_eq!(one.refused(Reason::BadRecord), 1);
+    let again = ask(&other, &one);
+    one.next().await.reply.send(Bytes::from_static(b"y"));
+    assert_eq!(again.await.unwrap(), Ok(Bytes::from_static(b"y")));
+    // The link that this node itself dialled is closed as well.
+    let asked = ask(&one, &other);
+    other.next().await.reply.send(Bytes::from_static(b"y"));
+    assert!(asked.await.unwrap().is_ok());
+    one.endpoint.turn_away(other.id, Reason::BadRecord);
+    assert_eq!(one.refused(Reason::BadRecord), 3);
+    one.endpoint.turn_away(id(9), Reason::BadRecord);
+    assert_eq!(one.refused(Reason::BadRecord), 3, "nobody of that name is enrolled");
+}
+
+#[tokio::test]
 async fn a_stranger_has_one_small_request_and_little_time() {
     let limits = Limits { stranger_deadline: Duration::from_millis(200), ..quick() };
     let vault = Node::start_with(1, limits).answering();
