@@ -191,6 +191,28 @@ impl<'t> Rows<'t> {
         Ok(())
     }
 
+    /// Up to `limit` secrets after `after` (or from the first) whose names exist, by owner and name, each
+    /// with its view if any of its records has arrived.
+    pub fn secrets_after(
+        &self,
+        after: Option<&SecretPath>,
+        limit: usize,
+    ) -> Result<Vec<(SecretPath, Option<SecretView>)>, StoreError> {
+        let from = after.map_or_else(|| keys::FIRST.to_vec(), keys::end);
+        let mut found = Vec::new();
+        for each in self.walk(from) {
+            let (path, exists) = each?;
+            if exists {
+                let view = self.secret_view(&path)?;
+                found.push((path, view));
+            }
+            if found.len() == limit {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     /// Every secret of which anything is kept, agreed or not, by owner and name.
     pub(crate) fn histories(&self) -> Result<Vec<SecretPath>, StoreError> {
         self.walk(keys::FIRST.to_vec()).map(|found| Ok(found?.0)).collect()

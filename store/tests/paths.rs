@@ -118,6 +118,25 @@ fn names_are_listed_in_order_within_their_owner_and_prefix() {
 }
 
 #[test]
+fn secrets_of_all_owners_come_in_pages_each_with_its_view() {
+    let (_dir, store) = sample();
+    let view = store.view().unwrap();
+    let expected: Vec<SecretPath> = paths().into_iter().filter(exists).collect();
+    for limit in [1, 7, 100] {
+        let mut listed: Vec<SecretPath> = Vec::new();
+        loop {
+            let page = view.rows().secrets_after(listed.last(), limit).unwrap();
+            if page.is_empty() {
+                break;
+            }
+            assert!(page.iter().all(|(path, held)| *held == view.rows().secret_view(path).unwrap()));
+            listed.extend(page.into_iter().map(|(path, _)| path));
+        }
+        assert_eq!(listed, expected, "{limit} a page");
+    }
+}
+
+#[test]
 fn pages_of_any_size_from_any_place_are_the_whole_list() {
     let (_dir, store) = sample();
     for prefix in ["", "a", "a-", "a.b", "a/", "b", "c"] {
