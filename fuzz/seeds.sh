@@ -15,7 +15,7 @@ bytes() { printf '%b' "$(sed 's/../\\x&/g' <<<"$1")"; }
 texts() { sed -n 's/^[^#].* = //p' "$golden/$1.txt"; }
 
 rm -rf seeds
-mkdir -p seeds/{batch,body,cursor,frame,name,raft_log,record}
+mkdir -p seeds/{batch,body,cursor,frame,message,name,raft_log,record}
 
 number=0
 while read -r text; do
@@ -47,6 +47,13 @@ bytes 0001000004 >seeds/frame/request
 bytes 0000012c00 >seeds/frame/answer
 bytes 0000000201 >seeds/frame/refusal
 bytes "$(cat ../store/src/log/golden/frame.hex)0000" >seeds/raft_log/two_entries
+
+# As in src/merge/golden/messages.txt.
+number=0
+while read -r text; do
+    number=$((number + 1))
+    bytes "${text#*: }" >"seeds/message/$number"
+done <../src/merge/golden/messages.txt
 
 body() { printf '%s' "$2" >"seeds/body/$1"; }
 body create '{"name":"app/db","value":"v","content_type":"text/plain","labels":{"env":"prod"},"description":"d","expires_at":"2030-01-01T00:00:00.000Z","owner":"dev"}'

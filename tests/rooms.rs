@@ -20,7 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("net", &["model"]),
     ("host", &["model"]),
     ("consensus", &["model", "store", "net", "host"]),
-    ("merge", &["model"]),
+    ("merge", &["model", "store", "net", "host"]),
     ("audit", &["model"]),
     ("vault", &["model", "seal", "store", "consensus", "merge", "audit", "host"]),
     ("api", &["model", "seal", "vault"]),
@@ -39,6 +39,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("heed", &["store/"]),
     ("openraft", &["src/consensus/"]),
     ("automerge", &["src/merge/"]),
+    ("negentropy", &["src/merge/"]),
     ("warp", &["src/api/"]),
     ("hyper", &["src/api/"]),
     ("hyper_util", &["src/api/"]),
@@ -434,7 +435,7 @@ mod fires {
     #[test]
     fn on_an_edge_that_is_not_drawn() {
         check("src/merge/document.rs", "use covault_model::record::Header;", "");
-        check("src/merge/document.rs", "use covault_store::Store;", "edge merge -> store");
+        check("src/merge/document.rs", "use covault_seal::Keyring;", "edge merge -> seal");
         check("src/audit/log.rs", "use crate::{host::Host, api::{problem, route}};", "edge audit -> api");
         check("src/audit/log.rs", "fn f() { crate::vault::make() }", "edge audit -> vault");
         check("src/audit/log.rs", "use super::super::vault::Vault;", "edge audit -> vault");

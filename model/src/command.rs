@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     hlc::Millis,
-    id::{
-        ClusterId, CommandId, GrantId, InvitationId, NodeId, PayloadHash, SecretId, TokenId, VersionId,
-    },
+    id::{ClusterId, CommandId, GrantId, InvitationId, NodeId, PayloadHash, SecretId, TokenId, VersionId},
     isolation::Role,
     line::Place,
     name::{CallerName, MasterKeyName, SecretPath},

@@ -2,6 +2,7 @@
 //! compiles here (`no_std`).
 //!
 //! Read in this order: [`name`] and [`id`] say what things are called, [`record`] what is written,
+//! [`arrival`] what comes from elsewhere,
 //! [`hlc`] and [`line`](mod@line) when it counts, [`marks`] what merges, [`command`], [`plan`](mod@plan) and [`registry`] what
 //! is agreed, [`roster`] and [`invitation`] among which nodes, [`isolation`] who may, [`limits`] how much,
 //! [`refusal`] why not.
@@ -10,6 +11,7 @@
 
 extern crate alloc;
 
+pub mod arrival;
 mod cbor;
 pub mod command;
 pub mod history;

@@ -258,6 +258,7 @@ pub fn status(status: &Status) -> Answer {
         "secrets": status.secrets,
         "versions": status.versions,
         "provisional": status.provisional,
+        "held_back": status.held_back,
         "disk_used": status.disk_used,
         "disk_free": status.disk_free,
         "refuses_writes": refuses,

@@ -16,6 +16,7 @@ use crate::{
 const REQUESTS: &str = "covault_requests_total";
 const SECONDS: &str = "covault_request_seconds";
 const CONNECTIONS: &str = "covault_connections";
+const REFUSED: &str = "covault_refused_records_total";
 /// Upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: &[f64] =
     &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
@@ -41,6 +42,7 @@ impl Metrics {
         let recorder = builder.build_recorder();
         recorder.describe_counter(REQUESTS.into(), Some(Unit::Count), "Requests answered.".into());
         recorder.describe_histogram(SECONDS.into(), Some(Unit::Seconds), "Time to an answer.".into());
+        recorder.describe_counter(REFUSED.into(), None, "Records of other nodes refused.".into());
         recorder.describe_gauge(CONNECTIONS.into(), Some(Unit::Count), "Connections open now.".into());
         let statuses = statuses();
         let seconds = operations().map(|id| {
@@ -90,6 +92,7 @@ impl Metrics {
             ("covault_secrets", "Secrets that exist.", status.secrets),
             ("covault_versions", "Versions in all histories.", status.versions),
             ("covault_provisional_versions", "Versions not agreed yet.", status.provisional),
+            ("covault_held_back_records", "Records from ahead of this node's clock.", status.held_back),
             ("covault_disk_used_bytes", "Disk the store uses.", status.disk_used),
             ("covault_disk_free_bytes", "Disk the file system has left.", status.disk_free),
             ("covault_raft_term", "The Raft term.", status.term),
@@ -107,6 +110,10 @@ impl Metrics {
         for (name, meaning, value) in facts {
             self.recorder.describe_gauge(name.into(), None, meaning.into());
             self.recorder.register_gauge(&Key::from_static_name(name), &METADATA).set(value as f64);
+        }
+        for (code, count) in &status.refused_records {
+            let labels = vec![Label::from_static_parts("code", code)];
+            self.recorder.register_counter(&Key::from_parts(REFUSED, labels), &METADATA).absolute(*count);
         }
     }
 

@@ -351,6 +351,7 @@ fn status(count: &Value) -> Value {
         "secrets": count,
         "versions": count,
         "provisional": count,
+        "held_back": count,
         "disk_used": count,
         "disk_free": count,
         "refuses_writes": or_null(text),

@@ -1,5 +1,7 @@
-//! The history document of a secret: an automerge document that is a pure function of the secret's records.
-//! The one room that knows automerge; no type of it leaves here.
+//! The histories of secrets: the document that each is, and how the records that it is made of come from node to
+//! node. The one room that knows automerge and negentropy; no type of them leaves here.
+//!
+//! The document is a pure function of the secret's records:
 //!
 //! ```text
 //!   first change            one change per record
@@ -8,14 +10,27 @@
 //! ```
 //!
 //! Keeps H1 (`change`: the same record, the same change), H2 (`document`: twice is once, nothing is
-//! replaced) and H3 (the outcome follows from the set of records).
-//! Knows nothing of disk, peers or clocks. Records come in with their signatures verified already; document
-//! bytes come from this node's own disk only, never from a peer.
+//! replaced) and H3 (the outcome follows from the set of records). Neither of the two knows anything of disk,
+//! peers or clocks. Document bytes come from this node's own disk only, never from a peer.
+//!
+//! Records move by `records` (push, and answers), `search` (what is lacked), `rounds` (when), and come in by
+//! `intake`, which keeps X1 to X5. `message` has the bytes, `index` and `lacking` the two questions.
 
 mod change;
 mod document;
+pub mod index;
+mod intake;
+mod lacking;
+pub mod message;
+mod records;
+mod rounds;
+mod search;
 #[cfg(test)]
 mod tests;
 
 pub use change::{change_hash_of, change_of, first_change_hash};
 pub use document::{DOCUMENT_BYTES_MAX, Document, Inserted, LoadError, Unfit};
+pub use intake::{Intake, IntakeError};
+pub use records::{Neighbours, Records};
+pub use rounds::{Pace, Rounds};
+pub use search::SearchError;

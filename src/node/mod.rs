@@ -12,6 +12,8 @@ mod offline;
 mod peers;
 mod start;
 mod tending;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 mod whereabouts;
 

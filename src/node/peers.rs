@@ -36,6 +36,7 @@ use super::{
 use crate::{
     consensus::{Consensus, Member},
     host::Host,
+    merge::{Neighbours, Records},
     vault::Vault,
 };
 
@@ -81,17 +82,28 @@ impl Door {
         Ok(Self { endpoint, address, inbox, trust })
     }
 
+    /// The way of records through it.
+    pub fn neighbours(&self) -> Neighbours {
+        Neighbours { endpoint: self.endpoint.clone(), trust: self.trust.clone() }
+    }
+
     /// Begins to answer, and to follow the members.
-    pub fn serve(self, here: Here, consensus: &Consensus, store: &Arc<Store>) -> PeerService {
-        let vault = Arc::new(OnceLock::new());
-        let answering = Answering { consensus: consensus.clone(), trust: self.trust.clone(), vault };
+    pub fn serve(
+        self,
+        here: Here,
+        consensus: &Consensus,
+        records: &Records,
+        store: &Arc<Store>,
+    ) -> PeerService {
+        let (consensus, records, vault) = (consensus.clone(), records.clone(), Arc::new(OnceLock::new()));
+        let answering = Answering { consensus: consensus.clone(), records, trust: self.trust.clone(), vault };
         let vault = answering.vault.clone();
         let told = here.joining.as_ref().map(|joining| joining.members.clone()).unwrap_or_default();
         let following = Following {
             here,
             trust: self.trust,
             endpoint: self.endpoint.clone(),
-            consensus: consensus.clone(),
+            consensus,
             store: store.clone(),
             told,
         };
@@ -135,6 +147,7 @@ impl PeerService {
 #[derive(Clone)]
 struct Answering {
     consensus: Consensus,
+    records: Records,
     trust: Trust,
     /// Absent until the node serves.
     vault: Arc<OnceLock<Vault>>,
@@ -156,6 +169,12 @@ impl Answering {
             }
             (Asker::Peer(peer), Channel::Forward) if self.is_vault(&peer) => {
                 self.consensus.answer_follower(peer, &request).await
+            }
+            (Asker::Peer(peer), Channel::Records) if self.is_vault(&peer) => {
+                match self.records.answer(peer, &request).await {
+                    Some(told) => Ok(told),
+                    None => return,
+                }
             }
             (Asker::Peer(peer), Channel::Control)
                 if self.is_vault(&peer) && whereabouts::is_ask(&request) =>

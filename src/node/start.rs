@@ -1,5 +1,6 @@
 //! Starting and stopping a node. Order: store, identity, audit, the door to the peers, agreement, keyring,
-//! founding or the arrival of what the cluster has, vault, upkeep; stopping goes back. Knows nothing of HTTP.
+//! founding or the arrival of what the cluster has, vault, exchange of records, upkeep; stopping goes back. Knows
+//! nothing of HTTP.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -34,6 +35,7 @@ use crate::{
     audit::{Anchor, AuditLog},
     consensus::{Consensus, Me, Peers},
     host::Host,
+    merge::{Pace, Records, Rounds},
     vault::{Author, Vault, VaultParts, draw_token, storage_refusal},
 };
 
@@ -49,6 +51,7 @@ const COMMAND_BYTES: usize = 1024;
 pub struct Node {
     vault: Vault,
     rooms: Rooms,
+    rounds: Rounds,
     /// Absent without an address for peers.
     peers: Option<PeerService>,
     tending: Option<JoinHandle<()>>,
@@ -60,6 +63,7 @@ pub struct Node {
 struct Rooms {
     store: Arc<Store>,
     consensus: Consensus,
+    records: Records,
     audit: Arc<AuditLog>,
     host: Arc<dyn Host>,
     cluster: ClusterId,
@@ -121,9 +125,11 @@ impl Node {
         };
         let peers = Peers::over(door.as_ref().map(|door| door.endpoint.clone()));
         let consensus = Consensus::start(store.clone(), me, peers, config.consensus).await?;
+        let neighbours = door.as_ref().map(Door::neighbours);
+        let records = Records::new(store.clone(), host.clone(), identity.id(), neighbours);
         let here = Here { node: identity.id(), data: config.data.clone(), joining };
-        let peers = door.map(|door| door.serve(here, &consensus, &store));
-        let rooms = Rooms { store, consensus, audit, host, cluster, address, joins };
+        let peers = door.map(|door| door.serve(here, &consensus, &records, &store));
+        let rooms = Rooms { store, consensus, records, audit, host, cluster, address, joins };
         let opened = open_vault(&config, &rooms, identity, new, now).await;
         let (vault, founded) = match opened {
             Ok(opened) => opened,
@@ -135,9 +141,10 @@ impl Node {
         if let Some(peers) = &peers {
             peers.open_to_strangers(&vault);
         }
+        let rounds = Rounds::start(rooms.records.clone(), Pace::default());
         let tending = rooms.tend(&config, vault.node());
         let upkeep = Upkeep::start(rooms.store.clone(), rooms.audit.clone(), rooms.host.clone());
-        Ok(Self { vault, rooms, peers, tending, upkeep, founded })
+        Ok(Self { vault, rooms, rounds, peers, tending, upkeep, founded })
     }
 
     /// The handle that can ask.
@@ -202,6 +209,7 @@ impl Node {
             tending.abort();
             let _ = tending.await;
         }
+        self.rounds.stop().await;
         stop_agreement(self.peers, &self.rooms.consensus).await;
         self.upkeep.stop().await;
     }
@@ -216,7 +224,7 @@ async fn open_vault(
     new: bool,
     now: Millis,
 ) -> Result<(Vault, Option<Founded>), StartError> {
-    let Rooms { store, consensus, audit, host, cluster, address, .. } = rooms;
+    let Rooms { store, consensus, records, audit, host, cluster, address, .. } = rooms;
     let alone = rooms.is_alone(identity.id());
     // A member without its keys still votes and keeps what the others write.
     let keys_config = NodeConfig { without_key: config.without_key || !alone, ..config.clone() };
@@ -239,6 +247,7 @@ async fn open_vault(
     let vault = Vault::new(VaultParts {
         store: store.clone(),
         consensus: consensus.clone(),
+        records: records.clone(),
         author: Author::new(identity.into_key(), last),
         keys,
         audit: audit.clone(),

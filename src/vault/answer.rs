@@ -208,6 +208,10 @@ pub struct Status {
     pub versions: u64,
     /// Versions that were not agreed yet.
     pub provisional: u64,
+    /// Records of other nodes that lie too far ahead of this node's clock, and wait for their time.
+    pub held_back: u64,
+    /// How often records of other nodes were refused, by the code of the reason; only what happened is here.
+    pub refused_records: Vec<(&'static str, u64)>,
     /// Bytes of disk the store uses.
     pub disk_used: u64,
     /// Bytes the file system has left for it.

@@ -1,4 +1,5 @@
-//! Labels, description, delete and undelete: records that merge key by key and need no agreement.
+//! Labels, description, delete and undelete: records that merge key by key and need no agreement. What is written
+//! here is sent to the other nodes at once.
 //! Keeps H3 through `covault_model::marks` and I1 for requests that pass no registry.
 //! Knows nothing of values.
 
@@ -38,8 +39,8 @@ impl Vault {
             ("patch", target.owner.as_str(), target.name.as_str(), &patch.labels, &patch.description);
         let draw = |vault: &Self, path: &SecretPath| vault.patch_marks(path, &patch);
         let about = About::secret(Action::SecretPatch, target);
-        self.audited(asker, about, |_| None, self.mark(&asker.session, target, key.as_ref(), &fields, draw))
-            .await
+        let marked = self.mark(&asker.session, target, &[], key.as_ref(), &fields, draw);
+        self.audited(asker, about, |_| None, marked).await
     }
 
     /// Marks a version deleted, the current one unless another is named. It can be brought back.
@@ -84,20 +85,17 @@ impl Vault {
         };
         let about = About::secret(action, target);
         let version = which.first().and_then(|which| version_ref(*which));
-        self.audited(
-            asker,
-            about,
-            |_| version,
-            self.mark(&asker.session, target, key.as_ref(), &fields, draw),
-        )
-        .await
+        let marked = self.mark(&asker.session, target, &which, key.as_ref(), &fields, draw);
+        self.audited(asker, about, |_| version, marked).await
     }
 
-    /// Makes and inserts a record of the marks that `draw` gives, in this secret's turn.
+    /// Makes and inserts a record of the marks that `draw` gives, which need the versions `which` beside the
+    /// current one, in this secret's turn.
     async fn mark(
         &self,
         session: &Session,
         target: &SecretPath,
+        which: &[Which],
         key: Option<&IdempotencyKey>,
         fields: &impl serde::Serialize,
         draw: impl Fn(&Self, &SecretPath) -> Result<Vec<Mark>, Refusal>,
@@ -105,6 +103,9 @@ impl Vault {
         let idempotency = self.idempotency(&session.caller, key, fields, None)?;
         let _turn = self.turns.wait(target).await;
         self.permit_existing(session, target, Access::Write).await?;
+        for which in [Which::Current].iter().chain(which) {
+            self.fetch_named(session, target, *which).await?;
+        }
         self.settled(target).await?;
         let recalled = idempotency.as_ref().map(|it| self.recall(&session.caller, it.key()));
         let replayed = match recalled.transpose()?.flatten() {
@@ -134,7 +135,8 @@ impl Vault {
         let time = self.parts.author.stamp(self.now(), last);
         let draft = Draft { secret: path.id(), parents, depth, caller: &session.caller, idempotency };
         let record = self.parts.author.sign(draft, time, Body::Marks(marks));
-        let (caller, path) = (session.caller.clone(), path.clone());
+        let made = record.clone();
+        let (caller, to) = (session.caller.clone(), path.clone());
         let remembered = self.store_write(move |txn| {
             if let Some(Idempotency(key, request)) = idempotency {
                 let key = key_of_marks(&key);
@@ -144,12 +146,15 @@ impl Vault {
                 let outcome = Outcome::Marked(record.id());
                 txn.remember(&caller, &key, &Remembered { request, outcome })?;
             }
-            txn.insert_marks(&path, &record)?;
+            txn.insert_marks(&to, &record)?;
             Ok(None)
         });
         match remembered.await? {
             Some(found) => is_same_request(idempotency.as_ref(), &found),
-            None => Ok(false),
+            None => {
+                self.parts.records.push(path, &made, None);
+                Ok(false)
+            }
         }
     }
 

@@ -16,6 +16,7 @@ mod keys;
 mod list;
 mod marks;
 mod members;
+mod named;
 mod read;
 mod request;
 mod session;
@@ -32,7 +33,7 @@ use covault_model::{
 };
 use covault_store::{Store, StoreError};
 
-use crate::{audit::AuditLog, consensus::Consensus, host::Host};
+use crate::{audit::AuditLog, consensus::Consensus, host::Host, merge::Records};
 
 pub use crate::audit::RequestId;
 pub use answer::{
@@ -53,6 +54,8 @@ pub struct VaultParts {
     pub store: Arc<Store>,
     /// Agreement.
     pub consensus: Consensus,
+    /// The way of records to other nodes, and from them.
+    pub records: Records,
     /// Who stamps and signs.
     pub author: Author,
     /// What can be sealed and opened.

@@ -52,12 +52,12 @@ impl Vault {
         consistency: Consistency,
     ) -> Result<Opened, Refusal> {
         if consistency == Consistency::Quorum {
-            self.confirm().await?;
+            self.confirm_version(session, target, which).await?;
         }
         let not_found = Refusal::from(CallerMistake::NotFound);
         match self.open_version(session, target, which).await {
             Err(refusal) if refusal == not_found && consistency == Consistency::Local => {
-                self.confirm().await?;
+                self.confirm_version(session, target, which).await?;
                 self.open_version(session, target, which).await
             }
             other => other,
@@ -129,6 +129,17 @@ impl Vault {
     /// confirmed would carry the room for it as well.
     async fn confirm(&self) -> Result<(), Refusal> {
         Box::pin(self.parts.consensus.confirm()).await
+    }
+
+    /// The same, and has the version that is meant fetched if it was agreed and has not come here yet.
+    async fn confirm_version(
+        &self,
+        session: &Session,
+        target: &SecretPath,
+        which: Which,
+    ) -> Result<(), Refusal> {
+        self.confirm().await?;
+        Box::pin(self.fetch_named(session, target, which)).await
     }
 
     /// A look at what is committed now.

@@ -27,6 +27,7 @@ impl Vault {
         let rows = view.rows();
         let counts = rows.counts().map_err(storage_refusal)?;
         let room = self.parts.store.room().map_err(storage_refusal)?;
+        let intake = self.parts.records.intake();
         Ok(Status {
             node: self.node(),
             release: env!("CARGO_PKG_VERSION"),
@@ -41,6 +42,12 @@ impl Vault {
             secrets: rows.secrets().map_err(storage_refusal)?,
             versions: counts.versions,
             provisional: counts.provisional,
+            held_back: intake.held_back(),
+            refused_records: intake
+                .faults()
+                .into_iter()
+                .map(|(fault, count)| (fault.code(), count))
+                .collect(),
             disk_used: room.map_used,
             disk_free: room.disk_free,
             refuses_writes: self.why_not_ready(),

@@ -91,6 +91,29 @@ fn a_minority_refuses_to_create_says_so_and_stops_when_told_to() {
 }
 
 #[test]
+fn labels_and_delete_marks_reach_every_node_whoever_was_told() {
+    let mut cluster = Cluster::start(3);
+    cluster.member(0).create("marked", "v");
+    for place in cluster.places() {
+        let labels = json!({"labels": {format!("by-{place}"): "1"}});
+        cluster.member(place).patch("/v1/secrets/marked", &labels).expect(200);
+    }
+    let labels = json!({"by-0": "1", "by-1": "1", "by-2": "1"});
+    for place in cluster.places() {
+        eventually("all labels", || {
+            let read = cluster.member(place).get("/v1/secrets/marked").expect(200);
+            (read.at("/labels") == labels).then_some(())
+        });
+    }
+    cluster.kill(2);
+    cluster.member(0).delete("/v1/secrets/marked").expect(200);
+    cluster.restart(2);
+    eventually("the mark on the node that was away", || {
+        (cluster.member(2).get("/v1/secrets/marked").status == 410).then_some(())
+    });
+}
+
+#[test]
 fn a_second_start_finds_the_cluster_and_everything_in_it() {
     let mut cluster = Cluster::start(3);
     cluster.member(0).create("kept", "over a restart");

@@ -18,12 +18,12 @@ use proptest::{prelude::*, sample::Index};
 use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
 
-use super::{
+use crate::merge::{
     DOCUMENT_BYTES_MAX, Document, Inserted, LoadError, Unfit, change_hash_of, change_of, first_change_hash,
 };
 
-const CHANGE_GOLDEN: &str = include_str!("golden/change.hex");
-const DOCUMENT_GOLDEN: &str = include_str!("golden/document.hex");
+const CHANGE_GOLDEN: &str = include_str!("../golden/change.hex");
+const DOCUMENT_GOLDEN: &str = include_str!("../golden/document.hex");
 const FIRST_CHANGE_GOLDEN: &str = "16f310ed8823df8c2be4ff2420c623527855de3b6beeb2d38cdf2e6b7ee68b35";
 
 fn caller() -> CallerName {

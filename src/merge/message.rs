@@ -1,0 +1,116 @@
+//! What nodes ask each other about records, as bytes: a format marker and CBOR, nothing after it. Bounded by the
+//! frames it comes in, and by how many things one question may name. Only signed records cross, never
+//! documents. Knows nothing of how it travels or what is taken in.
+
+use covault_model::{DecodeError, decode, encode, id::RecordId, name::SecretPath};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_bytes::ByteBuf;
+
+use super::index::ItemId;
+
+const MESSAGE_FORMAT: u8 = 1;
+
+/// Records in one message.
+pub const RECORDS_MAX: usize = 256;
+/// Bytes of records in one message; one more always fits, since a frame holds 8 MiB.
+pub const RECORDS_BYTES_MAX: usize = 6 << 20;
+/// Items or secrets that one question may name.
+pub const NAMED_MAX: usize = 256;
+/// Records of one secret that a question about it may name, of each kind.
+pub const KNOWN_MAX: usize = 64;
+/// Bytes of one message of the search for differences.
+pub const SEARCH_BYTES_MAX: usize = 256 << 10;
+
+/// A record on its way: under its secret's path, with its payload if it is a version whose value is not erased.
+/// Nothing of it was verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent(pub SecretPath, pub ByteBuf, pub Option<ByteBuf>);
+
+impl Sent {
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        self.1.len() + self.2.as_ref().map_or(0, |payload| payload.len())
+    }
+}
+
+/// What a node has of a secret's history: enough to tell what it lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The secret.
+    pub path: SecretPath,
+    /// Some of the records it has, the newest among them.
+    pub has: Vec<RecordId>,
+    /// All records that those it has name as parents and that it lacks.
+    pub awaits: Vec<RecordId>,
+}
+
+/// What a node asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// Take these in: they were made just now.
+    Push(Vec<Sent>),
+    /// Where do our histories differ? Whether this begins a search, and its next message.
+    Search(bool, ByteBuf),
+    /// Of which secrets are these items?
+    Paths(Vec<ItemId>),
+    /// What do I lack of these secrets?
+    Lacking(Vec<Known>),
+    /// These records of this secret.
+    Named(SecretPath, Vec<RecordId>),
+}
+
+/// What it is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Told {
+    /// They were looked at.
+    Taken,
+    /// The next message of the search.
+    Searched(ByteBuf),
+    /// The secrets of those items that there still are.
+    Paths(Vec<SecretPath>),
+    /// Records, parents before children, and whether there are more.
+    Records(Vec<Sent>, bool),
+}
+
+impl Ask {
+    /// Reads what [`write`] wrote, within its bounds, and nothing after it.
+    pub fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let ask: Self = read(bytes)?;
+        let known_fits = |known: &Known| known.has.len() <= KNOWN_MAX && known.awaits.len() <= KNOWN_MAX;
+        let fits = match &ask {
+            Self::Push(records) => records.len() <= RECORDS_MAX,
+            Self::Search(_, message) => message.len() <= SEARCH_BYTES_MAX,
+            Self::Paths(items) => items.len() <= NAMED_MAX,
+            Self::Lacking(known) => known.len() <= NAMED_MAX && known.iter().all(known_fits),
+            Self::Named(_, records) => records.len() <= KNOWN_MAX,
+        };
+        if fits { Ok(ask) } else { Err(DecodeError::TooLarge) }
+    }
+}
+
+impl Told {
+    /// Reads what [`write`] wrote, within its bounds, and nothing after it.
+    pub fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let told: Self = read(bytes)?;
+        let fits = match &told {
+            Self::Taken => true,
+            Self::Searched(message) => message.len() <= SEARCH_BYTES_MAX,
+            Self::Paths(paths) => paths.len() <= NAMED_MAX,
+            Self::Records(records, _) => records.len() <= RECORDS_MAX,
+        };
+        if fits { Ok(told) } else { Err(DecodeError::TooLarge) }
+    }
+}
+
+/// Marker and CBOR of `message`.
+pub fn write<T: Serialize>(message: &T) -> Vec<u8> {
+    encode(&(MESSAGE_FORMAT, message))
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    match bytes {
+        [0x82, MESSAGE_FORMAT, ..] => Ok(decode::<(u8, T)>(bytes)?.1),
+        [0x82, format @ 0..=23, ..] => Err(DecodeError::UnknownFormat(*format)),
+        _ => Err(DecodeError::Malformed),
+    }
+}

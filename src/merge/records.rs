@@ -1,0 +1,262 @@
+//! Records on their way between nodes: pushed when they are made, answered for when another node asks. What one
+//! node misses, its own search finds ([`super::search`]), so a push promises nothing.
+//! Knows nothing of what is in a record, and takes in only what [`Intake`] lets in.
+
+use std::sync::Arc;
+
+use covault_model::{
+    arrival::Fault,
+    id::{NodeId, RecordId},
+    name::SecretPath,
+    record::Record,
+};
+use covault_net::{Channel, Endpoint, Reason, Role, Trust};
+use covault_store::{Store, StoreError, View};
+use tokio::sync::{Mutex, Semaphore};
+
+use super::{
+    index::{Index, ItemId},
+    intake::{Intake, IntakeError},
+    lacking::lacked,
+    message::{Ask, Known, RECORDS_BYTES_MAX, RECORDS_MAX, Sent, Told, write},
+    search::ASK_DEADLINE,
+};
+use crate::host::Host;
+
+/// Pushes on their way at a time. One more is not sent; the peers' searches find what it was about.
+const PUSHES_MAX: usize = 256;
+/// Secrets looked at between two turns of other tasks.
+const SECRETS_PER_TURN: usize = 512;
+
+/// The peers and the way to them; there are none for a node that is alone.
+#[derive(Clone)]
+pub struct Neighbours {
+    /// The way to them.
+    pub endpoint: Endpoint,
+    /// Who they are.
+    pub trust: Trust,
+}
+
+/// A node's records, as other nodes see them. Cheap to clone.
+#[derive(Clone)]
+pub struct Records(Arc<Parts>);
+
+struct Parts {
+    store: Arc<Store>,
+    host: Arc<dyn Host>,
+    me: NodeId,
+    neighbours: Option<Neighbours>,
+    intake: Intake,
+    /// The newest index, and the commit that it is of.
+    index: Mutex<Option<(u64, Arc<Index>)>>,
+    pushes: Arc<Semaphore>,
+}
+
+impl Records {
+    /// The records of the node `me`, which are in `store`.
+    pub fn new(store: Arc<Store>, host: Arc<dyn Host>, me: NodeId, neighbours: Option<Neighbours>) -> Self {
+        let intake = Intake::new(store.clone(), host.clone());
+        let pushes = Arc::new(Semaphore::new(PUSHES_MAX));
+        Self(Arc::new(Parts { store, host, me, neighbours, intake, index: Mutex::default(), pushes }))
+    }
+
+    /// Where records from elsewhere come in.
+    pub fn intake(&self) -> &Intake {
+        &self.0.intake
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(super) fn host(&self) -> &dyn Host {
+        &*self.0.host
+    }
+
+    pub(super) fn endpoint(&self) -> Option<&Endpoint> {
+        self.0.neighbours.as_ref().map(|neighbours| &neighbours.endpoint)
+    }
+
+    /// The other nodes that hold records. One that serves only HTTP holds none.
+    pub(super) fn peers(&self) -> Vec<NodeId> {
+        let Some(Neighbours { trust, .. }) = &self.0.neighbours else { return Vec::new() };
+        let vaults = trust.peers().into_iter().filter(|(_, peer)| peer.role == Role::Vault);
+        vaults.map(|(node, _)| node).filter(|node| *node != self.0.me).collect()
+    }
+
+    /// Sends a record made here to all peers at once, and does not wait.
+    pub fn push(&self, path: &SecretPath, record: &Record, payload: Option<&[u8]>) {
+        let peers = self.peers();
+        let Some(endpoint) = self.endpoint().filter(|_| !peers.is_empty()) else { return };
+        let sent = Sent(path.clone(), record.to_bytes().into(), payload.map(|bytes| bytes.to_vec().into()));
+        let ask = bytes::Bytes::from(write(&Ask::Push(vec![sent])));
+        for peer in peers {
+            let Ok(permit) = self.0.pushes.clone().try_acquire_owned() else { return };
+            let (endpoint, ask) = (endpoint.clone(), ask.clone());
+            tokio::spawn(async move {
+                if let Err(error) = endpoint.call(peer, Channel::Records, ask, ASK_DEADLINE).await {
+                    tracing::debug!(%peer, %error, "a record was not pushed");
+                }
+                drop(permit);
+            });
+        }
+    }
+
+    /// Answers a peer; nothing when what it sent ends its connection, or this node cannot look.
+    pub async fn answer(&self, from: NodeId, request: &[u8]) -> Option<Vec<u8>> {
+        let told = match Ask::read(request) {
+            Ok(ask) => self.tell(ask).await,
+            Err(_) => Err(self.0.intake.malformed()),
+        };
+        match told {
+            Ok(told) => Some(write(&told)),
+            Err(error) => {
+                self.refuse(from, &error);
+                None
+            }
+        }
+    }
+
+    /// Takes in what a peer sent.
+    pub(super) async fn take_in(&self, sent: Vec<Sent>) -> Result<usize, IntakeError> {
+        self.know_authors();
+        self.0.intake.take_in(sent).await
+    }
+
+    /// Looks again at what waits. To be called every second.
+    pub(super) async fn look_again(&self) -> Result<(), StoreError> {
+        self.know_authors();
+        self.0.intake.look_again().await
+    }
+
+    /// Who is a member now may be an author for ever.
+    fn know_authors(&self) {
+        self.0.intake.know(self.peers().into_iter().chain([self.0.me]));
+    }
+
+    /// Logs what was refused, and turns the peer away if it does not keep to the rules.
+    pub(super) fn refuse(&self, peer: NodeId, error: &IntakeError) {
+        match error {
+            IntakeError::Fault(fault) => {
+                tracing::warn!(%peer, code = fault.code(), "records of a peer were refused");
+                let reason = match fault {
+                    Fault::Malformed => Reason::MalformedFrame,
+                    _ => Reason::BadRecord,
+                };
+                if let Some(endpoint) = self.endpoint().filter(|_| fault.is_misbehaviour()) {
+                    endpoint.turn_away(peer, reason);
+                }
+            }
+            IntakeError::Store(error) => tracing::error!(%peer, %error, "a peer's records cannot be kept"),
+        }
+    }
+
+    async fn tell(&self, ask: Ask) -> Result<Told, IntakeError> {
+        Ok(match ask {
+            Ask::Push(sent) => {
+                self.take_in(sent).await?;
+                Told::Taken
+            }
+            Ask::Search(begins, message) => {
+                let index = self.index(begins).await?;
+                let answer = index.answer(&message).map_err(|_| self.0.intake.malformed())?;
+                Told::Searched(answer.into())
+            }
+            Ask::Paths(items) => Told::Paths(self.paths(&items).await?),
+            Ask::Lacking(known) => self.lacking(&known).await?,
+            Ask::Named(path, ids) => self.named(&path, &ids)?,
+        })
+    }
+
+    async fn paths(&self, items: &[ItemId]) -> Result<Vec<SecretPath>, StoreError> {
+        let index = self.index(false).await?;
+        Ok(items.iter().filter_map(|item| index.path_of(item)).cloned().collect())
+    }
+
+    async fn lacking(&self, known: &[Known]) -> Result<Told, StoreError> {
+        let mut parcel = Parcel::default();
+        for known in known {
+            if !self.pack_lacked(&mut parcel, known)? {
+                return Ok(Told::Records(parcel.records, true));
+            }
+            // A history may be long.
+            tokio::task::yield_now().await;
+        }
+        Ok(Told::Records(parcel.records, false))
+    }
+
+    fn pack_lacked(&self, parcel: &mut Parcel, known: &Known) -> Result<bool, StoreError> {
+        let view = self.0.store.view()?;
+        for record in lacked(view.rows().records(&known.path)?, known) {
+            if !parcel.pack(&view, &known.path, &record)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn named(&self, path: &SecretPath, ids: &[RecordId]) -> Result<Told, StoreError> {
+        let view = self.0.store.view()?;
+        let mut parcel = Parcel::default();
+        for id in ids {
+            if let Some(record) = view.rows().record(path, id)?
+                && !parcel.pack(&view, path, &record)?
+            {
+                return Ok(Told::Records(parcel.records, true));
+            }
+        }
+        Ok(Told::Records(parcel.records, false))
+    }
+
+    /// The index: of what is committed now, or as it was last made, which is enough to go on with a search.
+    pub(super) async fn index(&self, fresh: bool) -> Result<Arc<Index>, StoreError> {
+        let mut kept = self.0.index.lock().await;
+        let commit = self.0.store.last_commit();
+        if let Some((of, index)) = &*kept
+            && (!fresh || *of == commit)
+        {
+            return Ok(index.clone());
+        }
+        let index = Arc::new(self.make_index().await?);
+        *kept = Some((commit, index.clone()));
+        Ok(index)
+    }
+
+    /// Looks at some secrets at a time: no read of the store is held for long, nor the thread.
+    async fn make_index(&self) -> Result<Index, StoreError> {
+        let mut items = Vec::new();
+        let mut last: Option<SecretPath> = None;
+        loop {
+            let some = self.0.store.view()?.rows().secrets_after(last.as_ref(), SECRETS_PER_TURN)?;
+            let Some((path, _)) = some.last() else { return Ok(Index::of(items)) };
+            last = Some(path.clone());
+            let with_views = some.into_iter().filter_map(|(path, view)| Some((path, view?)));
+            items.extend(with_views.map(|(path, view)| (ItemId::of(&path.id(), &view), path)));
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Records for one message.
+#[derive(Default)]
+struct Parcel {
+    records: Vec<Sent>,
+    bytes: usize,
+}
+
+impl Parcel {
+    /// Adds a record with its payload. `false` when it would be too much.
+    fn pack(&mut self, view: &View<'_>, path: &SecretPath, record: &Record) -> Result<bool, StoreError> {
+        let payload = match record.version() {
+            Some(body) => view.rows().payload(path, &body.payload)?,
+            None => None,
+        };
+        let sent = Sent(path.clone(), record.to_bytes().into(), payload.map(|bytes| bytes.to_vec().into()));
+        self.bytes += sent.bytes();
+        if self.records.len() == RECORDS_MAX || RECORDS_BYTES_MAX < self.bytes {
+            return Ok(false);
+        }
+        self.records.push(sent);
+        Ok(true)
+    }
+}

@@ -1,0 +1,169 @@
+//! What a node asks the others for: where their histories differ from its own, what it lacks of those, and single
+//! records that it needs now. It only ever asks for what it lacks; what the other lacks, the other finds.
+//!
+//! ```text
+//!   Search ⇄ Searched    until it is known which items differ: a few messages, some kilobytes
+//!   Paths  → Paths       of which secrets these are
+//!   Lacking → Records    what is lacked of them, again while there is more
+//! ```
+//!
+//! Knows nothing of when to ask.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use covault_model::{
+    id::{NodeId, RecordId},
+    name::SecretPath,
+};
+use covault_net::{CallError, Channel, Loss};
+use covault_store::StoreError;
+use tokio::time::timeout;
+
+use super::{
+    index::Garbled,
+    intake::IntakeError,
+    lacking,
+    message::{Ask, NAMED_MAX, Sent, Told, write},
+    records::Records,
+};
+
+/// How long a peer may take over one question.
+pub(super) const ASK_DEADLINE: Duration = Duration::from_secs(10);
+/// The same while a client waits.
+const FETCH_DEADLINE: Duration = Duration::from_secs(3);
+/// Messages that one search may take: far more than any sound peer needs.
+const MESSAGES_MAX: usize = 10_000;
+
+/// Why a peer gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// This node is alone.
+    #[error("this node has no peers")]
+    Alone,
+    /// It could not be asked, or did not answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// What it answered is no answer.
+    #[error("the peer's answer cannot be read")]
+    Garbled,
+    /// What it sent cannot be taken in.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+}
+
+impl From<StoreError> for SearchError {
+    fn from(error: StoreError) -> Self {
+        Self::Intake(error.into())
+    }
+}
+
+impl From<Garbled> for SearchError {
+    fn from(_: Garbled) -> Self {
+        Self::Garbled
+    }
+}
+
+impl Records {
+    /// Finds what `peer` has and this node lacks, and takes it in. Gives the number of records gained.
+    pub async fn reconcile(&self, peer: NodeId) -> Result<usize, SearchError> {
+        let gained = self.try_reconcile(peer).await;
+        self.judge(peer, gained)
+    }
+
+    /// Takes in these records of a secret from whichever peer has them.
+    pub async fn fetch(&self, path: &SecretPath, ids: &[RecordId]) {
+        for peer in self.peers() {
+            let gained = self.try_fetch(peer, path, ids).await;
+            match self.judge(peer, gained) {
+                Ok(gained) if ids.len() <= gained => return,
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%peer, %error, "records could not be fetched"),
+            }
+        }
+    }
+
+    /// Turns away a peer that answered what no peer answers.
+    fn judge(&self, peer: NodeId, gained: Result<usize, SearchError>) -> Result<usize, SearchError> {
+        match &gained {
+            Err(SearchError::Garbled) => self.refuse(peer, &self.intake().malformed()),
+            Err(SearchError::Intake(error)) => self.refuse(peer, error),
+            _ => {}
+        }
+        gained
+    }
+
+    async fn try_reconcile(&self, peer: NodeId) -> Result<usize, SearchError> {
+        let index = self.index(true).await?;
+        let (mut search, mut message) = index.search();
+        for at in 0..MESSAGES_MAX {
+            let Told::Searched(answer) = self.ask(peer, &Ask::Search(at == 0, message.into())).await? else {
+                return Err(SearchError::Garbled);
+            };
+            match search.take_in(&answer)? {
+                Some(next) => message = next,
+                None => break,
+            }
+        }
+        let mut gained = 0;
+        for items in search.found().chunks(NAMED_MAX) {
+            let Told::Paths(paths) = self.ask(peer, &Ask::Paths(items.to_vec())).await? else {
+                return Err(SearchError::Garbled);
+            };
+            gained += self.take_lacked(peer, paths).await?;
+        }
+        Ok(gained)
+    }
+
+    /// Asks for what is lacked of these secrets, until there is no more or nothing more is of use.
+    async fn take_lacked(&self, peer: NodeId, mut paths: Vec<SecretPath>) -> Result<usize, SearchError> {
+        let mut gained = 0;
+        while !paths.is_empty() {
+            let mut known = Vec::with_capacity(paths.len());
+            for path in &paths {
+                known.push(lacking::known(&self.store().view()?, path)?);
+                tokio::task::yield_now().await;
+            }
+            let (sent, more) = self.ask_records(peer, &Ask::Lacking(known)).await?;
+            let of: BTreeSet<SecretPath> = sent.iter().map(|sent| sent.0.clone()).collect();
+            if !of.iter().all(|path| paths.contains(path)) || (more && of.is_empty()) {
+                return Err(SearchError::Garbled);
+            }
+            let new = self.take_in(sent).await?;
+            gained += new;
+            if !more {
+                break;
+            }
+            if new == 0 {
+                // What came does not count yet, and would only come again.
+                paths.retain(|path| !of.contains(path));
+            }
+        }
+        Ok(gained)
+    }
+
+    async fn try_fetch(
+        &self,
+        peer: NodeId,
+        path: &SecretPath,
+        ids: &[RecordId],
+    ) -> Result<usize, SearchError> {
+        let ask = Ask::Named(path.clone(), ids.to_vec());
+        let late = SearchError::Call(CallError::Lost(Loss::Deadline));
+        let told = timeout(FETCH_DEADLINE, self.ask_records(peer, &ask)).await;
+        let (sent, _) = told.unwrap_or(Err(late))?;
+        Ok(self.take_in(sent).await?)
+    }
+
+    async fn ask_records(&self, peer: NodeId, ask: &Ask) -> Result<(Vec<Sent>, bool), SearchError> {
+        match self.ask(peer, ask).await? {
+            Told::Records(sent, more) => Ok((sent, more)),
+            _ => Err(SearchError::Garbled),
+        }
+    }
+
+    async fn ask(&self, peer: NodeId, ask: &Ask) -> Result<Told, SearchError> {
+        let endpoint = self.endpoint().ok_or(SearchError::Alone)?;
+        let told = endpoint.call(peer, Channel::Records, write(ask).into(), ASK_DEADLINE).await?;
+        Told::read(&told).map_err(|_| SearchError::Garbled)
+    }
+}

@@ -1,0 +1,257 @@
+//! The bytes that records travel in, what a search for differences costs, and what a node is told it lacks.
+//! The golden file is never made anew: nodes of two releases speak to each other.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+
+use covault_model::{
+    DecodeError, encode,
+    hlc::Hlc,
+    id::{ChangeHash, RecordId, SecretId, hex},
+    key::NodeKey,
+    marks::Mark,
+    name::{CallerName, SecretName, SecretPath},
+    record::{Body, Header, Parent, Record},
+};
+use covault_store::{HeadRow, SecretView};
+use proptest::prelude::*;
+use serde_bytes::ByteBuf;
+
+use crate::merge::{
+    index::{Index, ItemId},
+    lacking::lacked,
+    message::{Ask, KNOWN_MAX, Known, NAMED_MAX, RECORDS_MAX, SEARCH_BYTES_MAX, Sent, Told, write},
+};
+
+fn path(name: &str) -> SecretPath {
+    SecretPath { owner: CallerName::parse("ann").unwrap(), name: SecretName::parse(name).unwrap() }
+}
+
+fn view(heads: &[u8], awaited: &[u8]) -> SecretView {
+    let id = |byte: &u8| RecordId([*byte; 32]);
+    SecretView {
+        current: None,
+        versions: 0,
+        labels: std::collections::BTreeMap::new(),
+        description: None,
+        heads: heads.iter().map(|byte| HeadRow { id: id(byte), depth: 1 }).collect(),
+        awaited: awaited.iter().map(id).collect(),
+    }
+}
+
+fn item(name: &str, heads: &[u8]) -> ItemId {
+    ItemId::of(&path(name).id(), &view(heads, &[]))
+}
+
+#[test]
+fn messages_are_written_as_ever() {
+    let sent = Sent(path("a"), ByteBuf::from([1, 2]), Some(ByteBuf::from([3])));
+    let known = Known { path: path("a"), has: vec![RecordId([4; 32])], awaits: vec![RecordId([5; 32])] };
+    let lines = [
+        ("push", hex(&write(&Ask::Push(vec![sent.clone()])))),
+        ("search", hex(&write(&Ask::Search(true, ByteBuf::from([0x61]))))),
+        ("paths", hex(&write(&Ask::Paths(vec![item("a", &[6])])))),
+        ("lacking", hex(&write(&Ask::Lacking(vec![known])))),
+        ("named", hex(&write(&Ask::Named(path("a"), vec![RecordId([7; 32])])))),
+        ("taken", hex(&write(&Told::Taken))),
+        ("searched", hex(&write(&Told::Searched(ByteBuf::from([0x61]))))),
+        ("these paths", hex(&write(&Told::Paths(vec![path("a")])))),
+        ("records", hex(&write(&Told::Records(vec![sent], true)))),
+    ];
+    let text: String = lines.iter().map(|(name, bytes)| format!("{name}: {bytes}\n")).collect();
+    assert_eq!(text, include_str!("../golden/messages.txt"));
+}
+
+#[test]
+fn what_is_no_message_of_this_release_is_refused() {
+    let whole = write(&Ask::Named(path("a"), vec![RecordId([7; 32])]));
+    assert!(Ask::read(&whole).is_ok());
+    for at in 0..whole.len() {
+        assert!(Ask::read(&whole[..at]).is_err(), "{at} bytes of it");
+    }
+    assert_eq!(Ask::read(&[whole.as_slice(), &[0]].concat()), Err(DecodeError::TrailingBytes));
+    assert_eq!(Ask::read(&encode(&(2, Ask::Paths(Vec::new())))), Err(DecodeError::UnknownFormat(2)));
+    assert_eq!(Told::read(&encode(&(2, Told::Taken))), Err(DecodeError::UnknownFormat(2)));
+    assert_eq!(Ask::read(&write(&Told::Taken)), Err(DecodeError::Malformed));
+}
+
+#[test]
+fn what_names_more_than_one_message_may_is_refused() {
+    let sent = Sent(path("a"), ByteBuf::new(), None);
+    let ids = vec![RecordId([1; 32]); KNOWN_MAX + 1];
+    let known = |has: &[RecordId], awaits: &[RecordId]| Known {
+        path: path("a"),
+        has: has.to_vec(),
+        awaits: awaits.to_vec(),
+    };
+    let long = ByteBuf::from(vec![0; SEARCH_BYTES_MAX + 1]);
+    for ask in [
+        Ask::Push(vec![sent.clone(); RECORDS_MAX + 1]),
+        Ask::Search(true, long.clone()),
+        Ask::Paths(vec![item("a", &[1]); NAMED_MAX + 1]),
+        Ask::Lacking(vec![known(&[], &[]); NAMED_MAX + 1]),
+        Ask::Lacking(vec![known(&ids, &[])]),
+        Ask::Lacking(vec![known(&[], &ids)]),
+        Ask::Named(path("a"), ids.clone()),
+    ] {
+        assert_eq!(Ask::read(&write(&ask)), Err(DecodeError::TooLarge));
+    }
+    for told in [
+        Told::Searched(long),
+        Told::Paths(vec![path("a"); NAMED_MAX + 1]),
+        Told::Records(vec![sent; RECORDS_MAX + 1], false),
+    ] {
+        assert_eq!(Told::read(&write(&told)), Err(DecodeError::TooLarge));
+    }
+}
+
+#[test]
+fn an_item_says_which_secret_and_which_records() {
+    let items = [
+        item("a", &[1]),
+        item("b", &[1]),
+        item("a", &[2]),
+        item("a", &[1, 2]),
+        ItemId::of(&path("a").id(), &view(&[1], &[2])),
+        ItemId::of(&path("a").id(), &view(&[], &[1])),
+    ];
+    assert_eq!(BTreeSet::from(items).len(), items.len());
+    assert_eq!(item("a", &[1]), items[0]);
+}
+
+/// What one finds that the other has, in how many bytes of frames.
+fn search(searching: &Index, other: &Index) -> (BTreeSet<ItemId>, usize) {
+    let (mut search, mut message) = searching.search();
+    let (mut bytes, mut begins) = (0, true);
+    loop {
+        let ask = write(&Ask::Search(begins, message.into()));
+        let told = write(&Told::Searched(other.answer(&message_of(&ask)).unwrap().into()));
+        bytes += ask.len() + told.len() + 2 * covault_net::frame::HEAD_LEN;
+        let Told::Searched(answer) = Told::read(&told).unwrap() else { unreachable!("it was written so") };
+        match search.take_in(&answer).unwrap() {
+            Some(next) => (message, begins) = (next, false),
+            None => return (search.found().into_iter().collect(), bytes),
+        }
+    }
+}
+
+fn message_of(ask: &[u8]) -> ByteBuf {
+    let Ask::Search(_, message) = Ask::read(ask).unwrap() else { unreachable!("it was written so") };
+    message
+}
+
+fn index(names: &[String], heads: impl Fn(usize) -> u8) -> Index {
+    let items = names.iter().enumerate().map(|(at, name)| (item(name, &[heads(at)]), path(name)));
+    Index::of(items.collect())
+}
+
+#[test]
+fn ten_differences_among_a_hundred_thousand_secrets_cost_less_than_64_kib() {
+    let names: Vec<String> = (0..100_000).map(|number| format!("s/{number}")).collect();
+    let differs = |at: usize| at % 10_000 == 3;
+    let (ours, theirs) = (index(&names, |_| 1), index(&names, |at| if differs(at) { 2 } else { 1 }));
+    let (found, bytes) = search(&ours, &theirs);
+    let expected: BTreeSet<ItemId> =
+        names.iter().enumerate().filter(|(at, _)| differs(*at)).map(|(_, name)| item(name, &[2])).collect();
+    assert_eq!(found, expected);
+    assert_eq!(theirs.path_of(found.first().unwrap()).map(|path| path.name.starts_with("s/")), Some(true));
+    assert!(bytes < 32 << 10, "the search took {bytes} bytes");
+    // With the records themselves, one of marks for each, as the questions that follow carry them.
+    let paths: Vec<SecretPath> = found.iter().map(|item| theirs.path_of(item).unwrap().clone()).collect();
+    let known = |path: &SecretPath| Known {
+        path: path.clone(),
+        has: vec![RecordId([1; 32]); 12],
+        awaits: Vec::new(),
+    };
+    let sent: Vec<Sent> =
+        paths.iter().map(|path| Sent(path.clone(), marks(&[], 1).to_bytes().into(), None)).collect();
+    let rest = [
+        write(&Ask::Paths(found.into_iter().collect())),
+        write(&Told::Paths(paths.clone())),
+        write(&Ask::Lacking(paths.iter().map(known).collect())),
+        write(&Told::Records(sent, false)),
+    ];
+    let bytes = bytes + rest.iter().map(|frame| frame.len() + covault_net::frame::HEAD_LEN).sum::<usize>();
+    println!("ten differences among 100,000 secrets: {bytes} bytes");
+    assert!(bytes < 64 << 10, "all of it took {bytes} bytes");
+}
+
+#[test]
+fn nothing_is_found_where_nothing_differs() {
+    let names: Vec<String> = (0..1000).map(|number| format!("s/{number}")).collect();
+    let (found, bytes) = search(&index(&names, |_| 1), &index(&names, |_| 1));
+    assert_eq!(found.len(), 0);
+    assert!(bytes < 1024, "it took {bytes} bytes");
+    let (found, _) = search(&index(&[], |_| 1), &index(&names, |_| 1));
+    assert_eq!(found.len(), 1000, "a node that has nothing lacks all");
+}
+
+fn marks(parents: &[&Record], time: u64) -> Record {
+    let mut stated: Vec<_> = parents.iter().map(|parent| Parent(parent.id(), ChangeHash([1; 32]))).collect();
+    stated.sort_unstable();
+    stated.dedup();
+    let header = Header {
+        secret: SecretId([2; 32]),
+        parents: stated,
+        depth: 1 + parents.iter().map(|parent| parent.header().depth).max().unwrap_or(0),
+        time: Hlc(time),
+        author: NodeKey::from_seed(&[1; 32]).node_id(),
+        caller: path("a").owner,
+        idempotency: None,
+        body: Body::Marks(vec![Mark::Description(None)]),
+    };
+    Record::sign(header, &NodeKey::from_seed(&[1; 32]))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Of any history and any part of it: all that is missing is sent, parents before children, and of what is
+    /// there only what the part does not vouch for.
+    #[test]
+    fn what_is_lacked_is_sent_whatever_is_there(
+        plans in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..3), 1..12),
+        held in prop::collection::vec(any::<bool>(), 12),
+        names in prop::collection::vec(any::<bool>(), 12),
+    ) {
+        let mut records: Vec<Record> = Vec::new();
+        for (time, parents) in plans.into_iter().enumerate() {
+            let parents: Vec<&Record> =
+                parents.iter().filter(|_| 0 < time).map(|at| at.get(&records)).collect();
+            let record = marks(&parents, time as u64);
+            records.push(record);
+        }
+        let here: BTreeSet<RecordId> =
+            records.iter().zip(&held).filter(|(_, held)| **held).map(|(record, _)| record.id()).collect();
+        let parents = |record: &Record| record.header().parents.iter().map(|parent| parent.0).collect::<Vec<_>>();
+        let named: BTreeSet<RecordId> =
+            records.iter().filter(|record| here.contains(&record.id())).flat_map(parents).collect();
+        let known = Known {
+            path: path("a"),
+            has: here.iter().zip(&names).filter(|(_, names)| **names).map(|(id, _)| *id).collect(),
+            awaits: named.difference(&here).copied().collect(),
+        };
+        let sent = lacked(records.clone(), &known);
+        let order: Vec<RecordId> = sent.iter().map(Record::id).collect();
+        let missing = records.iter().map(Record::id).filter(|id| !here.contains(id));
+        for id in missing {
+            prop_assert!(order.contains(&id), "a missing record is sent");
+        }
+        prop_assert!(known.has.iter().all(|id| !order.contains(id)), "what is named is not sent");
+        for (at, record) in sent.iter().enumerate() {
+            let first = parents(record).into_iter().filter_map(|id| order.iter().position(|other| *other == id));
+            prop_assert!(first.max().is_none_or(|parent| parent < at), "parents come first");
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_message_of_a_search_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let names: Vec<String> = (0..100).map(|number| format!("s/{number}")).collect();
+        let index = index(&names, |_| 1);
+        let message = [&[0x61], bytes.as_slice()].concat();
+        let _ = index.answer(&message);
+        let _ = index.search().0.take_in(&message);
+        let _ = (Ask::read(&bytes), Told::read(&bytes));
+    }
+}

@@ -1,0 +1,4 @@
+//! What the room's parts promise, each by itself.
+
+mod document;
+mod exchange;

@@ -1,0 +1,174 @@
+//! Records move between nodes: pushed, found by whoever was away, fetched when they are needed. Whatever way they
+//! take, all nodes come to say the same. Shows H3, X5 and X6.
+
+use std::collections::BTreeSet;
+
+use covault_model::{id::RecordId, name::SecretPath, refusal::NoAuthority};
+
+use super::{EAGER, Node, ann, eventually, id, path, three};
+use crate::vault::{Consistency, Which};
+
+fn all_say_the_same(nodes: &[Node], names: &[&str]) -> bool {
+    names.iter().all(|name| {
+        let first = nodes[0].says(name);
+        first.is_some() && nodes.iter().all(|node| node.says(name) == first)
+    })
+}
+
+fn labels(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_set_on_one_node_is_pushed_to_the_others() {
+    let nodes = three(Some(EAGER)).await;
+    nodes[0].create("app/db", "v").await;
+    for (node, label) in nodes.iter().zip(["a", "b", "c"]) {
+        node.label("app/db", label, "1").await;
+    }
+    eventually("all have all labels", || all_say_the_same(&nodes, &["app/db"])).await;
+    assert_eq!(nodes[0].labels("app/db"), labels(&[("a", "1"), ("b", "1"), ("c", "1")]));
+    nodes.iter().for_each(Node::check_views);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn marks_made_apart_converge_key_by_key() {
+    let mut nodes = three(None).await;
+    for name in ["one", "two"] {
+        nodes[0].create(name, "v").await;
+    }
+    for node in &nodes {
+        node.confirm().await;
+    }
+    for node in &mut nodes {
+        node.stop().await;
+    }
+    // Each is alone for a while, on a clock of its own.
+    for (at, value) in ["first", "second", "third"].into_iter().enumerate() {
+        nodes[at].clock.advance(10 * at as u64);
+        nodes[at].start(at == 0, &[], None).await;
+        nodes[at].label("one", "by", value).await;
+        nodes[at].label("one", value, "here").await;
+        if at == 1 {
+            nodes[at].running().vault.delete(&ann(), &path("two"), None, None).await.unwrap();
+        }
+        nodes[at].stop().await;
+    }
+    for node in &mut nodes {
+        node.start(node.number == 1, &[], Some(EAGER)).await;
+    }
+    eventually("all say the same", || {
+        nodes.iter().all(|node| node.labels("one").len() == 4) && all_say_the_same(&nodes, &["one", "two"])
+    })
+    .await;
+    let merged = [("by", "third"), ("first", "here"), ("second", "here"), ("third", "here")];
+    assert_eq!(nodes[0].labels("one"), labels(&merged));
+    let (view, records, _) = nodes[2].says("one").unwrap();
+    assert_eq!((view.heads.len(), view.awaited.len(), records.len()), (3, 0, 7));
+    assert!(nodes[2].says("two").unwrap().0.current.unwrap().1.deleted);
+    nodes.iter().for_each(Node::check_views);
+}
+
+async fn restart(node: &mut Node, agrees_only: bool) {
+    node.stop().await;
+    node.agrees_only = agrees_only;
+    node.start(node.number == 1, &[], None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_away_gets_exactly_what_it_lacks() {
+    let mut nodes = three(None).await;
+    for number in 0..20 {
+        nodes[0].create(&format!("s/{number}"), "v").await;
+    }
+    nodes[2].confirm().await;
+    nodes[2].stop().await;
+    // Nobody is told of these.
+    restart(&mut nodes[0], true).await;
+    for number in 0..5 {
+        let name = format!("s/{number}");
+        nodes[0].label(&name, "one", "1").await;
+        nodes[0].label(&name, "two", "2").await;
+    }
+    restart(&mut nodes[0], false).await;
+    nodes[2].start(false, &[], None).await;
+    nodes[2].confirm().await;
+    let [_, second, third] = nodes.as_slice() else { unreachable!("there are three") };
+    assert_eq!(third.running().records.reconcile(id(1)).await.unwrap(), 10);
+    assert_eq!(third.running().records.reconcile(id(1)).await.unwrap(), 0);
+    assert_eq!(third.running().records.reconcile(id(2)).await.unwrap(), 0);
+    assert_eq!(second.running().records.reconcile(id(3)).await.unwrap(), 10, "from one who was told itself");
+    let names: Vec<String> = (0..20).map(|number| format!("s/{number}")).collect();
+    assert!(all_say_the_same(&nodes, &names.iter().map(String::as_str).collect::<Vec<_>>()));
+    nodes.iter().for_each(Node::check_views);
+}
+
+/// Three nodes of which the last has its registry from a snapshot, and none of the 150 histories.
+async fn third_by_snapshot() -> Vec<Node> {
+    let mut nodes = three(None).await;
+    nodes[2].stop().await;
+    for number in 0..150 {
+        nodes[0].create(&format!("s/{number}"), &format!("value {number}")).await;
+    }
+    nodes[1].confirm().await;
+    // Whoever leads has nothing left of the log that could bring the third one level.
+    for node in &nodes[..2] {
+        node.running().consensus.compact().await.unwrap();
+    }
+    nodes
+}
+
+fn lacked(node: &Node) -> BTreeSet<SecretPath> {
+    let view = node.running().store.view().unwrap();
+    let secrets = view.rows().secrets_after(None, usize::MAX).unwrap();
+    assert_eq!(secrets.len(), 150, "the registry is here");
+    secrets.into_iter().filter(|(_, view)| view.is_none()).map(|(path, _)| path).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_installed_by_snapshot_gets_all_records_and_payloads() {
+    let mut nodes = third_by_snapshot().await;
+    nodes[2].start(false, &[], Some(EAGER)).await;
+    nodes[2].confirm().await;
+    eventually("all histories are here", || lacked(&nodes[2]).is_empty()).await;
+    for number in [0, 77, 149] {
+        assert_eq!(nodes[2].read(&format!("s/{number}")).await, format!("value {number}"));
+    }
+    // That every payload is here, too, is part of this.
+    nodes[2].check_views();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_registry_names_is_fetched_when_it_is_read() {
+    let mut nodes = third_by_snapshot().await;
+    nodes[2].start(false, &[], None).await;
+    nodes[2].confirm().await;
+    let before = lacked(&nodes[2]);
+    let read = before.iter().next().unwrap().clone();
+    let number = read.name.strip_prefix("s/").unwrap().to_owned();
+    assert_eq!(nodes[2].read(&read.name).await, format!("value {number}"));
+    let expected: BTreeSet<_> = before.iter().filter(|path| **path != read).cloned().collect();
+    assert_eq!(lacked(&nodes[2]), expected, "nothing else was fetched");
+    for which in [Which::Number(1), Which::Id(RecordId([9; 32]))] {
+        let other = expected.iter().next().unwrap();
+        let vault = &nodes[2].running().vault;
+        let answer = vault.read(&ann(), other, which, Consistency::Quorum).await;
+        match which {
+            Which::Number(_) => assert!(answer.is_ok()),
+            // By now its whole history is here, and no such version in it.
+            _ => assert_eq!(answer.err().unwrap().code(), "not_found"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_registry_names_and_nobody_gives_is_unconfirmed_and_not_missing() {
+    let mut nodes = third_by_snapshot().await;
+    nodes[2].agrees_only = true;
+    nodes[2].start(false, &[], None).await;
+    nodes[2].confirm().await;
+    let lacked = lacked(&nodes[2]).into_iter().next().unwrap();
+    let vault = nodes[2].running().vault.clone();
+    let answer = vault.read(&ann(), &lacked, Which::Current, Consistency::Local).await;
+    assert_eq!(answer.err(), Some(NoAuthority::Unconfirmed.into()));
+}

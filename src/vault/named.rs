@@ -1,0 +1,80 @@
+//! Versions that the registry names and that have not come here yet: a registry that came as a snapshot says at
+//! once what was agreed, and the histories follow. Whoever needs such a version now has it fetched.
+//! Keeps X6: what the registry names is fetched, or not known, but never "not found".
+//! Knows nothing of how records travel.
+
+use covault_model::{
+    id::VersionId,
+    isolation::{Access, Session},
+    line::{Place, last_place_at},
+    name::SecretPath,
+    refusal::{NoAuthority, Refusal},
+    registry::{Registry, SecretEntry},
+};
+use covault_store::StoreError;
+
+use super::{Vault, Which, storage_refusal};
+
+impl Vault {
+    /// Has the version that is meant fetched if it was agreed and is not here. Refuses when it was agreed and
+    /// cannot be had now; says nothing to a caller who may not read the secret.
+    pub(super) async fn fetch_named(
+        &self,
+        session: &Session,
+        path: &SecretPath,
+        which: Which,
+    ) -> Result<(), Refusal> {
+        let Some(id) = self.named_and_lacked(session, path, which)? else { return Ok(()) };
+        self.parts.records.fetch(path, &[id]).await;
+        match self.named_and_lacked(session, path, which)? {
+            None => Ok(()),
+            Some(_) => Err(NoAuthority::Unconfirmed.into()),
+        }
+    }
+
+    fn named_and_lacked(
+        &self,
+        session: &Session,
+        path: &SecretPath,
+        which: Which,
+    ) -> Result<Option<VersionId>, Refusal> {
+        let view = self.look()?;
+        if self.permit(view.rows(), session, path, Access::Read).is_err() {
+            return Ok(None);
+        }
+        let rows = view.rows();
+        let Some(entry) = rows.secret(path).map_err(storage_refusal)? else { return Ok(None) };
+        let named = match which {
+            Which::Current => Ok(Some(entry.last)),
+            Which::Number(number) => rows.numbered(path, number),
+            Which::At(at) => last_named(&rows, path, &entry, &last_place_at(at)),
+            // The registry cannot be asked by id. As long as anything is lacked it may be this.
+            Which::Id(id) => {
+                let held = rows.secret_view(path).map_err(storage_refusal)?;
+                let lacks = held.is_none_or(|view| view.versions < entry.agreed);
+                Ok(lacks.then_some(Place { time: entry.last.time, id }))
+            }
+        };
+        let Some(Place { id, .. }) = named.map_err(storage_refusal)? else { return Ok(None) };
+        let here = rows.has_record(path, &id).map_err(storage_refusal)?;
+        Ok((!here).then_some(id))
+    }
+}
+
+/// The last agreed version at or before `at`. Times rise with numbers (E3).
+fn last_named<R: Registry<Error = StoreError>>(
+    registry: &R,
+    path: &SecretPath,
+    entry: &SecretEntry,
+    at: &Place,
+) -> Result<Option<Place>, StoreError> {
+    let (mut low, mut high) = (0, entry.agreed);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        match registry.numbered(path, middle)? {
+            Some(place) if place <= *at => low = middle,
+            _ => high = middle - 1,
+        }
+    }
+    registry.numbered(path, low)
+}
