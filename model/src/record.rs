@@ -21,7 +21,7 @@ use crate::{
 /// The format marker of headers written by this release.
 pub const HEADER_FORMAT: u8 = 1;
 
-const KEY_OF_MARKS_CONTEXT: &str = "covault 2026-11 idempotency key of marks";
+const KEY_APART_CONTEXT: &str = "covault 2026-11 idempotency key apart";
 
 const KIND_VERSION: u8 = 1;
 const KIND_MARKS: u8 = 2;
@@ -67,11 +67,10 @@ impl Idempotency {
     }
 }
 
-/// What a retry of a change of marks is found by, given the digest of its key. Such changes are not agreed, so
-/// one node may know of one that another does not; what the registry remembers is the same on every node, and
-/// stands apart.
-pub fn key_of_marks(key: &Digest) -> Digest {
-    Digest(derive(KEY_OF_MARKS_CONTEXT, &[key.as_bytes()]))
+/// What a retry of a request that needed no agreement is found by, given the digest of its key. One node may know
+/// of such a request and another not; what the registry remembers is the same on every node, and stands apart.
+pub fn key_apart(key: &Digest) -> Digest {
+    Digest(derive(KEY_APART_CONTEXT, &[key.as_bytes()]))
 }
 
 /// What a record does.

@@ -143,6 +143,11 @@ impl CallerMistake {
 }
 
 impl NoAuthority {
+    /// Whether no majority answered, so that nobody can say what it would have decided.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::QuorumUnavailable | Self::OutcomeUnknown(_))
+    }
+
     fn code(&self) -> &'static str {
         match self {
             Self::QuorumUnavailable => "quorum_unavailable",

@@ -85,7 +85,7 @@ pub enum Outcome {
     /// These versions were agreed, with these numbers, in the order of the request.
     #[serde(rename = "v")]
     Agreed(Vec<(VersionId, u64)>),
-    /// This record of marks was inserted.
+    /// This record was inserted without agreement: marks, or a version that no majority answered for.
     #[serde(rename = "m")]
     Marked(RecordId),
     /// A token was made; the caller was shown its secret half once.

@@ -28,7 +28,7 @@ use covault_model::{
     line::Place,
     marks::{Mark, Stamp, Stamped},
     name::{ContentType, Description, LabelKey, LabelValue, MasterKeyName, NamePrefix},
-    record::{Body, Header, Idempotency, Parent, Record, VersionBody, key_of_marks},
+    record::{Body, Header, Idempotency, Parent, Record, VersionBody, key_apart},
     registry::{CallerEntry, Grant, KeyCheck, Outcome, Remembered, SecretEntry, TokenEntry},
     roster::{Enrolment, Invitation, NodeEntry, Roster},
     token::{PresentedToken, read_token, token_text},
@@ -171,7 +171,7 @@ fn ids_are_made_as_ever() {
     golden.check_text("secret", &SecretId::of(&owner, &secret).to_string());
     golden.check_text("record", &RecordId::of(b"some bytes").to_string());
     golden.check_text("payload", &PayloadHash::of(b"some bytes").to_string());
-    golden.check_text("key of marks", &key_of_marks(&Digest([0x31; 32])).to_string());
+    golden.check_text("key apart", &key_apart(&Digest([0x31; 32])).to_string());
     golden.check_text("token hash", &TokenHash::of(b"some bytes").to_string());
     golden.check_text("read grant", &grant(Access::Read).id().to_string());
     golden.check_text("write grant", &grant(Access::Write).id().to_string());

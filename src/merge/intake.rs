@@ -1,7 +1,7 @@
 //! Takes in what other nodes sent: judged by itself, then against what is kept here, all in the transaction that
 //! writes it. What does not count yet waits here a while, and is looked at again.
-//! Keeps X1 to X4: nothing that does not verify changes anything, a record never makes a name exist or gives a
-//! version a number, what was erased does not come back, and nothing from the future counts.
+//! Keeps X1 to X4: nothing that does not verify changes anything, a record never makes a name exist nor gets a
+//! number here, what was erased does not come back, and nothing from the future counts.
 //! Knows nothing of how records travel.
 
 use std::{
@@ -18,8 +18,8 @@ use covault_model::{
     id::{NodeId, RecordId},
     line::Place,
     name::SecretPath,
-    record::{Idempotency, Parent, Record, VersionBody, key_of_marks},
-    registry::{Outcome, Registry, Remembered, number_of},
+    record::{Idempotency, Parent, Record, VersionBody, key_apart},
+    registry::{Outcome, Registry, Remembered, SecretEntry, number_of},
 };
 use covault_store::{Store, StoreError, Txn};
 use tokio::sync::oneshot;
@@ -205,9 +205,9 @@ fn insert(txn: &mut Txn<'_>, arrival: &Arrival, enrolled: bool) -> Result<Verdic
     if !fits_parents(txn, path, record)? {
         return Ok(Verdict::Refused(Fault::FalseParents));
     }
+    let Some(entry) = txn.rows().secret(path)? else { return Ok(Verdict::Waits(Fault::Early)) };
     match record.version() {
-        Some(body) => insert_version(txn, arrival, body),
-        None if txn.rows().secret(path)?.is_none() => Ok(Verdict::Waits(Fault::Early)),
+        Some(body) => insert_version(txn, arrival, body, &entry, enrolled),
         None if !enrolled => Ok(Verdict::Waits(Fault::UnknownAuthor)),
         None => {
             let new = txn.insert_marks(path, record)?;
@@ -219,22 +219,32 @@ fn insert(txn: &mut Txn<'_>, arrival: &Arrival, enrolled: bool) -> Result<Verdic
     }
 }
 
-/// A version counts once the registry has given it a number, whoever made it, and with its payload only.
-fn insert_version(txn: &mut Txn<'_>, arrival: &Arrival, body: &VersionBody) -> Result<Verdict, StoreError> {
+/// A version counts with the number that the registry gave it, whoever made it; without one it is provisional.
+/// It counts with its payload only.
+fn insert_version(
+    txn: &mut Txn<'_>,
+    arrival: &Arrival,
+    body: &VersionBody,
+    entry: &SecretEntry,
+    enrolled: bool,
+) -> Result<Verdict, StoreError> {
     let (path, record) = (arrival.path(), arrival.record());
     let rows = txn.rows();
     let place = Place { time: record.header().time, id: record.id() };
-    let number = match rows.secret(path)? {
-        Some(entry) => number_of(&rows, path, &entry, &place)?,
-        None => None,
-    };
+    let number = number_of(&rows, path, entry, &place)?;
+    if number.is_none() && !enrolled {
+        return Ok(Verdict::Waits(Fault::UnknownAuthor));
+    }
     let destroyed = rows.is_destroyed(&body.payload)?;
     let has_payload =
         destroyed || arrival.payload().is_some() || rows.payload(path, &body.payload)?.is_some();
-    if number.is_none() || !has_payload {
+    if !has_payload {
         return Ok(Verdict::Waits(Fault::Early));
     }
     let new = txn.insert_version(path, record, arrival.payload(), number)?;
+    if new && number.is_none() {
+        remember(txn, record)?;
+    }
     Ok(Verdict::Counts { new, destroyed: destroyed && arrival.payload().is_some() })
 }
 
@@ -258,7 +268,7 @@ fn remember(txn: &mut Txn<'_>, record: &Record) -> Result<(), StoreError> {
     let Some(Idempotency(key, request)) = header.idempotency else { return Ok(()) };
     txn.remember(
         &header.caller,
-        &key_of_marks(&key),
+        &key_apart(&key),
         &Remembered { request, outcome: Outcome::Marked(record.id()) },
     )
 }

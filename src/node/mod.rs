@@ -8,6 +8,7 @@ mod error;
 mod join;
 mod joining;
 mod keys;
+mod offers;
 mod offline;
 mod peers;
 mod start;

@@ -1,6 +1,6 @@
 //! Starting and stopping a node. Order: store, identity, audit, the door to the peers, agreement, keyring,
-//! founding or the arrival of what the cluster has, vault, exchange of records, upkeep; stopping goes back. Knows
-//! nothing of HTTP.
+//! founding or the arrival of what the cluster has, vault, exchange of records, offers, upkeep; stopping goes
+//! back. Knows nothing of HTTP.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -27,6 +27,7 @@ use super::{
     error::StartError,
     joining::Joining,
     keys,
+    offers::Offers,
     peers::{Door, Here, PeerService},
     tending::Tending,
     upkeep::Upkeep,
@@ -52,6 +53,7 @@ pub struct Node {
     vault: Vault,
     rooms: Rooms,
     rounds: Rounds,
+    offers: Offers,
     /// Absent without an address for peers.
     peers: Option<PeerService>,
     tending: Option<JoinHandle<()>>,
@@ -142,9 +144,10 @@ impl Node {
             peers.open_to_strangers(&vault);
         }
         let rounds = Rounds::start(rooms.records.clone(), Pace::default());
+        let offers = Offers::start(vault.clone());
         let tending = rooms.tend(&config, vault.node());
         let upkeep = Upkeep::start(rooms.store.clone(), rooms.audit.clone(), rooms.host.clone());
-        Ok(Self { vault, rooms, rounds, peers, tending, upkeep, founded })
+        Ok(Self { vault, rooms, rounds, offers, peers, tending, upkeep, founded })
     }
 
     /// The handle that can ask.
@@ -209,6 +212,7 @@ impl Node {
             tending.abort();
             let _ = tending.await;
         }
+        self.offers.stop().await;
         self.rounds.stop().await;
         stop_agreement(self.peers, &self.rooms.consensus).await;
         self.upkeep.stop().await;

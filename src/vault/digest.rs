@@ -5,7 +5,7 @@
 use covault_model::{
     id::{Digest, derive},
     name::CallerName,
-    record::{Idempotency, key_of_marks},
+    record::{Idempotency, key_apart},
     refusal::{NodeFault, Refusal},
     registry::{Registry, Remembered},
 };
@@ -43,7 +43,7 @@ impl Vault {
             None => Err(NodeFault::MasterKeyUnavailable(Some(ring.active().clone())).into()),
         }
     }
-    /// What an earlier request with this key came to: one that was agreed, or one that changed marks.
+    /// What an earlier request with this key came to: one that was agreed, or one that needed no agreement.
     pub(super) fn recall(&self, caller: &CallerName, key: &Digest) -> Result<Option<Remembered>, Refusal> {
         let agreed = self.look()?.rows().remembered(caller, key).map_err(storage_refusal)?;
         if agreed.is_some() { Ok(agreed) } else { self.recall_apart(caller, key) }
@@ -55,6 +55,6 @@ impl Vault {
         caller: &CallerName,
         key: &Digest,
     ) -> Result<Option<Remembered>, Refusal> {
-        self.look()?.rows().remembered(caller, &key_of_marks(key)).map_err(storage_refusal)
+        self.look()?.rows().remembered(caller, &key_apart(key)).map_err(storage_refusal)
     }
 }

@@ -9,7 +9,7 @@ use covault_model::{
     limits::LABELS_MAX,
     marks::Mark,
     name::SecretPath,
-    record::{Body, Idempotency, key_of_marks},
+    record::{Body, Idempotency, key_apart},
     refusal::{CallerMistake, Limit, NodeFault, Refusal},
     registry::{Outcome, Registry, Remembered},
 };
@@ -139,7 +139,7 @@ impl Vault {
         let (caller, to) = (session.caller.clone(), path.clone());
         let remembered = self.store_write(move |txn| {
             if let Some(Idempotency(key, request)) = idempotency {
-                let key = key_of_marks(&key);
+                let key = key_apart(&key);
                 if let Some(found) = txn.rows().remembered(&caller, &key)? {
                     return Ok(Some(found));
                 }
@@ -181,13 +181,13 @@ impl Vault {
         which.iter().map(id_of).collect()
     }
 
-    fn require_room(&self) -> Result<(), Refusal> {
+    pub(super) fn require_room(&self) -> Result<(), Refusal> {
         let room = self.parts.store.room().map_err(storage_refusal)?;
         if room.fits(0) { Ok(()) } else { Err(NodeFault::StorageFull.into()) }
     }
 
     /// Runs `work` on the store and waits until it is synced.
-    async fn store_write<T: Send + 'static>(
+    pub(super) async fn store_write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {

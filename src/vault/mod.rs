@@ -12,6 +12,7 @@ mod callers;
 mod destroy;
 mod digest;
 mod grants;
+mod keep;
 mod keys;
 mod list;
 mod marks;
@@ -80,6 +81,7 @@ pub struct Vault {
     parts: Arc<VaultParts>,
     turns: Arc<write::Turns>,
     tokens: Arc<session::CheckedTokens>,
+    kept: Arc<keep::Kept>,
 }
 
 impl Vault {
@@ -89,6 +91,7 @@ impl Vault {
             parts: Arc::new(parts),
             turns: Arc::new(write::Turns::new()),
             tokens: Arc::new(session::CheckedTokens::new()),
+            kept: Arc::default(),
         }
     }
 

@@ -11,7 +11,7 @@ use covault_model::{
     refusal::{NoAuthority, Refusal},
     registry::{Registry, SecretEntry},
 };
-use covault_store::StoreError;
+use covault_store::{Rows, StoreError};
 
 use super::{Vault, Which, storage_refusal};
 
@@ -48,12 +48,7 @@ impl Vault {
             Which::Current => Ok(Some(entry.last)),
             Which::Number(number) => rows.numbered(path, number),
             Which::At(at) => last_named(&rows, path, &entry, &last_place_at(at)),
-            // The registry cannot be asked by id. As long as anything is lacked it may be this.
-            Which::Id(id) => {
-                let held = rows.secret_view(path).map_err(storage_refusal)?;
-                let lacks = held.is_none_or(|view| view.versions < entry.agreed);
-                Ok(lacks.then_some(Place { time: entry.last.time, id }))
-            }
+            Which::Id(id) => named_so(&rows, path, &entry, &id),
         };
         let Some(Place { id, .. }) = named.map_err(storage_refusal)? else { return Ok(None) };
         let here = rows.has_record(path, &id).map_err(storage_refusal)?;
@@ -61,9 +56,29 @@ impl Vault {
     }
 }
 
+/// The agreed version with this id. The registry has no index of them, so this looks at all; what is here
+/// already is not looked for.
+fn named_so(
+    rows: &Rows<'_>,
+    path: &SecretPath,
+    entry: &SecretEntry,
+    id: &VersionId,
+) -> Result<Option<Place>, StoreError> {
+    if rows.has_record(path, id)? {
+        return Ok(None);
+    }
+    for number in 1..=entry.agreed {
+        let named = rows.numbered(path, number)?.filter(|place| place.id == *id);
+        if named.is_some() {
+            return Ok(named);
+        }
+    }
+    Ok(None)
+}
+
 /// The last agreed version at or before `at`. Times rise with numbers (E3).
-fn last_named<R: Registry<Error = StoreError>>(
-    registry: &R,
+fn last_named(
+    registry: &Rows<'_>,
     path: &SecretPath,
     entry: &SecretEntry,
     at: &Place,

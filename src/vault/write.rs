@@ -1,5 +1,5 @@
 //! New versions: create, update, rollback. A value is sealed, its header signed, and the version offered
-//! to the registry; the answer follows agreement.
+//! to the registry; the answer follows agreement, or says that there was none (`keep.rs`).
 //!
 //! On one node, updates of one secret take turns, so that each builds on the one before it.
 //! Keeps E1 to E4 by proposing only; `covault_model::plan` decides. Knows nothing of HTTP.
@@ -12,7 +12,7 @@ use covault_model::{
     id::{ChangeHash, CommandId, PayloadHash, RecordId, SecretId},
     isolation::{Access, Session},
     limits::LABELS_MAX,
-    line::State,
+    line::{Place, State},
     marks::Mark,
     name::{Description, LabelKey, LabelValue, SecretPath},
     plan::plan,
@@ -147,8 +147,8 @@ impl Vault {
             let idempotency = self.idempotency(&asker.session.caller, key.as_ref(), &fields, None)?;
             self.permit_existing(&asker.session, target, Access::Write).await?;
             self.settled(target).await?;
-            if let Some(applied) = self.repeated(&asker.session, idempotency.as_ref())? {
-                return self.written(target, None, &applied).await;
+            if let Some(written) = self.repeated(&asker.session, target, idempotency.as_ref()).await? {
+                return Ok(written);
             }
             let old = self.read_unaudited(&asker.session, target, to, Consistency::Local).await?;
             let draft = Draftable {
@@ -165,7 +165,8 @@ impl Vault {
         self.audited(asker, about, made, rollback).await
     }
 
-    /// Offers a version of an existing secret to the registry, stamping it anew when its time is passed.
+    /// Offers a version of an existing secret to the registry, stamping it anew when its time is passed, and
+    /// keeps it if no majority answers.
     async fn offer(
         &self,
         session: &Session,
@@ -175,31 +176,59 @@ impl Vault {
     ) -> Result<Written, Refusal> {
         let _turn = self.turns.wait(draft.path).await;
         self.permit_existing(session, draft.path, Access::Write).await?;
+        if let Some(written) = self.repeated_apart(session, draft.path, idempotency.as_ref())? {
+            return Ok(written);
+        }
         for _ in 0..RESTAMPS_MAX {
             let (history, last) = self.place_in_history(draft.path).await?;
             let (version, marks) = self.seal_version(session, draft, history, last, idempotency)?;
             let made = version.record.clone();
+            let to_keep = self.may_keep(terms).then(|| (version.clone(), marks.clone()));
             let offered =
                 NewVersion { path: draft.path.clone(), version, condition: terms.condition.clone(), marks };
             let command = self.command(session, idempotency, CommandAction::Agree(Box::new(offered)));
-            match self.agree(command, draft.value.len(), Some(made.id())).await {
-                Err(Refusal::NotNow(NoAuthority::StaleTime)) => {}
-                other => return self.written(draft.path, Some(&made), &other?).await,
+            match (self.agree(command, draft.value.len(), Some(made.id())).await, to_keep) {
+                (Err(Refusal::NotNow(NoAuthority::StaleTime)), _) => {}
+                (Err(Refusal::NotNow(why)), Some(version)) if why.is_silence() => {
+                    return self.keep(draft.path, version).await;
+                }
+                (other, _) => return self.written(draft.path, Some(&made), &other?).await,
             }
         }
         Err(NoAuthority::QuorumUnavailable.into())
     }
 
-    /// What this very request came to when it was made before.
-    fn repeated(
+    /// The answer to this very request if it was made before.
+    async fn repeated(
         &self,
         session: &Session,
+        path: &SecretPath,
         idempotency: Option<&Idempotency>,
-    ) -> Result<Option<Applied>, Refusal> {
-        let Some(idempotency) = idempotency else { return Ok(None) };
-        let Some(found) = self.recall(&session.caller, idempotency.key())? else { return Ok(None) };
-        is_same_request(Some(idempotency), &found)?;
-        Ok(Some(Applied { outcome: Ok(found.outcome), replayed: true }))
+    ) -> Result<Option<Written>, Refusal> {
+        if let Some(written) = self.repeated_apart(session, path, idempotency)? {
+            return Ok(Some(written));
+        }
+        let Some(key) = idempotency else { return Ok(None) };
+        let Some(found) = self.recall(&session.caller, key.key())? else { return Ok(None) };
+        is_same_request(idempotency, &found)?;
+        let applied = Applied { outcome: Ok(found.outcome), replayed: true };
+        self.written(path, None, &applied).await.map(Some)
+    }
+
+    /// The same, if it was kept without agreement.
+    fn repeated_apart(
+        &self,
+        session: &Session,
+        path: &SecretPath,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<Option<Written>, Refusal> {
+        let Some(key) = idempotency else { return Ok(None) };
+        let Some(found) = self.recall_apart(&session.caller, key.key())? else { return Ok(None) };
+        is_same_request(idempotency, &found)?;
+        let Outcome::Marked(id) = found.outcome else { return Err(NodeFault::Corrupt.into()) };
+        let kept = self.look()?.rows().record(path, &id).map_err(storage_refusal)?;
+        let kept = kept.ok_or(Refusal::from(NodeFault::Corrupt))?;
+        self.written_apart(path, &kept, true).map(Some)
     }
 
     /// What a new record of the secret follows, and the time it must come after.
@@ -298,7 +327,7 @@ impl Vault {
                 Err(refusal) => return Err(refusal),
             }
         }
-        // The registry knows nothing of marks: a key that came with some is not free for a command.
+        // The registry knows nothing of what needed no agreement: a key of that is not free for a command.
         if let Some(key) = &command.idempotency
             && self.recall_apart(&command.by, key.key())?.is_some()
         {
@@ -333,11 +362,11 @@ impl Vault {
         };
         let (id, number) = *agreed.first().ok_or(Refusal::from(NodeFault::Corrupt))?;
         let version = match made.filter(|made| made.id() == id) {
-            Some(made) => written_version(made, number),
+            Some(made) => written_version(made, Some(number)),
             None => {
                 self.settled(target).await?;
                 let kept = self.look()?.rows().record(target, &id).map_err(storage_refusal)?;
-                kept.as_ref().and_then(|record| written_version(record, number))
+                kept.as_ref().and_then(|record| written_version(record, Some(number)))
             }
         };
         Ok(Written {
@@ -346,6 +375,24 @@ impl Vault {
             replication: self.replication(),
             replayed: applied.replayed,
         })
+    }
+
+    /// The answer to a write that was kept without agreement; it may have been agreed since.
+    pub(super) fn written_apart(
+        &self,
+        target: &SecretPath,
+        made: &Record,
+        replayed: bool,
+    ) -> Result<Written, Refusal> {
+        let place = Place { time: made.header().time, id: made.id() };
+        let row = self.look()?.rows().line_row(target, &place).map_err(storage_refusal)?;
+        let number = row.ok_or(Refusal::from(NodeFault::Corrupt))?.number;
+        let version = written_version(made, number).ok_or(Refusal::from(NodeFault::Corrupt))?;
+        let mut replication = self.replication();
+        if number.is_none() {
+            replication.acknowledged = 1;
+        }
+        Ok(Written { name: target.name.clone(), version, replication, replayed })
     }
 
     pub(super) fn replication(&self) -> Replication {
@@ -381,19 +428,19 @@ fn place_in_history(rows: Rows<'_>, path: &SecretPath) -> Result<PlaceInHistory,
     Ok(((parents, depth), after))
 }
 
-/// A version as it was when it was agreed: the last of the line.
-fn written_version(record: &Record, number: u64) -> Option<Version> {
+/// A version as it was when it was written: the last of the line.
+fn written_version(record: &Record, number: Option<u64>) -> Option<Version> {
     let (header, body) = (record.header(), record.version()?);
     let made = header.time.millis();
     Some(Version {
-        number: Some(number),
+        number,
         id: record.id(),
         valid_from: made,
         valid_to: None,
         created_at: made,
         author: header.author,
         caller: header.caller.clone(),
-        state: State::Current,
+        state: if number.is_some() { State::Current } else { State::Provisional },
         content_type: body.content_type.clone(),
         expires_at: body.expires_at,
         restores: body.restores,

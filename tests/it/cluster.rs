@@ -2,7 +2,7 @@
 //! killed changes nothing that a client must know about, and a minority says what it is (R1, R2). Three nodes
 //! of `covault dev`. Knows nothing of how they talk.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Cluster, covault, eventually};
 
@@ -83,10 +83,27 @@ fn a_minority_refuses_to_create_says_so_and_stops_when_told_to() {
     alone.get("/v1/secrets/refused").expect_problem(503, "unconfirmed");
     let kept = alone.get("/v1/secrets/kept").expect(200);
     assert_eq!(kept.header("covault-standing"), Some("minority"));
+    let agreed = [("prefer", "agreed")];
+    alone
+        .json("PUT", "/v1/secrets/kept", &agreed, &json!({"value": "no"}))
+        .expect_problem(503, "quorum_unavailable");
+    let apart = alone.put("/v1/secrets/kept", &json!({"value": "apart"})).expect(202);
+    assert_eq!(
+        (apart.at("/version/number"), apart.at("/version/state")),
+        (Value::Null, json!("provisional"))
+    );
+    assert_eq!(alone.value("kept"), "apart");
     cluster.process().ask_to_stop();
     assert!(cluster.process().wait().success(), "{}", cluster.process().output());
     cluster.start_again();
-    assert_eq!(cluster.member(0).value("kept"), "served");
+    for place in cluster.places() {
+        let adopted = eventually("the update to be agreed", || {
+            let answer = cluster.member(place).get("/v1/secrets/kept?version=2");
+            (answer.status == 200).then_some(answer)
+        });
+        assert_eq!(adopted.at("/version/id"), apart.at("/version/id"));
+        assert_eq!(cluster.member(place).value("kept"), "apart");
+    }
     cluster.member(1).post("/v1/secrets", &create("refused")).expect(201);
 }
 

@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use covault_model::{id::RecordId, name::SecretPath, refusal::NoAuthority};
 
 use super::{EAGER, Node, ann, eventually, id, path, three};
-use crate::vault::{Consistency, Which};
+use crate::{
+    host::Host,
+    vault::{Consistency, Which},
+};
 
 fn all_say_the_same(nodes: &[Node], names: &[&str]) -> bool {
     names.iter().all(|name| {
@@ -149,16 +152,18 @@ async fn what_the_registry_names_is_fetched_when_it_is_read() {
     assert_eq!(nodes[2].read(&read.name).await, format!("value {number}"));
     let expected: BTreeSet<_> = before.iter().filter(|path| **path != read).cloned().collect();
     assert_eq!(lacked(&nodes[2]), expected, "nothing else was fetched");
-    for which in [Which::Number(1), Which::Id(RecordId([9; 32]))] {
-        let other = expected.iter().next().unwrap();
-        let vault = &nodes[2].running().vault;
-        let answer = vault.read(&ann(), other, which, Consistency::Quorum).await;
-        match which {
-            Which::Number(_) => assert!(answer.is_ok()),
-            // By now its whole history is here, and no such version in it.
-            _ => assert_eq!(answer.err().unwrap().code(), "not_found"),
-        }
+    let vault = &nodes[2].running().vault;
+    let mut lacked = expected.iter();
+    for which in [Which::Number(1), Which::At(nodes[0].clock.now())] {
+        let answer = vault.read(&ann(), lacked.next().unwrap(), which, Consistency::Quorum).await;
+        assert_eq!(answer.unwrap().summary.version.number, Some(1));
     }
+    let path = lacked.next().unwrap();
+    let id = nodes[0].says(&path.name).unwrap().0.current.unwrap().0.id;
+    assert!(vault.read(&ann(), path, Which::Id(id), Consistency::Local).await.is_ok());
+    let unknown = Which::Id(RecordId([9; 32]));
+    let answer = vault.read(&ann(), lacked.next().unwrap(), unknown, Consistency::Local).await;
+    assert_eq!(answer.err().unwrap().code(), "not_found");
 }
 
 #[tokio::test(flavor = "multi_thread")]

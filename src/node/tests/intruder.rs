@@ -44,7 +44,7 @@ impl Scene {
         node.create("app/db", "v").await;
         node.confirm().await;
         let trust = Trust::new([(id(1), peer(node.address))].into());
-        let (intruder, _) = Endpoint::start(&key(NUMBER), bound(address), trust, setup()).unwrap();
+        let (intruder, _) = Endpoint::start(&key(NUMBER), bound(address).await, trust, setup()).unwrap();
         Self { node, intruder }
     }
 
@@ -74,7 +74,7 @@ impl Scene {
             secret: path("app/db").id(),
             parents,
             depth: 1 + records.iter().map(|record| record.header().depth).max().unwrap(),
-            time: Hlc::start_of(self.node.clock.now()),
+            time: Hlc::start_of(Millis(self.node.clock.now().0 + 1)),
             author: id(NUMBER),
             caller: ann().session.caller,
             idempotency: None,
@@ -194,7 +194,7 @@ async fn a_record_from_the_future_is_held_back_until_its_time_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_of_nobody_or_of_no_agreed_name_or_version_waits_and_is_let_go_of() {
+async fn a_record_of_nobody_or_of_no_agreed_name_or_without_its_payload_waits_and_is_let_go_of() {
     let scene = Scene::new().await;
     let stranger = Header { author: id(8), ..scene.header("of nobody") };
     let stranger = Record::sign(stranger, &key(8));
@@ -203,8 +203,8 @@ async fn a_record_of_nobody_or_of_no_agreed_name_or_version_waits_and_is_let_go_
         Header { secret: path("app/none").id(), parents: Vec::new(), depth: 1, ..scene.header("nowhere") };
     let nameless = Record::sign(nameless, &key(NUMBER));
     scene.check_waits(sent(path("app/none"), &nameless, None)).await;
-    let unnumbered = version(scene.header("x"), b"sealed");
-    scene.check_waits(sent(path("app/db"), &unnumbered, Some(b"sealed"))).await;
+    let empty = version(scene.header("x"), b"sealed");
+    scene.check_waits(sent(path("app/db"), &empty, None)).await;
     let before = scene.held();
     for _ in 0..130 {
         scene.node.running().records.intake().look_again().await.unwrap();
@@ -212,6 +212,16 @@ async fn a_record_of_nobody_or_of_no_agreed_name_or_version_waits_and_is_let_go_
     assert_eq!(scene.held(), before);
     assert_eq!(scene.node.says("app/none"), None);
     assert_eq!((scene.count(Fault::UnknownAuthor), scene.count(Fault::Early)), (1, 2));
+    scene.node.check_views();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_gets_no_number_by_coming_from_a_peer() {
+    let scene = Scene::new().await;
+    let unnumbered = version(scene.header("x"), b"sealed");
+    assert!(scene.push(sent(path("app/db"), &unnumbered, Some(b"sealed"))).await.is_ok());
+    let (place, row) = scene.held().0.current.unwrap();
+    assert_eq!((place.id, row.number), (unnumbered.id(), None));
     scene.node.check_views();
 }
 

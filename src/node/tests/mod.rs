@@ -5,6 +5,7 @@
 
 mod exchange;
 mod intruder;
+mod provisional;
 
 use std::{
     collections::BTreeMap,
@@ -75,6 +76,8 @@ struct Node {
     clock: Arc<Clock>,
     /// Whether records have no way to it or from it.
     agrees_only: bool,
+    /// How long it waits for a majority.
+    patience: Duration,
     running: Option<Running>,
 }
 
@@ -105,8 +108,15 @@ fn setup() -> Setup {
     Setup { cluster: Some(CLUSTER), limits: Limits::default(), provider: default_provider(), chance }
 }
 
-fn bound(address: SocketAddr) -> Socket {
-    let socket = UdpSocket::bind(address).unwrap();
+async fn bound(address: SocketAddr) -> Socket {
+    let mut socket = None;
+    // Whatever still had the door of an earlier start lets go of it soon.
+    eventually("the address is free", || {
+        socket = UdpSocket::bind(address).ok();
+        socket.is_some()
+    })
+    .await;
+    let socket = socket.unwrap();
     socket.set_nonblocking(true).unwrap();
     Socket::real(socket).unwrap()
 }
@@ -119,13 +129,8 @@ fn loopback() -> SocketAddr {
     UdpSocket::bind(address).unwrap().local_addr().unwrap()
 }
 
-fn agreement() -> ConsensusConfig {
-    ConsensusConfig {
-        deadline: DEADLINE,
-        entries_per_snapshot: 50,
-        entries_kept: 20,
-        ..ConsensusConfig::default()
-    }
+fn agreement(deadline: Duration) -> ConsensusConfig {
+    ConsensusConfig { deadline, entries_per_snapshot: 50, entries_kept: 20, ..ConsensusConfig::default() }
 }
 
 impl Node {
@@ -137,6 +142,7 @@ impl Node {
             address: loopback(),
             clock,
             agrees_only: false,
+            patience: DEADLINE,
             running: None,
         }
     }
@@ -149,10 +155,10 @@ impl Node {
             others.iter().map(|(number, address)| (id(*number), peer(*address))).collect();
         let trust = Trust::new(others.clone());
         let (endpoint, inbox) =
-            Endpoint::start(&key(self.number), bound(self.address), trust.clone(), setup()).unwrap();
+            Endpoint::start(&key(self.number), bound(self.address).await, trust.clone(), setup()).unwrap();
         let me = Me { node: id(self.number), address: self.address.to_string(), founds };
         let peers = Peers::over(Some(endpoint.clone()));
-        let consensus = Consensus::start(store.clone(), me, peers, agreement()).await.unwrap();
+        let consensus = Consensus::start(store.clone(), me, peers, agreement(self.patience)).await.unwrap();
         let neighbours = Neighbours { endpoint: endpoint.clone(), trust: trust.clone() };
         let neighbours = (!self.agrees_only).then_some(neighbours);
         let records = Records::new(store.clone(), self.clock.clone(), id(self.number), neighbours);
@@ -222,14 +228,7 @@ impl Node {
 
     /// Agrees on a new secret of ann.
     async fn create(&self, name: &str, value: &str) {
-        let new = NewValue {
-            value: Plaintext::new(value.into()),
-            content_type: None,
-            expires_at: None,
-            labels: BTreeMap::new(),
-            description: None,
-        };
-        self.running().vault.create(&ann(), &path(name), new, None).await.unwrap();
+        self.running().vault.create(&ann(), &path(name), new_value(value), None).await.unwrap();
     }
 
     /// Sets a label of a secret of ann.
@@ -336,6 +335,16 @@ async fn three(pace: Option<Pace>) -> Vec<Node> {
         tokio::task::yield_now().await;
     }
     nodes
+}
+
+fn new_value(text: &str) -> NewValue {
+    NewValue {
+        value: Plaintext::new(text.into()),
+        content_type: None,
+        expires_at: None,
+        labels: BTreeMap::new(),
+        description: None,
+    }
 }
 
 fn ann() -> Asker {

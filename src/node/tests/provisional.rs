@@ -1,0 +1,151 @@
+//! Updates that no majority answers: kept, merged, adopted when a majority is back, or passed over. Shows X7.
+
+use std::time::Duration;
+
+use covault_model::{command::Condition, line::State, refusal::Refusal};
+
+use super::{EAGER, Node, ann, eventually, new_value, path, three};
+use crate::vault::{Consistency, IdempotencyKey, Opened, UpdateTerms, Which, Written};
+
+async fn update(node: &Node, value: &str, terms: UpdateTerms, key: Option<&str>) -> Result<Written, Refusal> {
+    let key = key.map(|key| IdempotencyKey::parse(key).unwrap());
+    node.running().vault.update(&ann(), &path("a"), new_value(value), terms, key).await
+}
+
+async fn read(node: &Node, which: Which) -> Opened {
+    node.running().vault.read(&ann(), &path("a"), which, Consistency::Local).await.unwrap()
+}
+
+/// Three nodes that know the secret `a`, all stopped.
+async fn three_stopped() -> Vec<Node> {
+    let mut nodes = three(None).await;
+    nodes[0].create("a", "agreed").await;
+    for node in &mut nodes {
+        node.confirm().await;
+    }
+    for node in &mut nodes {
+        node.stop().await;
+    }
+    nodes
+}
+
+/// One of them alone, which does not wait long for the others.
+async fn alone(node: &mut Node) {
+    node.patience = Duration::from_secs(1);
+    node.start(node.number == 1, &[], None).await;
+    node.patience = super::DEADLINE;
+}
+
+async fn start_all(nodes: &mut [Node]) {
+    for node in nodes {
+        node.start(node.number == 1, &[], Some(EAGER)).await;
+    }
+}
+
+/// Offers what every node kept until all say the same of `a`.
+async fn settle(nodes: &[Node], settled: impl Fn(&Node) -> bool) {
+    for node in nodes {
+        node.confirm().await;
+        node.running().vault.offer_kept().await.unwrap();
+    }
+    let agree = || nodes.iter().all(|node| settled(node) && node.says("a") == nodes[0].says("a"));
+    eventually("all have settled", agree).await;
+    nodes.iter().for_each(Node::check_views);
+}
+
+fn numbers(node: &Node) -> Vec<Option<u64>> {
+    let view = node.running().store.view().unwrap();
+    let line = view.rows().versions(&path("a"), None, usize::MAX).unwrap();
+    line.into_iter().rev().map(|(_, row)| row.number).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_no_majority_answers_is_kept_and_adopted_when_one_is_back() {
+    let mut nodes = three_stopped().await;
+    alone(&mut nodes[1]).await;
+    let mut ids = Vec::new();
+    for value in ["apart", "apart again"] {
+        let written = update(&nodes[1], value, UpdateTerms::default(), None).await.unwrap();
+        assert_eq!((written.version.number, written.version.state), (None, State::Provisional));
+        assert_eq!((written.replication.acknowledged, written.replication.quorum), (1, 2));
+        let read = read(&nodes[1], Which::Current).await;
+        assert_eq!(read.value.expose_plaintext(), value.as_bytes());
+        assert_eq!((read.summary.version.id, read.summary.version.number), (written.version.id, None));
+        ids.push(written.version.id);
+    }
+    nodes[1].check_views();
+    // What it kept it finds again at its next start.
+    nodes[1].stop().await;
+    start_all(&mut nodes).await;
+    settle(&nodes, |node| numbers(node) == [Some(1), Some(2), Some(3)]).await;
+    for node in &nodes {
+        for (number, id) in (2..).zip(&ids) {
+            assert_eq!(read(node, Which::Number(number)).await.summary.version.id, *id);
+        }
+        assert_eq!(node.read("a").await, "apart again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_version_is_passed_over_when_something_newer_was_agreed() {
+    let mut nodes = three_stopped().await;
+    alone(&mut nodes[1]).await;
+    let kept = update(&nodes[1], "apart", UpdateTerms::default(), None).await.unwrap().version.id;
+    nodes[1].stop().await;
+    for at in [0, 2] {
+        nodes[at].clock.advance(1000);
+        nodes[at].start(at == 0, &[], None).await;
+    }
+    let agreed = update(&nodes[2], "together", UpdateTerms::default(), None).await.unwrap();
+    assert_eq!(agreed.version.number, Some(2));
+    for at in [0, 2] {
+        nodes[at].stop().await;
+    }
+    start_all(&mut nodes).await;
+    settle(&nodes, |node| numbers(node) == [Some(1), None, Some(2)]).await;
+    for node in &nodes {
+        assert_eq!(node.read("a").await, "together");
+        let passed_over = read(node, Which::Id(kept)).await;
+        assert_eq!(passed_over.summary.version.state, State::Superseded);
+        assert_eq!(passed_over.value.expose_plaintext(), b"apart", "it can still be read");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_to_be_agreed_or_nothing_is_refused_and_not_kept() {
+    let mut nodes = three_stopped().await;
+    alone(&mut nodes[1]).await;
+    let before = nodes[1].says("a");
+    // Whether it reached a leader that then fell silent, it cannot always tell.
+    let is_refused = |answer: Result<Written, Refusal>| matches!(answer.err(), Some(Refusal::NotNow(why)) if why.is_silence());
+    for terms in [
+        UpdateTerms { agreed_only: true, condition: None },
+        UpdateTerms { agreed_only: false, condition: Some(Condition::Exists) },
+    ] {
+        assert!(is_refused(update(&nodes[1], "v", terms, None).await));
+    }
+    let created = nodes[1].running().vault.create(&ann(), &path("b"), new_value("v"), None).await;
+    assert!(is_refused(created));
+    assert_eq!(nodes[1].says("a"), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_finds_what_was_kept_wherever_it_has_come_to() {
+    let mut nodes = three_stopped().await;
+    alone(&mut nodes[1]).await;
+    let first = update(&nodes[1], "apart", UpdateTerms::default(), Some("k")).await.unwrap();
+    let again = update(&nodes[1], "apart", UpdateTerms::default(), Some("k")).await.unwrap();
+    assert_eq!((again.version.id, again.version.number, again.replayed), (first.version.id, None, true));
+    let other = update(&nodes[1], "another", UpdateTerms::default(), Some("k")).await;
+    assert_eq!(other.err().unwrap().code(), "idempotency_conflict");
+    nodes[1].stop().await;
+    start_all(&mut nodes).await;
+    eventually("all have it", || nodes.iter().all(|node| numbers(node).len() == 2)).await;
+    let elsewhere = update(&nodes[2], "apart", UpdateTerms::default(), Some("k")).await.unwrap();
+    assert_eq!((elsewhere.version.id, elsewhere.replayed), (first.version.id, true));
+    settle(&nodes, |node| numbers(node) == [Some(1), Some(2)]).await;
+    for node in &nodes {
+        let later = update(node, "apart", UpdateTerms::default(), Some("k")).await.unwrap();
+        assert_eq!((later.version.id, later.version.number), (first.version.id, Some(2)));
+    }
+}

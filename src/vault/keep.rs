@@ -1,0 +1,167 @@
+//! Versions that no majority answered for. They are kept here without a number, merge like marks, and are offered
+//! to the registry by the node that made them when a majority is back: adopted as the next number unless
+//! something newer was agreed meanwhile, else passed over for good.
+//! Keeps X7. Knows nothing of values.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use covault_model::{
+    command::{Action, Command, NewVersion, SealedVersion},
+    id::CommandId,
+    name::SecretPath,
+    record::{Idempotency, Record, key_apart},
+    refusal::{NoAuthority, Refusal},
+    registry::{Outcome, Registry, Remembered},
+};
+
+use super::{UpdateTerms, Vault, Written, storage_refusal};
+
+/// Secrets looked at between two turns of other tasks.
+const SECRETS_PER_TURN: usize = 512;
+/// What a command takes beside its payload, in bytes.
+const FIXED_BYTES: usize = 2048;
+
+/// The secrets of which this node made versions that are still to be offered; none before it has looked.
+#[derive(Default)]
+pub(super) struct Kept(Mutex<Option<BTreeSet<SecretPath>>>);
+
+impl Kept {
+    fn paths(&self) -> MutexGuard<'_, Option<BTreeSet<SecretPath>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Vault {
+    /// Whether an update on these terms may stay without a number. A condition is on what was agreed, so nobody
+    /// but the registry can tell whether it is met; and a node on its own has nobody to wait for.
+    pub(super) fn may_keep(&self, terms: &UpdateTerms) -> bool {
+        !terms.agreed_only && terms.condition.is_none() && 1 < self.parts.consensus.voters()
+    }
+
+    /// Keeps a version that no majority answered for, with the marks that came with it.
+    pub(super) async fn keep(
+        &self,
+        path: &SecretPath,
+        (version, marks): (SealedVersion, Option<Record>),
+    ) -> Result<Written, Refusal> {
+        self.require_room()?;
+        let made = version.record.clone();
+        let (to, kept, kept_marks) = (path.clone(), version.clone(), marks.clone());
+        let keeping = self.store_write(move |txn| {
+            let header = kept.record.header();
+            if let Some(Idempotency(key, request)) = header.idempotency {
+                let outcome = Outcome::Marked(kept.record.id());
+                txn.remember(&header.caller, &key_apart(&key), &Remembered { request, outcome })?;
+            }
+            txn.insert_version(&to, &kept.record, Some(&kept.payload), None)?;
+            kept_marks.iter().try_for_each(|marks| txn.insert_marks(&to, marks).map(drop))
+        });
+        keeping.await?;
+        self.parts.records.push(path, &version.record, Some(&version.payload));
+        marks.iter().for_each(|marks| self.parts.records.push(path, marks, None));
+        self.kept.paths().get_or_insert_default().insert(path.clone());
+        self.written_apart(path, &made, false)
+    }
+
+    /// Offers what this node kept, if a majority answers again. To be called every second.
+    pub async fn offer_kept(&self) -> Result<(), Refusal> {
+        if !self.parts.consensus.has_majority() {
+            return Ok(());
+        }
+        let known = self.kept.paths().clone();
+        let paths = match known {
+            Some(paths) => paths,
+            None => self.find_kept().await?,
+        };
+        self.kept.paths().get_or_insert_default().extend(paths.iter().cloned());
+        for path in paths {
+            self.offer_kept_of(&path).await?;
+        }
+        Ok(())
+    }
+
+    /// Offers the versions of one secret, in the order of their line.
+    async fn offer_kept_of(&self, path: &SecretPath) -> Result<(), Refusal> {
+        let _turn = self.turns.wait(path).await;
+        self.settled(path).await?;
+        while let Some(version) = self.next_kept(path)? {
+            let (id, bytes) = (version.record.id(), version.payload.len());
+            let applied =
+                self.parts.consensus.propose(self.offering(path, version), bytes + FIXED_BYTES).await?;
+            match applied.outcome {
+                Ok(Outcome::Agreed(agreed)) if agreed.iter().any(|(agreed, _)| *agreed == id) => {}
+                // Something newer was agreed, which this node has applied by now.
+                Err(Refusal::NotNow(NoAuthority::StaleTime)) => {}
+                // Another try of the same request was agreed, or the secret can have no version.
+                _ => break,
+            }
+            self.settled(path).await?;
+        }
+        if let Some(paths) = &mut *self.kept.paths() {
+            paths.remove(path);
+        }
+        Ok(())
+    }
+
+    fn offering(&self, path: &SecretPath, version: SealedVersion) -> Command {
+        let mut id = CommandId::default();
+        self.parts.host.fill(&mut id.0);
+        let header = version.record.header();
+        let (by, idempotency) = (header.caller.clone(), header.idempotency);
+        let new = NewVersion { path: path.clone(), version, condition: None, marks: None };
+        Command { id, by, at: self.now(), idempotency, action: Action::Agree(Box::new(new)) }
+    }
+
+    /// The first version of this node's own after the last agreed one.
+    fn next_kept(&self, path: &SecretPath) -> Result<Option<SealedVersion>, Refusal> {
+        let view = self.look()?;
+        let rows = view.rows();
+        let find = || {
+            let Some(entry) = rows.secret(path)? else { return Ok(None) };
+            let mut last = entry.last;
+            while let Some(place) = rows.next_place(path, &last)? {
+                last = place;
+                let row = rows.line_row(path, &place)?;
+                let Some(row) = row.filter(|row| row.author == self.node() && !row.destroyed) else {
+                    continue;
+                };
+                let (record, payload) = (rows.record(path, &place.id)?, rows.payload(path, &row.payload)?);
+                if let (Some(record), Some(payload)) = (record, payload) {
+                    return Ok(Some(SealedVersion { record, payload: payload.to_vec() }));
+                }
+            }
+            Ok(None)
+        };
+        find().map_err(storage_refusal)
+    }
+
+    /// The secrets whose lines go on after the last agreed version, some at a time.
+    async fn find_kept(&self) -> Result<BTreeSet<SecretPath>, Refusal> {
+        let mut found = BTreeSet::new();
+        if self.look()?.rows().counts().map_err(storage_refusal)?.provisional == 0 {
+            return Ok(found);
+        }
+        let mut last: Option<SecretPath> = None;
+        loop {
+            let some = {
+                let view = self.look()?;
+                let rows = view.rows();
+                let some = rows.secrets_after(last.as_ref(), SECRETS_PER_TURN).map_err(storage_refusal)?;
+                for (path, held) in &some {
+                    let entry = rows.secret(path).map_err(storage_refusal)?;
+                    let current = held.as_ref().and_then(|held| held.current.as_ref());
+                    if entry.is_some_and(|entry| current.is_some_and(|(place, _)| entry.last < *place)) {
+                        found.insert(path.clone());
+                    }
+                }
+                some
+            };
+            let Some((path, _)) = some.into_iter().next_back() else { return Ok(found) };
+            last = Some(path);
+            tokio::task::yield_now().await;
+        }
+    }
+}
