@@ -60,6 +60,7 @@ codes! {
     CallerExists = 409 "caller_exists" "The caller exists, or existed";
     LastAdmin = 409 "last_admin" "An admin with a token must remain";
     NodeKnown = 409 "node_known" "The node is a member, or was one";
+    PeersNotConfigured = 409 "peers_not_configured" "Other nodes cannot reach this one";
     LastMember = 409 "last_member" "A node must remain";
     VersionDeleted = 410 "version_deleted" "The version is deleted";
     VersionDestroyed = 410 "version_destroyed" "The version's value is erased";
@@ -87,7 +88,7 @@ codes! {
     StorageFailed = 503 "storage_failed" "The store failed";
     AuditUnavailable = 503 "audit_unavailable" "The audit log cannot be written";
     ClockSkew = 503 "clock_skew" "The node's clock is too far off";
-    PeersNotConfigured = 503 "peers_not_configured" "Other nodes cannot reach this one";
+
 }
 
 impl Code {
@@ -111,7 +112,6 @@ impl Code {
         match self {
             Self::MasterKeyUnavailable | Self::WrongMasterKey | Self::ClockSkew => Some("30"),
             Self::StorageFull | Self::StorageFailed | Self::AuditUnavailable => Some("30"),
-            Self::PeersNotConfigured => Some("30"),
             _ if self.status() == 503 => Some("1"),
             _ => None,
         }
@@ -387,7 +387,7 @@ mod tests {
         check(NodeFault::Corrupt, 500, "corrupt");
         check(NodeFault::AuditUnavailable, 503, "audit_unavailable");
         check(NodeFault::ClockSkew, 503, "clock_skew");
-        check(NodeFault::PeersNotConfigured, 503, "peers_not_configured");
+        check(NodeFault::PeersNotConfigured, 409, "peers_not_configured");
     }
 
     #[test]

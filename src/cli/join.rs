@@ -56,6 +56,9 @@ impl JoinArgs {
     /// # Errors
     /// When the token is none, the cluster does not take the node in, or nobody answers.
     pub fn run(self, output: &Output) -> Result<(), Failure> {
+        if let Some(path) = self.config_out.as_ref().filter(|path| path.exists()) {
+            return Err(Failure::usage(format!("{} exists already; nothing was done", path.display())));
+        }
         let token = self.read_token()?;
         let token = JoinToken::parse(token.trim())
             .ok_or_else(|| Failure::new("invitation_invalid", "what was given is not a join token"))?;

@@ -98,6 +98,32 @@ fn an_invitation_that_is_used_expired_or_forged_lets_nobody_in() {
 }
 
 #[test]
+fn a_join_that_was_cut_off_goes_on_with_the_same_token() {
+    let (first, _node) = founded();
+    let (second, token) = (first.elsewhere(), invite(&first.admin()));
+    let taken_in = join(&second, &token).expect(0).json();
+    // As if the answer had been lost: the node was taken in, and knows nothing of it.
+    for name in ["data.mdb", "joining.json"] {
+        fs::remove_file(second.data().join(name)).unwrap();
+    }
+    fs::remove_file(second.path("joined.toml")).unwrap();
+    let again = join(&second, &token).expect(0).json();
+    assert_eq!(again["node"], taken_in["node"]);
+    bring_keyring(&first, &second);
+    let _second_node = start(&second);
+    until_all_vote(&first.admin(), 2);
+    let written = join(&second, &token).expect(2);
+    assert!(
+        written.stderr.contains("nothing was done"),
+        "a configuration is not written over: {}",
+        written.stderr
+    );
+    fs::remove_file(second.path("joined.toml")).unwrap();
+    let once_more = join(&second, &token).expect(1);
+    assert!(once_more.stderr.contains("(vault_exists)"), "{}", once_more.stderr);
+}
+
+#[test]
 fn a_joiner_asks_only_the_node_that_its_token_names() {
     let (first, _node) = founded();
     let token = invite(&first.admin());
@@ -178,7 +204,7 @@ fn members_are_for_admins_and_each_step_is_in_the_audit_log() {
 fn a_node_that_peers_cannot_reach_invites_nobody() {
     let place = Place::initialised();
     let _node = place.serve("", &[]);
-    place.admin().post("/v1/invitations", &json!({})).expect_problem(503, "peers_not_configured");
+    place.admin().post("/v1/invitations", &json!({})).expect_problem(409, "peers_not_configured");
 }
 
 #[test]
