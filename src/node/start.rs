@@ -258,6 +258,7 @@ async fn open_vault(
         host: host.clone(),
         cluster: *cluster,
         address: *address,
+        own_name: config.admin.clone(),
         value_bytes_max: config.value_bytes_max,
         started_at: now,
     });

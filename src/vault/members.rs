@@ -10,7 +10,7 @@ use covault_model::{
     invitation::{INVITATION_SECRET_LEN, JoinToken},
     name::CallerName,
     plan::decide,
-    refusal::{NoAuthority, NodeFault, Refusal},
+    refusal::{NodeFault, Refusal},
     registry::{Outcome, Registry},
     roster::{Enrolment, Invitation, NodeAddress, Roster},
 };
@@ -107,25 +107,13 @@ impl Vault {
         let (node, address) = (shown.node, shown.address);
         let mut id = CommandId::default();
         self.parts.host.fill(&mut id.0);
-        let by = self.inviter_of(&shown)?;
-        let action = CommandAction::Enrol(shown);
+        let (by, action) = (self.parts.own_name.clone(), CommandAction::Enrol(shown));
         let command = Command { id, by, at: self.now(), idempotency: None, action };
         // Decided here first: whoever knows no invitation gets nothing into the log.
         decide(&self.look()?.rows(), &command).map_err(storage_refusal)??;
         self.parts.consensus.propose(command, COMMAND_BYTES).await?.outcome?;
         self.parts.consensus.admit(node, &address.to_string()).await?;
         self.reachable()
-    }
-
-    /// Who answers for a node that comes with this invitation. For one that asks again that is the node itself,
-    /// under the name of its cluster's first admin that is still there.
-    fn inviter_of(&self, shown: &Enrolment) -> Result<CallerName, Refusal> {
-        if let Some(held) = self.roster()?.invitations.get(&shown.invitation) {
-            return Ok(held.by.clone());
-        }
-        let callers = self.look()?.rows().callers().map_err(storage_refusal)?;
-        let present = callers.into_iter().find(|(_, entry)| !entry.removed);
-        present.map(|(name, _)| name).ok_or_else(|| NoAuthority::QuorumUnavailable.into())
     }
 
     /// The members with their addresses, this node among them: for nodes.

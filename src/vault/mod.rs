@@ -29,6 +29,7 @@ use std::sync::Arc;
 use covault_model::{
     hlc::Millis,
     id::{ClusterId, NodeId},
+    name::CallerName,
     refusal::{NodeFault, Refusal},
     roster::NodeAddress,
 };
@@ -69,6 +70,8 @@ pub struct VaultParts {
     pub cluster: ClusterId,
     /// Where peers reach this node; absent when they cannot.
     pub address: Option<NodeAddress>,
+    /// The caller in whose name the node has commands agreed that no caller asked for.
+    pub own_name: CallerName,
     /// The largest value taken, in bytes.
     pub value_bytes_max: usize,
     /// Since when the process serves.

@@ -184,6 +184,7 @@ impl Node {
             host: self.clock.clone(),
             cluster: CLUSTER,
             address: None,
+            own_name: CallerName::parse("node").unwrap(),
             value_bytes_max: 1 << 20,
             started_at: now,
         })
