@@ -12,6 +12,7 @@ use std::{
 
 use covault_model::{
     id::{ClusterId, NodeId},
+    limits::MEMBERS_MAX,
     refusal::NoAuthority,
     registry::Registry,
     roster::{NodeAddress, Roster},
@@ -267,14 +268,19 @@ impl Following {
         if self.consensus.has_majority() {
             return;
         }
+        let mut all = BTreeMap::new();
         for peer in trusted.keys() {
             let asked =
                 self.endpoint.call(*peer, Channel::Control, whereabouts::write_ask().into(), ASK_WITHIN);
             let Ok(told) = asked.await else { continue };
             match whereabouts::read_told(&told) {
-                Ok(told) => self.told.extend(told),
+                Ok(told) => all.extend(told.into_iter().take(MEMBERS_MAX)),
                 Err(error) => tracing::warn!(%peer, %error, "an answer of a peer cannot be read"),
             }
+        }
+        // Whoever answers names all there are, so what was told before is out of date.
+        if !all.is_empty() {
+            self.told = all;
         }
     }
 
