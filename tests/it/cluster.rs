@@ -131,6 +131,16 @@ fn labels_and_delete_marks_reach_every_node_whoever_was_told() {
 }
 
 #[test]
+fn the_nodes_end_with_the_process_that_started_them_however_it_ends() {
+    let mut cluster = Cluster::start(3);
+    cluster.process().kill_hard();
+    for place in cluster.places() {
+        let address = cluster.member(place).base().replace("http://", "");
+        eventually("the node to be gone", || std::net::TcpStream::connect(&address).is_err().then_some(()));
+    }
+}
+
+#[test]
 fn a_second_start_finds_the_cluster_and_everything_in_it() {
     let mut cluster = Cluster::start(3);
     cluster.member(0).create("kept", "over a restart");

@@ -246,6 +246,22 @@ fn a_removed_node_is_let_in_no_more_and_what_remains_goes_on() {
 }
 
 #[test]
+fn one_of_two_nodes_can_be_removed_and_the_other_goes_on_alone() {
+    let (first, _node) = founded();
+    let second = first.elsewhere();
+    let joined = join(&second, &invite(&first.admin())).expect(0).json();
+    bring_keyring(&first, &second);
+    let mut second_node = start(&second);
+    until_all_vote(&first.admin(), 2);
+    first.admin().delete(&format!("/v1/members/{}", joined["node"].as_str().unwrap())).expect(204);
+    until_all_vote(&first.admin(), 1);
+    second_node.kill_hard();
+    first.admin().create("alone", "and well");
+    let last = first.admin().get("/v1/status").expect(200).text("/node");
+    first.admin().delete(&format!("/v1/members/{last}")).expect_problem(409, "last_member");
+}
+
+#[test]
 fn the_leader_can_be_removed_as_well() {
     let cluster = Cluster::start(3);
     let leader = cluster.leader(0);
