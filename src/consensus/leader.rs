@@ -31,14 +31,14 @@ use tokio::{
 
 use super::{
     message::{Change, LeaderAsk, LeaderTold},
-    network::Peers,
+    network::{AskError, Peers},
     types::{Batch, Raft},
 };
 
 /// How long one question to the leader may take before it is asked again.
 const ASK_DEADLINE: Duration = Duration::from_secs(2);
 /// A leader that heard of no majority for so long does not speak for one.
-const LEADER_SILENT_MAX_MILLIS: u64 = 2000;
+const LEADER_SILENT_MAX_MILLIS: u64 = 1000;
 /// Log entries that a member may lack and still be made a voter.
 const LEVEL_WITHIN: u64 = 100;
 /// How long to wait before asking a leader again that did not answer, or does not know that it leads.
@@ -73,10 +73,10 @@ impl Leader {
                 self.order_here(commands.clone()).await
             } else {
                 let ask = LeaderAsk::Order(commands.to_vec());
-                match self.peers.ask(leader, Channel::Forward, &ask, ASK_DEADLINE).await {
-                    Ok(told) => told,
-                    Err(error) if error.is_undelivered() => LeaderTold::NotProposed(None),
-                    Err(_) => LeaderTold::Unknown,
+                match self.ask_while_it_leads(leader, &ask).await {
+                    Some(Ok(told)) => told,
+                    Some(Err(error)) if error.is_undelivered() => LeaderTold::NotProposed(None),
+                    Some(Err(_)) | None => LeaderTold::Unknown,
                 }
             };
             match told {
@@ -92,6 +92,22 @@ impl Leader {
                 _ => {}
             }
             sleep(ASK_AGAIN_AFTER).await;
+        }
+    }
+
+    /// Asks the leader, for as long as it is that to this node: one that was killed does not say so. `None` when
+    /// another was elected meanwhile.
+    async fn ask_while_it_leads(
+        &self,
+        leader: NodeId,
+        ask: &LeaderAsk,
+    ) -> Option<Result<LeaderTold, AskError>> {
+        let mut leadership = self.leadership.clone();
+        let replaced = leadership.wait_for(|seen| seen.current_leader.is_some_and(|now| now != leader));
+        tokio::select! {
+            biased;
+            told = self.peers.ask(leader, Channel::Forward, ask, ASK_DEADLINE) => Some(told),
+            Ok(_) = replaced => None,
         }
     }
 
@@ -112,8 +128,8 @@ impl Leader {
                 if self.raft.ensure_linearizable().await.is_ok() {
                     return;
                 }
-            } else if let Ok(LeaderTold::ReadIndex(index)) =
-                self.peers.ask(leader, Channel::Forward, &LeaderAsk::ReadIndex, ASK_DEADLINE).await
+            } else if let Some(Ok(LeaderTold::ReadIndex(index))) =
+                self.ask_while_it_leads(leader, &LeaderAsk::ReadIndex).await
             {
                 return self.applied(index).await;
             }
