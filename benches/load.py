@@ -18,13 +18,15 @@ import tempfile
 import time
 from pathlib import Path
 
+import failover
 import machine
 import wrk
+from clusters import Etcds, Vaults
 from servers import Bare, Etcd, Vault, get, post
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-SECTIONS = ("reads", "creates", "history", "start")
+SECTIONS = ("reads", "creates", "history", "start", "cluster", "failover")
 
 
 def main():
@@ -36,7 +38,7 @@ def main():
         for line in machine.facts(folder):
             print(f"- {line}")
         print()
-        sections = {"reads": reads, "creates": creates, "history": history, "start": starts}
+        sections = {"reads": reads, "creates": creates, "history": history, "start": starts, "cluster": cluster, "failover": failovers}
         for name in asked.only:
             place = folder / name
             place.mkdir()
@@ -167,6 +169,76 @@ def starts(asked, binary, _bare, folder):
         print(f"\nThe versions were written at {rate:,.0f}/s over 64 connections and take {size:,.0f} MiB.\n")
     finally:
         vault.stop()
+
+
+def cluster(asked, binary, _bare, folder):
+    """Three nodes on this machine: creates through the leader and another node, reads of another node."""
+    vaults, etcds = Vaults(binary, folder), Etcds(folder)
+    try:
+        vaults.start()
+        etcds.start()
+        names, keys = wrk.Names(), wrk.Names()
+        known = asked.secrets // 5
+        for server, mode, taken in ((vaults, "create", names), (etcds, "etcd_put", keys)):
+            wrk.load(server, mode, known + 1000)
+            taken.after(known + 1000)
+        for connections in (64, 1):
+            settings = {"connections": connections, "seconds": asked.seconds}
+            rounds = take_turns(asked.rounds, {
+                "covault create": lambda: wrk.measure(vaults, "create", names=names, **settings),
+                "covault create, another node": lambda: wrk.measure(
+                    vaults.follower, "create", names=names, **settings),
+                "etcd put": lambda: wrk.measure(etcds, "etcd_put", names=keys, **settings),
+            })
+            plural = "" if connections == 1 else "s"
+            table(f"Three nodes, creates, {connections} connection{plural}", rounds, "covault create")
+        settings = {"connections": 64, "seconds": asked.seconds, "key_space": known}
+        rounds = take_turns(asked.rounds, {
+            "covault read": lambda: wrk.measure(vaults.follower, "read", **settings),
+            "etcd range, serializable": lambda: wrk.measure(etcds.follower, "etcd_range", **settings),
+        })
+        table("Three nodes, reads of one that does not lead, 64 connections", rounds, "covault read")
+        for server in (vaults, etcds):
+            print(f"After them: {server.name} " + "; ".join(memory(node) for node in server.nodes))
+        print()
+    finally:
+        vaults.stop()
+        etcds.stop()
+
+
+def failovers(asked, binary, _bare, folder):
+    """How long creates and reads through another node pause when the leader is killed; a new cluster each time."""
+    value, value64 = "v" * 256, "dnZ2" * 85 + "dg=="
+    kinds = {
+        "covault": (
+            lambda place: Vaults(binary, place),
+            lambda number: ("/v1/secrets", "POST", {"name": f"after/{number}", "value": value}),
+            lambda _: ("/v1/secrets/after/1", "GET", None),
+        ),
+        "etcd": (
+            Etcds,
+            lambda number: ("/v3/kv/put", "POST", {"key": f"keys{number:08d}", "value": value64}),
+            lambda _: ("/v3/kv/range", "POST", {"key": "keys00000001", "serializable": True}),
+        ),
+    }
+    print("Three nodes, the leader killed, seconds without an answer of another:\n")
+    print("| | creates, each time | reads, each time |")
+    print("| --- | --- | --- |")
+    for name, (make, write, read) in kinds.items():
+        pauses = []
+        for number in range(asked.rounds):
+            place = folder / f"{name}-{number}"
+            place.mkdir()
+            cluster = make(place)
+            try:
+                cluster.start()
+                pauses.append(failover.pause(cluster, write, read))
+            finally:
+                cluster.stop()
+        cells = [", ".join(f"{seconds:.2f}" for seconds in column) for column in (
+            [pause.writes for pause in pauses], [pause.reads for pause in pauses])]
+        print(f"| {name} | {cells[0]} | {cells[1]} |", flush=True)
+    print()
 
 
 def start_row(asked, vault, what, how):
