@@ -91,6 +91,7 @@ impl RaftStateMachine<Types> for Machine {
                 txn.put_meta(Meta::Applied, &encode(&last))?;
             }
             txn.put_meta(Meta::Membership, &encode(&meta.last_membership))?;
+            txn.put_meta(Meta::Installed, &encode(&meta.last_log_id))?;
             txn.put_meta(Meta::Snapshot, &encode(&meta))
         };
         self.log.write(install).await.map_err(failed)

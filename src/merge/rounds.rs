@@ -63,14 +63,14 @@ async fn run(records: Records, pace: Pace, mut stopped: oneshot::Receiver<()>) {
     let mut ticks = interval(pace.look);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut peers = BTreeMap::new();
-    let mut snapshot = None;
+    let mut installed = None;
     loop {
         tokio::select! {
             biased;
             _ = &mut stopped => break,
             _ = ticks.tick() => {}
         }
-        if let Err(error) = look(&records, pace, &mut peers, &mut snapshot).await {
+        if let Err(error) = look(&records, pace, &mut peers, &mut installed).await {
             tracing::error!(%error, "records that wait cannot be looked at");
         }
     }
@@ -86,12 +86,12 @@ async fn look(
     records: &Records,
     pace: Pace,
     peers: &mut BTreeMap<NodeId, Seen>,
-    snapshot: &mut Option<Vec<u8>>,
+    installed: &mut Option<Vec<u8>>,
 ) -> Result<(), StoreError> {
     let now = Instant::now();
-    let newest = records.store().view()?.rows().meta(Meta::Snapshot)?.map(<[u8]>::to_vec);
-    let installed = *snapshot != newest;
-    *snapshot = newest;
+    let newest = records.store().view()?.rows().meta(Meta::Installed)?.map(<[u8]>::to_vec);
+    let is_new = *installed != newest;
+    *installed = newest;
     let enrolled = records.peers();
     peers.retain(|peer, _| enrolled.contains(peer));
     let stats = records.endpoint().map(|endpoint| endpoint.stats().peers).unwrap_or_default();
@@ -101,7 +101,7 @@ async fn look(
         let came = there && !seen.there;
         seen.there = there;
         let busy = seen.searching.as_ref().is_some_and(|search| !search.is_finished());
-        if busy || !(came || installed || seen.due <= now) {
+        if busy || !(came || is_new || seen.due <= now) {
             continue;
         }
         seen.due = now + jittered(pace.search, records);

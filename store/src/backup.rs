@@ -207,9 +207,15 @@ impl crate::txn::Txn<'_> {
     /// Its log is no part of a backup.
     fn forget_node(&mut self) -> Result<(), StoreError> {
         let meta = self.tables().meta;
-        for key in
-            [Meta::Vote, Meta::Applied, Meta::Membership, Meta::Purged, Meta::Snapshot, Meta::AuditAnchor]
-        {
+        for key in [
+            Meta::Vote,
+            Meta::Applied,
+            Meta::Membership,
+            Meta::Purged,
+            Meta::Snapshot,
+            Meta::Installed,
+            Meta::AuditAnchor,
+        ] {
             self.delete(meta, &[key as u8])?;
         }
         Ok(())

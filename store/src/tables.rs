@@ -130,4 +130,6 @@ pub enum Meta {
     AuditAnchor = 9,
     /// Who may become a member, and who ever was one.
     Roster = 10,
+    /// What the last snapshot of another node covers that was installed here, as consensus encodes it.
+    Installed = 11,
 }

@@ -18,7 +18,7 @@ use covault_model::{
     refusal::{NoAuthority, NodeFault},
     registry::{KeyCheck, Outcome},
 };
-use covault_store::{Options, Store, Txn, WriterMode};
+use covault_store::{Meta, Options, Store, Txn, WriterMode};
 
 use crate::consensus::{Consensus, ConsensusConfig, Me, Peers};
 
@@ -116,6 +116,8 @@ async fn the_log_is_cut_behind_snapshots() {
             consensus.propose(know_key(number), 100).await.unwrap();
         }
         eventually("a shorter log", || log_len(&store) < 400).await;
+        let installed = store.view().unwrap().rows().meta(Meta::Installed).unwrap().is_some();
+        assert!(!installed, "its own snapshots are none that brought anything");
         consensus.stop().await;
         drop(consensus);
         eventually("the store is let go of", || Arc::strong_count(&store) == 1).await;
