@@ -8,9 +8,8 @@ import json
 import signal
 import subprocess
 import time
-from pathlib import Path
 
-from servers import READY_SECONDS, TICKS_PER_SECOND, Server, free_port, get, post
+from servers import READY_SECONDS, Server, free_port, get, post
 
 NODES = 3
 
@@ -20,16 +19,11 @@ class Node(Server):
 
     def __init__(self, name, port, pid, token=None):
         super().__init__(name, port, None)
-        self.pid, self.token = pid, token
+        self.started, self.token = pid, token
 
-    def cpu_seconds(self):
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(") ", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
-
-    def memory_mib(self):
-        text = Path(f"/proc/{self.pid}/status").read_text()
-        rows = dict(line.split(":", 1) for line in text.splitlines())
-        return tuple(int(rows[key].split()[0]) / 1024 for key in ("VmRSS", "RssAnon"))
+    @property
+    def pid(self):
+        return self.started
 
 
 class Cluster:

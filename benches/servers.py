@@ -86,14 +86,18 @@ class Server:
             self.process.wait(timeout=READY_SECONDS)
         self.process = None
 
+    @property
+    def pid(self):
+        return self.process.pid
+
     def cpu_seconds(self):
         """Processor time the process has used, all threads together."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(") ", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
     def memory_mib(self):
         """Resident memory in MiB: all of it, and the part that is not pages of files."""
-        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        text = Path(f"/proc/{self.pid}/status").read_text()
         rows = dict(line.split(":", 1) for line in text.splitlines())
         return tuple(int(rows[key].split()[0]) / 1024 for key in ("VmRSS", "RssAnon"))
 
