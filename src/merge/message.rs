@@ -73,7 +73,7 @@ pub enum Told {
 }
 
 impl Ask {
-    /// Reads what [`write`] wrote, within its bounds, and nothing after it.
+    /// Reads what [`write()`] wrote, within its bounds, and nothing after it.
     pub fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
         let ask: Self = read(bytes)?;
         let known_fits = |known: &Known| known.has.len() <= KNOWN_MAX && known.awaits.len() <= KNOWN_MAX;
@@ -89,7 +89,7 @@ impl Ask {
 }
 
 impl Told {
-    /// Reads what [`write`] wrote, within its bounds, and nothing after it.
+    /// Reads what [`write()`] wrote, within its bounds, and nothing after it.
     pub fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
         let told: Self = read(bytes)?;
         let fits = match &told {
