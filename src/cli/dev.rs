@@ -1,7 +1,6 @@
 //! `covault dev`: one node in this process, or several in processes of their own.
 //! Knows nothing of how a node is started; `node` does.
 
-mod child;
 mod cluster;
 
 use std::{
@@ -10,19 +9,14 @@ use std::{
 };
 
 use clap::Args;
-use covault_model::{isolation::Role, name::CallerName};
-use serde::{Deserialize, Serialize};
 
 use super::{
     failure::Failure,
     output::Output,
-    private_file::{read_private, write_private},
     serve::{self, Stop, Told},
+    trial::{Tokens, nodes_in},
 };
-use crate::node::{ConfigFile, HttpConfig, LogConfig, LogFormat, Node, NodeConfig};
-
-const TOKENS_FILE: &str = "dev-tokens.json";
-const TOKENS_BYTES_MAX: u64 = 4096;
+use crate::node::{ConfigFile, HttpConfig, LogConfig, LogFormat, NodeConfig};
 
 /// Start a vault to try.
 ///
@@ -54,7 +48,7 @@ impl DevArgs {
     /// # Errors
     /// When the vault cannot be started or fails.
     pub fn run(self, output: &Output) -> Result<(), Failure> {
-        let there = cluster::nodes_in(&self.data);
+        let there = nodes_in(&self.data);
         let wanted = self.nodes.map_or(there.max(1), usize::from);
         if wanted == 1 && there == 0 {
             return self.run_alone(output);
@@ -78,7 +72,7 @@ impl DevArgs {
         let http = HttpConfig { listen: self.listen, ..HttpConfig::default() };
         let log = LogConfig { format: LogFormat::Text, level: "info,covault::api=debug,openraft=off".into() };
         serve::run(ConfigFile { node, http, log }, Stop::Signal, async |mut told: Told| {
-            let tokens = DevTokens::of(&mut told.node, &self.data).await?;
+            let tokens = Tokens::of(&mut told.node, &self.data).await?;
             let data = std::path::absolute(&self.data).unwrap_or_else(|_| self.data.clone());
             let shown = Some((tokens.admin.as_str(), tokens.member.as_str()));
             serve::write_ready_file(self.ready_file.as_ref(), &told, &data, shown)?;
@@ -88,47 +82,8 @@ impl DevArgs {
     }
 }
 
-/// The tokens of a vault to try, kept beside its data so that they can be shown at each start.
-#[derive(Serialize, Deserialize)]
-struct DevTokens {
-    admin: String,
-    member: String,
-}
-
-impl DevTokens {
-    /// The tokens made at an earlier start, or new ones.
-    async fn of(node: &mut Node, data: &Path) -> Result<Self, Failure> {
-        let path = data.join(TOKENS_FILE);
-        if path.exists() {
-            return Self::read(data);
-        }
-        let tokens = Self {
-            admin: issue(node, "admin", Role::Admin).await?,
-            member: issue(node, "dev", Role::Member).await?,
-        };
-        let text = serde_json::to_vec(&tokens).map_err(|error| Failure::unexpected(error.to_string()))?;
-        write_private(&path, &text)?;
-        Ok(tokens)
-    }
-
-    /// The tokens made at an earlier start.
-    fn read(data: &Path) -> Result<Self, Failure> {
-        let path = data.join(TOKENS_FILE);
-        let text = read_private(&path, TOKENS_BYTES_MAX)?;
-        let malformed = || Failure::new("file_failed", format!("{} is not what dev wrote", path.display()));
-        serde_json::from_slice(&text).map_err(|_| malformed())
-    }
-}
-
-async fn issue(node: &Node, caller: &str, role: Role) -> Result<String, Failure> {
-    let caller = CallerName::parse(caller).map_err(|error| Failure::usage(error.to_string()))?;
-    let token = node.issue_token(caller, role).await;
-    let token = token.map_err(|refusal| Failure::new(refusal.code(), "cannot make a token"))?;
-    Ok(serve::token_text(&token).to_string())
-}
-
-fn welcome(url: &str, data: &Path, tokens: &DevTokens) -> String {
-    let DevTokens { admin, member } = tokens;
+fn welcome(url: &str, data: &Path, tokens: &Tokens) -> String {
+    let Tokens { admin, member } = tokens;
     let data = data.display();
     format!(
         "covault is ready at {url}, its data is in {data}

@@ -12,6 +12,7 @@ mod private_file;
 mod progress;
 mod serve;
 mod table;
+mod trial;
 mod value;
 
 mod audit;
