@@ -158,6 +158,14 @@ impl Client {
         }
     }
 
+    /// Sends a request once and gives whatever is answered, a refusal too.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn ask(&self, call: &Call) -> Result<Answered, Failure> {
+        self.attempt(call).map_err(|error| self.no_answer(call, &error))
+    }
+
     fn attempt(&self, call: &Call) -> Result<Answered, ureq::Error> {
         let mut request = Request::builder()
             .method(call.method.clone())
@@ -202,8 +210,9 @@ impl Client {
 }
 
 /// An answer of any status.
-struct Answered {
-    status: u16,
+pub struct Answered {
+    /// The HTTP status.
+    pub status: u16,
     headers: HeaderMap,
     /// Null for an empty body; absent when it is not a JSON object.
     body: Option<Value>,
@@ -222,15 +231,26 @@ impl Answered {
         self.status == 503 && self.code() == Some(OUTCOME_UNKNOWN)
     }
 
-    fn code(&self) -> Option<&str> {
+    /// The JSON of the answer; absent when it is not an object.
+    pub fn body(&self) -> Option<&Value> {
+        self.body.as_ref()
+    }
+
+    /// Whether the node said that it is cut off from its majority.
+    pub fn is_cut_off(&self) -> bool {
+        self.headers.get("Covault-Standing").is_some_and(|word| word == "minority")
+    }
+
+    /// The problem's code, if it is a refusal.
+    pub fn code(&self) -> Option<&str> {
         self.body.as_ref()?.get("code").and_then(Value::as_str)
     }
 
     fn into_reply(self, call: &Call) -> Result<Reply, Failure> {
+        let cut_off = self.is_cut_off();
         if matches!(self.status, 200..=299)
             && let Some(body) = self.body
         {
-            let cut_off = self.headers.get("Covault-Standing").is_some_and(|word| word == "minority");
             return Ok(Reply { body, cut_off });
         }
         let (Some(code), Some(problem)) = (self.code(), &self.body) else {

@@ -20,6 +20,7 @@ mod backup;
 mod caller;
 mod check;
 mod completions;
+mod demo;
 mod dev;
 mod grant;
 mod init;
@@ -52,7 +53,7 @@ pub enum Exit {
 
 /// A secrets vault for programs and people.
 ///
-/// `covault dev` starts one to try. The commands `secret`, `caller`, `grant`, `self` and `status` talk to
+/// `covault dev` starts one to try, `covault demo` shows what three nodes do. The commands `secret`, `caller`, `grant`, `self` and `status` talk to
 /// a running vault over HTTP, and so do `invite`, `members` and `remove`; `init`, `join`, `node`, `backup`, `restore`, `check` and `audit` run one.
 #[derive(Parser)]
 #[command(name = "covault", version, arg_required_else_help = true)]
@@ -68,6 +69,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Dev(dev::DevArgs),
+    Demo(demo::DemoArgs),
     Init(init::InitArgs),
     Join(join::JoinArgs),
     Node(node::NodeArgs),
@@ -104,6 +106,7 @@ impl Command {
     fn run(self, output: &Output) -> Result<(), Failure> {
         match self {
             Self::Dev(args) => args.run(output),
+            Self::Demo(args) => args.run(output),
             Self::Init(args) => args.run(output),
             Self::Join(args) => args.run(output),
             Self::Node(args) => args.run(output),

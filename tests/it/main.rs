@@ -13,6 +13,7 @@ mod cli;
 mod cluster;
 mod concurrency;
 mod crash;
+mod demo;
 mod directory;
 mod full_disk;
 mod history;

@@ -87,6 +87,14 @@ fn a_write_is_sent_once_more_with_its_key_when_the_connection_or_the_outcome_is_
 }
 
 #[test]
+fn what_is_asked_once_gives_a_refusal_as_it_came() {
+    let Server { client, requests } = server(&[(UNKNOWN, json!({"code": "outcome_unknown"}))]);
+    let answered = client.ask(&write_call()).unwrap();
+    assert_eq!((answered.status, answered.code()), (503, Some("outcome_unknown")));
+    assert_eq!(requests.join().unwrap().len(), 1);
+}
+
+#[test]
 fn two_writes_have_two_keys() {
     assert_ne!(write_call().key, write_call().key);
 }

@@ -11,6 +11,7 @@ use crate::cli::{
     failure::Failure,
     output::Output,
     pages::{Listing, PagingArgs},
+    table::Table,
 };
 
 const HEADER: &[&str] = &["number", "state", "valid from", "valid to", "by", "id"];
@@ -45,6 +46,12 @@ impl HistoryArgs {
         };
         listing.print_pages(client, &self.paging, output)
     }
+}
+
+/// The versions of an answer as this command shows them.
+pub fn history_table(answer: &Value) -> String {
+    let versions = answer["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    Table::new(HEADER).lay_out(&versions.iter().map(row).collect::<Vec<_>>())
 }
 
 fn row(version: &Value) -> Vec<String> {

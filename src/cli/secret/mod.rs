@@ -20,6 +20,8 @@ mod version;
 use clap::{Args, Subcommand};
 use covault_model::name::{CallerName, SecretName};
 
+pub use history::history_table;
+
 use super::{client::Call, connection::ConnectionArgs, failure::Failure, output::Output};
 
 /// Create, read and change secrets.

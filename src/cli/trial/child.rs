@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::cli::failure::Failure;
@@ -53,6 +54,7 @@ pub struct Node {
     /// What it said once it served.
     pub told: Option<Value>,
     ended: bool,
+    paused: bool,
 }
 
 impl Node {
@@ -68,7 +70,7 @@ impl Node {
         command.arg("--listen").arg(listen.to_string()).arg("--ready-file").arg(place.ready());
         command.arg("--stop-with-stdin").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
         let process = command.spawn().map_err(failed)?;
-        Ok(Self { place, process, told: None, ended: false })
+        Ok(Self { place, process, told: None, ended: false, paused: false })
     }
 
     /// Looks whether it serves; a failure when it has ended instead.
@@ -98,8 +100,44 @@ impl Node {
         self.ended
     }
 
-    /// Tells it to stop, and does not wait.
+    /// Ends it as a power cut would, and waits until it is gone.
+    pub fn kill(&mut self) {
+        // It may have ended by itself: then there is nothing to kill.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        self.ended = true;
+    }
+
+    /// Takes the processor from it: it does nothing and answers nobody until it may go on.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn pause(&mut self) -> Result<(), Failure> {
+        self.paused = true;
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on where it was paused.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn go_on(&mut self) -> Result<(), Failure> {
+        self.paused = false;
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), Failure> {
+        let number = self.place.number;
+        kill_process(Pid::from_child(&self.process), signal)
+            .map_err(|error| Failure::new("signal_failed", format!("cannot reach node {number}: {error}")))
+    }
+
+    /// Tells it to stop, and does not wait. One that is paused goes on, to hear it.
     pub fn ask_to_stop(&mut self) {
+        if self.paused {
+            // If it is gone, it has stopped.
+            let _ = self.go_on();
+        }
         drop(self.process.stdin.take());
     }
 

@@ -88,6 +88,17 @@ impl Trial {
         timeout(READY_WITHIN, ready).await.map_err(late)?
     }
 
+    /// Starts the node at this place in [`Self::nodes`] again, which must have ended, and returns once it serves.
+    ///
+    /// # Errors
+    /// When it ends or takes too long.
+    pub async fn start_again(&mut self, at: usize) -> Result<(), Failure> {
+        let place = Place::new(&self.folder, at + 1);
+        self.nodes[at] = Node::start(place, self.listen_of(at + 1)?)?;
+        let late = |_| Failure::new("cannot_start", "the node did not come to serve in time");
+        timeout(READY_WITHIN, self.all_serve()).await.map_err(late)?
+    }
+
     /// What each node said once it served.
     pub fn told(&self) -> impl Iterator<Item = &Value> {
         self.nodes.iter().filter_map(|node| node.told.as_ref())
