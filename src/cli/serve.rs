@@ -144,6 +144,9 @@ pub fn cannot_start(error: &StartError) -> Failure {
 
 fn told_to_stop(stop: Stop) -> Result<impl Future<Output = ()>, Failure> {
     let signalled = stop_signal()?;
+    if stop == Stop::SignalOrStdin {
+        go_on_when_parent_dies();
+    }
     Ok(async move {
         match stop {
             Stop::Signal => signalled.await,
@@ -154,6 +157,18 @@ fn told_to_stop(stop: Stop) -> Result<impl Future<Output = ()>, Failure> {
         }
     })
 }
+
+/// Has this process go on, if it is paused, when the one that started it dies: else it could not hear of that.
+#[cfg(target_os = "linux")]
+fn go_on_when_parent_dies() {
+    use rustix::process::{Signal, set_parent_process_death_signal};
+
+    // A machine that refuses it leaves a paused process to whoever paused it.
+    let _ = set_parent_process_death_signal(Some(Signal::CONT));
+}
+
+#[cfg(not(target_os = "linux"))]
+fn go_on_when_parent_dies() {}
 
 /// Ready once standard input has ended. Read in a thread of its own, which nobody waits for: a read cannot be
 /// called off.

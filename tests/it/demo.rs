@@ -6,7 +6,7 @@ use std::{
     fs,
     io::ErrorKind,
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -64,6 +64,12 @@ fn is_gone(node: &Value) -> bool {
     connected.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
+/// Whether the system says of a process that it is stopped.
+fn is_paused(node: &Value) -> bool {
+    let stat = fs::read_to_string(Path::new("/proc").join(node["pid"].to_string()).join("stat"));
+    stat.is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
+}
+
 #[test]
 fn every_claim_of_the_demo_holds_and_nothing_is_left() {
     let stage = Stage::new();
@@ -95,6 +101,21 @@ fn a_claim_that_does_not_hold_is_told_and_ends_the_demo_with_1() {
     assert!(told.contains("  FAILS  ") && told.contains("(claim_failed)"), "{told}");
     assert!(!told.contains("claims hold"), "{told}");
     assert_eq!(stage.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn the_nodes_of_a_demo_end_with_it_even_while_they_are_paused() {
+    let stage = Stage::new();
+    let mut demo = stage.start();
+    let nodes = eventually("nodes to be paused", || {
+        assert!(demo.ended().is_none(), "{}", demo.output());
+        let nodes: Vec<Value> = (1..=3).filter_map(|number| stage.node(number)).collect();
+        nodes.iter().any(is_paused).then_some(nodes)
+    });
+    demo.kill_hard();
+    for node in nodes {
+        eventually("the node to be gone", || is_gone(&node).then_some(()));
+    }
 }
 
 #[test]
