@@ -5,7 +5,12 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Cluster, Done, Place, Process, command::run, eventually};
+use crate::support::{
+    Cluster, Place, Process,
+    command::run,
+    eventually,
+    joining::{invite, join, roles, start, until_all_vote},
+};
 
 /// A cluster of one whose node peers can reach, serving.
 fn founded() -> (Place, Process) {
@@ -14,43 +19,8 @@ fn founded() -> (Place, Process) {
     (place, node)
 }
 
-fn invite(admin: &Client) -> String {
-    admin.post("/v1/invitations", &json!({})).expect(201).text("/token")
-}
-
-/// Runs `covault join` with this token on standard input.
-fn join(place: &Place, token: &str) -> Done {
-    let (data, config) = (place.data(), place.path("joined.toml"));
-    let arguments =
-        ["join", "--json", "--quic", "127.0.0.1:0", "--listen", &format!("127.0.0.1:{}", place.port())];
-    let paths = ["--data", data.to_str().unwrap(), "--config-out", config.to_str().unwrap()];
-    run(&[&arguments[..], &paths].concat(), token.as_bytes(), &[])
-}
-
-/// Starts a node that has joined.
-fn start(place: &Place) -> Process {
-    let config = fs::read_to_string(place.path("joined.toml")).unwrap();
-    let mut node = place.launch_with(&config, &[], &[]);
-    place.until_ready(&mut node);
-    node
-}
-
 fn bring_keyring(from: &Place, to: &Place) {
     fs::copy(from.keyring(), to.keyring()).unwrap();
-}
-
-fn roles(admin: &Client) -> Vec<(String, String)> {
-    let members = admin.get("/v1/members").expect(200).at("/members");
-    let text = |member: &Value, field: &str| member[field].as_str().unwrap_or_default().to_owned();
-    members.as_array().unwrap().iter().map(|member| (text(member, "node"), text(member, "role"))).collect()
-}
-
-fn until_all_vote(admin: &Client, count: usize) {
-    eventually("all to vote", || {
-        let roles = roles(admin);
-        let vote = roles.iter().all(|(_, role)| role == "leader" || role == "follower");
-        (vote && roles.len() == count).then_some(())
-    });
 }
 
 fn leaves_no_vault(place: &Place) {

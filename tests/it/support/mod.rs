@@ -6,6 +6,7 @@ pub mod chance;
 pub mod client;
 pub mod cluster;
 pub mod command;
+pub mod joining;
 pub mod node;
 pub mod process;
 pub mod vault;
