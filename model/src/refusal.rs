@@ -118,6 +118,21 @@ impl Refusal {
             Self::Operator(fault) => fault.code(),
         }
     }
+
+    /// Whether nothing that is agreed later lifts it, so that a node that has not caught up may say it too.
+    pub fn is_for_good(&self) -> bool {
+        use CallerMistake as Mistake;
+        match self {
+            Self::Caller(
+                Mistake::SecretExists(_)
+                | Mistake::CallerExists
+                | Mistake::IdempotencyConflict
+                | Mistake::NodeKnown,
+            )
+            | Self::NotNow(NoAuthority::StaleTime) => true,
+            Self::Caller(_) | Self::NotNow(_) | Self::Operator(_) => false,
+        }
+    }
 }
 
 impl CallerMistake {

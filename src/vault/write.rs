@@ -308,7 +308,7 @@ impl Vault {
         Command { id, by: session.caller.clone(), at: self.now(), idempotency, action }
     }
 
-    /// Has a command agreed, unless the registry as this node sees it already says what becomes of it.
+    /// Has a command agreed, unless the registry as this node sees it already says what becomes of it for good.
     /// `bytes` is what it carries beside its fixed parts; `version` what an unknown outcome would be of.
     pub(super) async fn agree(
         &self,
@@ -323,8 +323,11 @@ impl Vault {
                 Ok(plan) if plan.replayed => {
                     return Ok(Applied { outcome: Ok(plan.outcome), replayed: true });
                 }
-                Ok(_) => {}
-                Err(refusal) => return Err(refusal),
+                Err(refusal) if refusal.is_for_good() || self.parts.consensus.voters() == 1 => {
+                    return Err(refusal);
+                }
+                // Of several nodes this one may lack what the others have agreed since, so they are asked.
+                Ok(_) | Err(_) => {}
             }
         }
         // The registry knows nothing of what needed no agreement: a key of that is not free for a command.
