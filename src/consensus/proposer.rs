@@ -92,7 +92,10 @@ async fn propose(
                             let _ = answer.send(Ok(applied));
                         }
                     }
-                    Err(refusal) => refuse(answers, &refusal),
+                    Err(refusal) => {
+                        refuse(answers, &refusal);
+                        refuse_waiting(&mut waiting);
+                    }
                 }
             }
         }
@@ -140,6 +143,14 @@ async fn next_batch(waiting: &mut mpsc::Receiver<Waiting>, batch: &mut Vec<Waiti
         batch.push(another);
     }
     true
+}
+
+/// Refuses what waited behind a proposal that nobody has answered. It was not proposed, which can be said only now:
+/// those who wait would give up before a deadline of its own, and not know.
+fn refuse_waiting(waiting: &mut mpsc::Receiver<Waiting>) {
+    while let Ok(Waiting { answer, .. }) = waiting.try_recv() {
+        refuse(vec![answer], &NoAuthority::QuorumUnavailable.into());
+    }
 }
 
 fn refuse(answers: Vec<oneshot::Sender<Proposed>>, refusal: &Refusal) {

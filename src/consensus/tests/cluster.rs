@@ -303,6 +303,10 @@ async fn a_minority_refuses_and_says_so() {
     assert_eq!(alone.confirm().await, Err(NoAuthority::Unconfirmed.into()));
     let refused = alone.propose(know_key(0, 1), 100).await;
     assert_eq!(refused, Err(NoAuthority::QuorumUnavailable.into()));
+    // What waits behind a proposal was not proposed either. The first fills an entry, so the other waits.
+    let (first, behind) =
+        tokio::join!(alone.propose(know_key(1, 1), 8 << 20), alone.propose(know_key(2, 1), 100));
+    assert_eq!((&first, &behind), (&refused, &refused));
     assert!(!alone.has_majority());
 }
 
