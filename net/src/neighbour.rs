@@ -54,6 +54,7 @@ impl Neighbour {
 
     /// Keeps a connection that came from it, in place of the one before, which is returned.
     pub(crate) fn came(&self, connection: &Connection) -> Option<Connection> {
+        self.traffic.connected();
         self.connection().replace(connection.clone()).filter(|old| old.close_reason().is_none())
     }
 

@@ -35,6 +35,8 @@ pub struct PeerStats {
     pub linked: bool,
     /// Whether it holds a connection to this node.
     pub connected: bool,
+    /// How often it has connected to this node since this one started.
+    pub connections: u64,
 }
 
 /// How often this node refused something, by reason.
@@ -59,9 +61,15 @@ pub(crate) struct Traffic {
     last: Mutex<Option<Instant>>,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    connections: AtomicU64,
 }
 
 impl Traffic {
+    /// It has connected to this node.
+    pub(crate) fn connected(&self) {
+        self.connections.fetch_add(1, Relaxed);
+    }
+
     /// Something whole, of so many bytes, came in.
     pub(crate) fn came(&self, bytes: usize) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
@@ -80,6 +88,7 @@ impl Traffic {
             bytes_out: self.bytes_out.load(Relaxed),
             linked,
             connected,
+            connections: self.connections.load(Relaxed),
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use covault_model::id::NodeId;
+use covault_net::PeerStats;
 use covault_store::{Meta, StoreError};
 use tokio::{
     sync::oneshot,
@@ -39,6 +40,8 @@ pub struct Rounds {
 /// What is known of a peer from the last look.
 struct Seen {
     there: bool,
+    /// How often it had connected: one that is back before it was missed has done so once more.
+    connections: u64,
     due: Instant,
     searching: Option<JoinHandle<()>>,
 }
@@ -56,6 +59,26 @@ impl Rounds {
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the exchange of records did not stop cleanly");
         }
+    }
+}
+
+impl Seen {
+    /// A peer that is looked at for the first time, and is to be searched.
+    fn new(now: Instant) -> Self {
+        Self { there: false, connections: 0, due: now, searching: None }
+    }
+
+    /// Whether the peer is to be searched now.
+    fn is_due(&mut self, now: Instant, peer: Option<&PeerStats>, installed: bool) -> bool {
+        let there = peer.is_some_and(|peer| peer.linked || peer.connected);
+        let connections = peer.map_or(0, |peer| peer.connections);
+        let came = there && (!self.there || self.connections != connections);
+        (self.there, self.connections) = (there, connections);
+        if came || installed {
+            self.due = now;
+        }
+        let busy = self.searching.as_ref().is_some_and(|search| !search.is_finished());
+        !busy && self.due <= now
     }
 }
 
@@ -96,12 +119,8 @@ async fn look(
     peers.retain(|peer, _| enrolled.contains(peer));
     let stats = records.endpoint().map(|endpoint| endpoint.stats().peers).unwrap_or_default();
     for peer in enrolled {
-        let there = stats.get(&peer).is_some_and(|peer| peer.linked || peer.connected);
-        let seen = peers.entry(peer).or_insert(Seen { there, due: now, searching: None });
-        let came = there && !seen.there;
-        seen.there = there;
-        let busy = seen.searching.as_ref().is_some_and(|search| !search.is_finished());
-        if busy || !(came || is_new || seen.due <= now) {
+        let seen = peers.entry(peer).or_insert_with(|| Seen::new(now));
+        if !seen.is_due(now, stats.get(&peer), is_new) {
             continue;
         }
         seen.due = now + jittered(pace.search, records);
@@ -123,4 +142,38 @@ fn jittered(whole: Duration, records: &Records) -> Duration {
     let mut chance = [0; 2];
     records.host().fill(&mut chance);
     whole.mul_f64(0.75 + 0.5 * f64::from(u16::from_be_bytes(chance)) / f64::from(u16::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Instant, PeerStats, Seen};
+
+    const THERE: PeerStats = PeerStats {
+        last_contact: None,
+        bytes_in: 0,
+        bytes_out: 0,
+        linked: true,
+        connected: true,
+        connections: 1,
+    };
+
+    #[test]
+    fn a_peer_is_searched_when_it_is_there_again_also_if_it_was_never_missed() {
+        let (begun, hour) = (Instant::now(), Duration::from_secs(3600));
+        let mut seen = Seen::new(begun);
+        let mut is_due = |peer: Option<&PeerStats>, installed| {
+            let due = seen.is_due(begun, peer, installed);
+            if due {
+                seen.due = begun + hour;
+            }
+            due
+        };
+        assert!(is_due(None, false), "at the start");
+        assert!(is_due(Some(&THERE), false), "it has come");
+        assert!(!is_due(Some(&THERE), false), "it has stayed");
+        assert!(is_due(Some(&PeerStats { connections: 2, ..THERE }), false), "it was away and is back");
+        assert!(!is_due(None, false), "it has gone");
+        assert!(is_due(Some(&PeerStats { connections: 2, ..THERE }), false), "it is there again");
+        assert!(is_due(Some(&PeerStats { connections: 2, ..THERE }), true), "the registry is another");
+    }
 }
