@@ -1,7 +1,8 @@
-//! A cluster to test: `covault dev --nodes N` on a directory of its own, whose nodes can be killed one by one
-//! and started again each as a process of its own.
+//! A cluster to test: `covault dev --nodes N` on a directory of its own, whose nodes can be paused and killed one
+//! by one, and started again each as a process of its own.
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::TcpStream,
     path::{Path, PathBuf},
@@ -11,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Client, Process, eventually, process::bare_command};
+use super::{Client, Process, covault, eventually, process::bare_command};
 
 /// A running cluster and the directory it lives in.
 pub struct Cluster {
@@ -20,6 +21,8 @@ pub struct Cluster {
     ready: Value,
     /// Nodes that were started again, with what each told.
     again: Vec<(Process, Value)>,
+    /// The places of nodes that are stopped in their tracks.
+    paused: BTreeSet<usize>,
 }
 
 impl Cluster {
@@ -27,7 +30,7 @@ impl Cluster {
     pub fn start(nodes: usize) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let (process, ready) = launch(folder.path(), &["--nodes", &nodes.to_string()]);
-        Self { process, folder, ready, again: Vec::new() }
+        Self { process, folder, ready, again: Vec::new(), paused: BTreeSet::new() }
     }
 
     /// Starts all nodes again on the same data, as many as there are; they must have ended.
@@ -85,12 +88,38 @@ impl Cluster {
     }
 
     /// Kills the node's process as a power cut would, and waits until nobody answers there.
-    pub fn kill(&self, place: usize) {
-        let pid = self.node(place)["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
-        let pid = pid.and_then(Pid::from_raw).expect("a process id");
-        kill_process(pid, Signal::KILL).expect("the process is there");
+    pub fn kill(&mut self, place: usize) {
+        self.signal(place, Signal::KILL).expect("the process is there");
+        self.paused.remove(&place);
         let address = self.text(place, "url").replace("http://", "");
         eventually("the node to be gone", || TcpStream::connect(&address).is_err().then_some(()));
+    }
+
+    /// Stops the node's process in its tracks: it answers nothing, and its connections stay open.
+    pub fn pause(&mut self, place: usize) {
+        self.signal(place, Signal::STOP).expect("the process is there");
+        self.paused.insert(place);
+    }
+
+    /// Lets all nodes go on that were paused.
+    pub fn resume(&mut self) {
+        for place in std::mem::take(&mut self.paused) {
+            self.signal(place, Signal::CONT).expect("the process is there");
+        }
+    }
+
+    /// Asks all nodes to stop, and waits until the data of each can be checked; every check must pass.
+    pub fn stop_and_check(mut self) {
+        let all = || [&self.process].into_iter().chain(self.again.iter().map(|(process, _)| process));
+        all().for_each(Process::ask_to_stop);
+        self.process.wait();
+        for (process, _) in &mut self.again {
+            process.wait();
+        }
+        for place in self.places() {
+            let data = self.data(place);
+            covault(&["check", "--data", data.to_str().expect("an ASCII path")]).expect(0);
+        }
     }
 
     /// Starts a node again that was killed, and waits until it serves.
@@ -105,6 +134,11 @@ impl Cluster {
         self.again.push((process, told["nodes"][0].clone()));
     }
 
+    fn signal(&self, place: usize, signal: Signal) -> rustix::io::Result<()> {
+        let pid = self.node(place)["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+        kill_process(pid.and_then(Pid::from_raw).expect("a process id"), signal)
+    }
+
     fn node(&self, place: usize) -> &Value {
         let first = &self.ready["nodes"][place];
         let again = self.again.iter().rev().map(|(_, told)| told);
@@ -113,6 +147,16 @@ impl Cluster {
 
     fn text(&self, place: usize, field: &str) -> String {
         self.node(place)[field].as_str().expect("a text").to_owned()
+    }
+}
+
+impl Drop for Cluster {
+    /// A paused node would not notice that the process that started it is gone.
+    fn drop(&mut self) {
+        for place in &self.paused {
+            // It may be gone: then it needs no waking.
+            let _ = self.signal(*place, Signal::CONT);
+        }
     }
 }
 
