@@ -22,6 +22,7 @@ mod idempotency;
 mod isolation;
 mod keys;
 mod limits;
+mod linearizable;
 mod members;
 mod openapi;
 mod restart;

@@ -15,6 +15,11 @@ impl Chance {
         Self(seed)
     }
 
+    /// A generator of its own for one of several that run at once.
+    pub fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// The next 64 bits.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

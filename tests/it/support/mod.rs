@@ -10,6 +10,7 @@ pub mod healed;
 pub mod joining;
 pub mod node;
 pub mod process;
+pub mod register;
 pub mod vault;
 pub mod wait;
 pub mod wire;
