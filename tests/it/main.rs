@@ -21,6 +21,7 @@ mod history;
 mod idempotency;
 mod isolation;
 mod keys;
+mod kills;
 mod limits;
 mod linearizable;
 mod members;
