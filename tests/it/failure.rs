@@ -80,15 +80,17 @@ fn others_than(place: usize) -> [usize; 2] {
     [(place + 1) % 3, (place + 2) % 3]
 }
 
-/// Three nodes, the secrets that the cells need, and every version that any answer has named.
+/// Three nodes, the secrets that the cells need, every version that any answer has named, and every name of which
+/// was answered that nothing was stored.
 struct Trial {
     cluster: Cluster,
     told: Mutex<BTreeSet<(String, String)>>,
+    refused: Mutex<Vec<String>>,
 }
 
 impl Trial {
     fn start() -> Self {
-        let trial = Self { cluster: Cluster::start(3), told: Mutex::default() };
+        let trial = Self { cluster: Cluster::start(3), told: Mutex::default(), refused: Mutex::default() };
         for name in ["conditional", "updated", "read"] {
             trial.note(&trial.cluster.member(0).create(name, "first"));
         }
@@ -108,6 +110,9 @@ impl Trial {
         let fresh = format!("fresh-{}", FRESH.fetch_add(1, Ordering::Relaxed));
         let answer = ask(&self.cluster, place, &fresh);
         self.note(&answer);
+        if answer.code() == "quorum_unavailable" {
+            self.refused.lock().unwrap().push(fresh);
+        }
         let standing = answer.header("covault-standing").unwrap_or_default();
         format!("{} {}{standing}", answer.status, answer.code()).trim_end().to_owned()
     }
@@ -146,7 +151,8 @@ impl Trial {
         });
     }
 
-    /// Waits until all nodes tell the same, with everything in it that any answer has named.
+    /// Waits until all nodes tell the same, with everything in it that any answer has named, and nothing that was
+    /// refused.
     fn healed(&self) {
         self.healed_at(&self.cluster.places().map(|place| self.cluster.member(place)).collect::<Vec<_>>());
     }
@@ -161,6 +167,9 @@ impl Trial {
             for node in nodes {
                 node.get(&format!("/v1/secrets/{name}?version={id}")).expect(200);
             }
+        }
+        for (name, node) in self.refused.lock().unwrap().iter().zip(nodes.iter().cycle()) {
+            node.get(&format!("/v1/secrets/{name}")).expect_problem(404, "not_found");
         }
     }
 }
