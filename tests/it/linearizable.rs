@@ -22,6 +22,8 @@ use crate::support::{
 };
 
 const JSON: (&str, &str) = ("content-type", "application/json");
+/// What is done to one node, or to the others.
+const FAULTS: [&str; 4] = ["kill", "pause", "leave alone", "cut the power of all, first of"];
 const CLIENTS: u64 = 6;
 const NAMES: u64 = 4;
 /// What each client asks in a round.
@@ -180,18 +182,22 @@ impl Actor<'_> {
 }
 
 /// One fault of this kind, from a moment of the load to a later one.
-fn strike(cluster: &mut Cluster, trial: &Trial, chance: &mut Chance, kind: u64) {
+fn strike(cluster: &mut Cluster, trial: &Trial, chance: &mut Chance, kind: usize) {
     let place = chance.below(3) as usize;
     trial.wait_for(chance.below(30));
-    println!("linearizable: {} node {place}", ["kill", "pause", "leave alone"][kind as usize]);
-    match kind {
-        0 => cluster.kill(place),
-        1 => cluster.pause(place),
-        _ => (1..3).for_each(|other| cluster.pause((place + other) % 3)),
-    }
+    println!("linearizable: {} node {place}", FAULTS[kind]);
+    let others = [(place + 1) % 3, (place + 2) % 3];
+    let (paused, killed) = match kind {
+        0 => (vec![], vec![place]),
+        1 => (vec![place], vec![]),
+        2 => (others.to_vec(), vec![]),
+        _ => (vec![], vec![place, others[0], others[1]]),
+    };
+    paused.iter().for_each(|place| cluster.pause(*place));
+    killed.iter().for_each(|place| cluster.kill(*place));
     trial.wait_for(chance.below(60));
     cluster.resume();
-    if kind == 0 {
+    for place in killed {
         cluster.restart(place);
         trial.doors.lock().unwrap()[place] = cluster.member(place).base().to_owned();
     }
@@ -206,7 +212,7 @@ fn one_round(cluster: &mut Cluster, trial: &Trial, chance: &mut Chance, round: u
                 Actor { trial, client: client.clone(), chance: Chance::of(seed), seen: BTreeMap::new() };
             scope.spawn(move || (0..OPERATIONS).for_each(|_| actor.act(round)));
         }
-        strike(cluster, trial, chance, round % 3);
+        strike(cluster, trial, chance, round as usize % FAULTS.len());
     });
     let nodes: Vec<Client> = cluster.places().map(|place| cluster.member(place)).collect();
     let told = healed(&nodes, &names.collect::<Vec<_>>());
