@@ -94,7 +94,9 @@ async fn propose(
                     }
                     Err(refusal) => {
                         refuse(answers, &refusal);
-                        refuse_waiting(&mut waiting);
+                        if matches!(&refusal, Refusal::NotNow(why) if why.is_silence()) {
+                            refuse_waiting(&mut waiting);
+                        }
                     }
                 }
             }
