@@ -35,15 +35,15 @@ pub enum WriterMode {
     Inline,
 }
 
-/// Jobs that one commit may take.
-const JOBS_PER_COMMIT_MAX: usize = 1024;
+/// Jobs that one commit may take, those that only ask included: or asking without end would put it off.
+const JOBS_PER_COMMIT_MAX: usize = 256;
 /// Secrets and bytes of gathered jobs after which they are committed.
 const GATHERED_SECRETS_MAX: usize = 128;
 const GATHERED_BYTES_MAX: u64 = 4 << 20;
 /// How long to wait for another job to gather.
 const GATHER_FOR: Duration = Duration::from_millis(2);
 /// What was gathered is committed within this time, but for the commit itself.
-pub const SETTLES_WITHIN: Duration = GATHER_FOR.saturating_mul(GATHERED_SECRETS_MAX as u32);
+pub const SETTLES_WITHIN: Duration = GATHER_FOR.saturating_mul(JOBS_PER_COMMIT_MAX as u32);
 /// How long to wait before trying again to commit what was gathered when there was no room for it.
 const RETRY_WHEN_FULL: Duration = Duration::from_millis(250);
 
@@ -327,7 +327,9 @@ impl Desk {
                 return Err(error);
             }
         };
+        let mut taken = gathered.len();
         while let Some(Turn { mut job, kind }) = turn {
+            taken += 1;
             match (attempt(env, tables, &mut outer, &mut job), kind) {
                 (Ok(End::Panicked), _) => {
                     self.closed = true;
@@ -342,7 +344,7 @@ impl Desk {
                 (Ok(End::Done | End::Failed), Kind::Asks) => drop(job(Step::Tell(Ok(())))),
                 (ended, _) => untold.push(Untold { job, begun: ended.map(drop) }),
             }
-            let is_full = JOBS_PER_COMMIT_MAX <= untold.len() + gathered.len()
+            let is_full = JOBS_PER_COMMIT_MAX <= taken
                 || GATHERED_SECRETS_MAX <= unsettled.len()
                 || GATHERED_BYTES_MAX <= unsettled.bytes();
             turn = if is_full { None } else { next(untold.is_empty()) };

@@ -473,6 +473,22 @@ fn who_asks_sees_what_was_written_before_and_changes_nothing() {
 }
 
 #[test]
+fn asking_without_end_does_not_put_off_the_commit() {
+    const ASKED: usize = 2000;
+    let (_dir, store) = store(WriterMode::Thread);
+    let (sender, receiver) = channel();
+    let held = hold(&store, WriterMode::Thread);
+    store.gather(vec![], 1, |txn| put(txn, 1), |_| ());
+    for _ in 0..ASKED {
+        let (sender, looking) = (sender.clone(), store.clone());
+        store.ask(|_| Ok(()), move |_| sender.send(looking.is_all_settled()).unwrap());
+    }
+    drop(held);
+    let settled = (0..ASKED).map(|_| told(&receiver)).filter(|settled| *settled).count();
+    assert!(0 < settled, "all were answered before anything was committed");
+}
+
+#[test]
 fn many_gathered_bytes_are_committed_without_anybody_asking() {
     let (_dir, store) = store(WriterMode::Thread);
     let (sender, receiver) = channel();
