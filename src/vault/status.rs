@@ -26,6 +26,7 @@ impl Vault {
         let view = self.look()?;
         let rows = view.rows();
         let counts = rows.counts().map_err(storage_refusal)?;
+        let log_bytes = self.parts.store.log().map_err(storage_refusal)?.bytes();
         let room = self.parts.store.room().map_err(storage_refusal)?;
         let intake = self.parts.records.intake();
         Ok(Status {
@@ -48,7 +49,7 @@ impl Vault {
                 .into_iter()
                 .map(|(fault, count)| (fault.code(), count))
                 .collect(),
-            disk_used: room.map_used,
+            disk_used: room.map_used + log_bytes,
             disk_free: room.disk_free,
             refuses_writes: self.why_not_ready(),
             now: self.now(),
