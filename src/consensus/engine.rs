@@ -179,11 +179,14 @@ impl Consensus {
     pub async fn confirm(&self) -> Result<(), Refusal> {
         let confirmed = tokio::time::timeout(self.deadline, self.leader.confirm()).await;
         confirmed.map_err(|_| Refusal::from(NoAuthority::Unconfirmed))?;
-        if self.log.store().is_all_settled() { Ok(()) } else { self.settle().await }
+        self.settle().await
     }
 
     /// Returns once a look at the store sees everything that was answered before the call.
     pub async fn settle(&self) -> Result<(), Refusal> {
+        if self.log.store().is_all_settled() {
+            return Ok(());
+        }
         let (sender, settled) = oneshot::channel();
         self.log.store().write(|_| Ok(()), move |result| drop(sender.send(result)));
         match settled.await.unwrap_or(Err(StoreError::Closed)) {

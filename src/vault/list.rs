@@ -28,9 +28,7 @@ impl Vault {
             subject: Subject::Prefix(&query.prefix),
         };
         let list = async {
-            if !self.parts.store.is_all_settled() {
-                self.parts.consensus.settle().await?;
-            }
+            self.parts.consensus.settle().await?;
             self.list_page(asker, &query)
         };
         self.audited(asker, about, |_| None, list).await
