@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Room for everything in a read answer but the value and the labels, in bytes.
-const READ_HEAD_BYTES: usize = 768;
+const READ_HEAD_BYTES: usize = 640;
 
 /// One answer, before it is an HTTP response.
 #[derive(Clone)]
@@ -101,7 +101,7 @@ pub fn opened(opened: &Opened, fresh: bool) -> Answer {
 
 fn with_value(opened: &Opened) -> Answer {
     let bytes = opened.value.expose_plaintext();
-    let room = Vec::with_capacity(READ_HEAD_BYTES + bytes.len() + bytes.len() / 2);
+    let room = Vec::with_capacity(READ_HEAD_BYTES + bytes.len() + bytes.len() / 3);
     let encoded;
     let (value, value_base64) = match str::from_utf8(bytes) {
         Ok(text) => (Some(text), None),

@@ -7,6 +7,7 @@
 use std::{
     convert::Infallible,
     future::{poll_fn, ready},
+    mem,
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -68,13 +69,12 @@ struct Shared {
     requests: AtomicU64,
 }
 
-/// A request as the filter takes it apart.
-struct Arrival<S> {
+/// A request as the filter takes it apart, but for its body.
+struct Arrival {
     method: Method,
-    path: String,
+    path: warp::path::FullPath,
     query: String,
     headers: HeaderMap,
-    body: S,
 }
 
 impl Api {
@@ -108,15 +108,15 @@ impl Api {
             .and(query)
             .and(warp::header::headers_cloned())
             .and(warp::body::stream())
-            .then(move |method, path: warp::path::FullPath, query, headers, body| {
+            .then(move |method, path, query, headers, body| {
                 let api = api.clone();
-                let path = path.as_str().to_owned();
-                async move { api.answer(Arrival { method, path, query, headers, body }).await }
+                let mut arrival = Arrival { method, path, query, headers };
+                async move { api.answer(&mut arrival, body).await }
             });
         warp::service(everything)
     }
 
-    async fn answer<S, B, E>(&self, arrival: Arrival<S>) -> Response<Bytes>
+    async fn answer<S, B, E>(&self, arrival: &mut Arrival, body: S) -> Response<Bytes>
     where
         S: Stream<Item = Result<B, E>>,
         B: Buf,
@@ -125,11 +125,9 @@ impl Api {
         let request = headers::request_id(&arrival.headers).unwrap_or_else(|| self.0.next_request_id());
         let shown =
             HeaderValue::from_str(request.as_str()).expect("the alphabet of request ids fits a header");
-        let confidential = arrival.path.starts_with("/v1/");
-        let Arrival { method, path, query, headers, body } = arrival;
+        let confidential = arrival.path.as_str().starts_with("/v1/");
         let mut body = pin!(body);
-        let arrival = Arrival { method, path, query, headers, body: body.as_mut() };
-        let (operation, result) = self.route(arrival, request).await;
+        let (operation, result) = self.route(arrival, body.as_mut(), request).await;
         let gone = [Code::BodyTimeout, Code::BodyCutOff];
         if result.as_ref().is_err_and(|problem| !gone.contains(&problem.code())) {
             // A client that is still sending may miss an answer that comes before it has finished.
@@ -151,19 +149,21 @@ impl Api {
 
     async fn route<S, B, E>(
         &self,
-        arrival: Arrival<S>,
+        arrival: &mut Arrival,
+        body: Pin<&mut S>,
         request: RequestId,
     ) -> (Operation, Result<Answer, Problem>)
     where
         S: Stream<Item = Result<B, E>>,
         B: Buf,
     {
-        let Arrival { method, path, query, headers, body } = arrival;
-        if HEAD_BYTES_MAX < path.len() + query.len() + headers::size(&headers) {
+        let Arrival { method, path, query, headers } = arrival;
+        let path = path.as_str();
+        if HEAD_BYTES_MAX < path.len() + query.len() + headers::size(headers) {
             let detail = format!("It may have {HEAD_BYTES_MAX} bytes.");
             return (Operation::Unknown, Err(Problem::new(Code::HeadersTooLarge, detail)));
         }
-        let (route, captured) = match routes::find(&method, &path) {
+        let (route, captured) = match routes::find(method, path) {
             Found::Route(route, captured) => (route, captured),
             Found::OtherMethods(allow) => {
                 return (Operation::Unknown, Err(Problem::method_not_allowed(allow)));
@@ -173,7 +173,7 @@ impl Api {
             }
         };
         let result = match route.right {
-            Right::Public => self.answer_anybody(route, &query).await,
+            Right::Public => self.answer_anybody(route, query).await,
             Right::Caller | Right::Admin => {
                 match self.identify(route, captured, query, headers, body, request).await {
                     Ok(call) => self.carry_out(route, call).await,
@@ -189,9 +189,9 @@ impl Api {
         &self,
         route: &'static Route,
         captured: [&str; 2],
-        query: String,
-        headers: HeaderMap,
-        body: S,
+        query: &str,
+        headers: &mut HeaderMap,
+        body: Pin<&mut S>,
         request: RequestId,
     ) -> Result<Call, Problem>
     where
@@ -199,13 +199,14 @@ impl Api {
         B: Buf,
     {
         let session =
-            self.0.vault.authenticate(headers::bearer(&headers), &request).map_err(not_identified)?;
+            self.0.vault.authenticate(headers::bearer(headers), &request).map_err(not_identified)?;
         let value_bytes_max = self.0.limits.value_bytes_max;
         let body = match route.body {
             None => Bytes::new(),
             Some(taken) => {
-                let arriving = read_body(taken, &headers, body, value_bytes_max);
-                timeout(self.0.limits.time, arriving)
+                let arriving = read_body(taken, headers, body, value_bytes_max);
+                // In a box: requests without a body would carry the room for it.
+                Box::pin(timeout(self.0.limits.time, arriving))
                     .await
                     .unwrap_or_else(|_| Err(Problem::new(Code::BodyTimeout, "Nothing was done.")))?
             }
@@ -213,8 +214,8 @@ impl Api {
         Ok(Call {
             asker: Asker { session, request },
             captures: call::decoded(route, captured)?,
-            query: Query::parse(&query)?,
-            headers,
+            query: Query::parse(query)?,
+            headers: mem::take(headers),
             body,
             value_bytes_max,
         })
@@ -338,7 +339,7 @@ fn not_identified(failure: AuthFailure) -> Problem {
 async fn read_body<S, B, E>(
     taken: Body,
     headers: &HeaderMap,
-    body: S,
+    body: Pin<&mut S>,
     value_bytes_max: usize,
 ) -> Result<Bytes, Problem>
 where
@@ -365,12 +366,11 @@ where
     Ok(bytes)
 }
 
-async fn collect<S, B, E>(body: S, room: usize, max: usize) -> Result<Bytes, Problem>
+async fn collect<S, B, E>(mut body: Pin<&mut S>, room: usize, max: usize) -> Result<Bytes, Problem>
 where
     S: Stream<Item = Result<B, E>>,
     B: Buf,
 {
-    let mut body = pin!(body);
     let mut bytes = Vec::with_capacity(room);
     while let Some(chunk) = poll_fn(|cx| body.as_mut().poll_next(cx)).await {
         let mut chunk = chunk.map_err(|_| Problem::new(Code::BodyCutOff, "Nothing was done."))?;

@@ -44,7 +44,7 @@ impl Vault {
         let ticket = self.ticket()?;
         let result = operation.await;
         let version = result.as_ref().ok().and_then(version_of);
-        let entry = Entry {
+        let line = ticket.enter(&Entry {
             at: self.now(),
             request: Some(&asker.request),
             caller: Some(&asker.session.caller),
@@ -53,8 +53,7 @@ impl Vault {
             subject: about.subject,
             version,
             outcome: outcome_of(&result),
-        };
-        let line = ticket.enter(&entry);
+        });
         // Other operations that are ready enter their lines meanwhile, and one write takes all of them.
         yield_now().await;
         line.write().map_err(|_| Refusal::from(NodeFault::AuditUnavailable))?;

@@ -21,7 +21,9 @@ use crate::audit::{Action, VersionRef};
 
 /// A version that was asked for, found in its secret.
 pub(super) struct Found {
+    /// The secret; its last version is taken out where that is the one found.
     pub view: SecretView,
+    pub is_last: bool,
     pub place: Place,
     pub row: LineRow,
 }
@@ -51,17 +53,45 @@ impl Vault {
         which: Which,
         consistency: Consistency,
     ) -> Result<Opened, Refusal> {
-        if consistency == Consistency::Quorum {
-            self.confirm_version(session, target, which).await?;
+        if consistency == Consistency::Local
+            && let Some(opened) = self.open_at_once(session, target, which)?
+        {
+            return Ok(opened);
         }
-        let not_found = Refusal::from(CallerMistake::NotFound);
-        match self.open_version(session, target, which).await {
-            Err(refusal) if refusal == not_found && consistency == Consistency::Local => {
-                self.confirm_version(session, target, which).await?;
-                self.open_version(session, target, which).await
-            }
-            other => other,
+        // In a box: a hit that waits for nothing would carry the room for it as well.
+        Box::pin(self.open_confirmed(session, target, which, consistency)).await
+    }
+
+    /// A hit that waits for nothing; absent for what only the writer knows, and for a miss.
+    fn open_at_once(
+        &self,
+        session: &Session,
+        target: &SecretPath,
+        which: Which,
+    ) -> Result<Option<Opened>, Refusal> {
+        if !self.is_settled(target) {
+            return Ok(None);
         }
+        found(self.open_as_of(self.look()?.rows(), session, target, which))
+    }
+
+    /// What is not found at once, or was to be confirmed, is looked for again with what a majority knows.
+    async fn open_confirmed(
+        &self,
+        session: &Session,
+        target: &SecretPath,
+        which: Which,
+        consistency: Consistency,
+    ) -> Result<Opened, Refusal> {
+        if consistency == Consistency::Local
+            && !self.is_settled(target)
+            && let Some(opened) = found(self.open_version(session, target, which).await)?
+        {
+            return Ok(opened);
+        }
+        self.confirm().await?;
+        self.fetch_named(session, target, which).await?;
+        self.open_version(session, target, which).await
     }
 
     async fn open_version(
@@ -74,8 +104,7 @@ impl Vault {
             return self.open_as_of(self.look()?.rows(), session, target, which);
         }
         let (vault, session, target) = (self.clone(), session.clone(), target.clone());
-        // In a box, as for `confirm`: reads of what is settled would carry the room for it.
-        Box::pin(self.ask(move |rows| vault.open_as_of(rows, &session, &target, which))).await
+        self.ask(move |rows| vault.open_as_of(rows, &session, &target, which)).await
     }
 
     fn open_as_of(
@@ -125,21 +154,9 @@ impl Vault {
         answer.await.unwrap_or(Err(StoreError::Closed)).map_err(storage_refusal)?
     }
 
-    /// Waits until a majority has confirmed what this node knows. In a box, because a hit that nobody wants
-    /// confirmed would carry the room for it as well.
+    /// Waits until a majority has confirmed what this node knows.
     async fn confirm(&self) -> Result<(), Refusal> {
-        Box::pin(self.parts.consensus.confirm()).await
-    }
-
-    /// The same, and has the version that is meant fetched if it was agreed and has not come here yet.
-    async fn confirm_version(
-        &self,
-        session: &Session,
-        target: &SecretPath,
-        which: Which,
-    ) -> Result<(), Refusal> {
-        self.confirm().await?;
-        Box::pin(self.fetch_named(session, target, which)).await
+        self.parts.consensus.confirm().await
     }
 
     /// A look at what is committed now.
@@ -198,24 +215,39 @@ impl Vault {
     }
 }
 
+/// Tells a miss, which has to be confirmed, from what ends a read.
+fn found(opened: Result<Opened, Refusal>) -> Result<Option<Opened>, Refusal> {
+    match opened {
+        Err(Refusal::Caller(CallerMistake::NotFound)) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
 /// The version that is meant, if it is there.
 pub(super) fn find(rows: Rows<'_>, path: &SecretPath, which: Which) -> Result<Option<Found>, Refusal> {
-    let Some(secret_view) = rows.secret_view(path).map_err(storage_refusal)? else { return Ok(None) };
+    let Some(mut view) = rows.secret_view(path).map_err(storage_refusal)? else { return Ok(None) };
     let place = match which {
         Which::Current => {
-            let current = secret_view.current.clone();
-            return Ok(current.map(|(place, row)| Found { view: secret_view, place, row }));
+            let current = view.current.take();
+            return Ok(current.map(|(place, row)| Found { view, is_last: true, place, row }));
         }
         Which::At(at) => {
             let found = rows.version_at(path, &last_place_at(at)).map_err(storage_refusal)?;
-            return Ok(found.map(|(place, row)| Found { view: secret_view, place, row }));
+            return Ok(found.map(|(place, row)| Found::among(view, place, row)));
         }
         Which::Number(number) => rows.numbered(path, number),
         Which::Id(id) => rows.place_of(path, &id),
     };
     let Some(place) = place.map_err(storage_refusal)? else { return Ok(None) };
     let row = rows.line_row(path, &place).map_err(storage_refusal)?;
-    Ok(row.map(|row| Found { view: secret_view, place, row }))
+    Ok(row.map(|row| Found::among(view, place, row)))
+}
+
+impl Found {
+    fn among(view: SecretView, place: Place, row: LineRow) -> Self {
+        let is_last = view.current.as_ref().is_some_and(|(last, _)| *last == place);
+        Self { view, is_last, place, row }
+    }
 }
 
 /// Refuses a version whose value is not to be served.
@@ -233,8 +265,7 @@ fn readable(row: &LineRow, now: covault_model::hlc::Millis) -> Result<(), Refusa
 
 /// A secret, as seen from one of its versions.
 pub(super) fn summarize(rows: Rows<'_>, path: &SecretPath, found: Found) -> Result<Summary, Refusal> {
-    let Found { view: secret_view, place, row } = found;
-    let is_last = secret_view.current.as_ref().is_some_and(|(last, _)| *last == place);
+    let Found { view: secret_view, is_last, place, row } = found;
     let next = if is_last { None } else { rows.next_place(path, &place).map_err(storage_refusal)? };
     let passed_over = row.number.is_none() && passed_over(rows, path, &place)?;
     let labels = secret_view.labels.into_iter().filter_map(|(key, held)| Some((key, held.1?))).collect();

@@ -17,29 +17,52 @@ use crate::{
         answer::{self, Answer},
         body::{Field, Fields, Json},
         call::{Call, read_version},
-        cursor, headers,
+        cursor,
+        headers::{self, Tags},
         problem::{Code, Problem},
         query, time,
     },
     vault::{Consistency, ListQuery, NewValue, Patch, UpdateTerms, Vault, Which},
 };
 
-/// `GET /v1/secrets/{name}`
-pub async fn read(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
-    let target = call.target()?;
-    let version = call.version()?;
-    let which = match (version, call.query.parsed("at", time::parse)?) {
-        (Some(_), Some(_)) => return Err(query::invalid("at", "cannot be asked for together with version")),
-        (Some(version), None) => version,
-        (None, Some(at)) => Which::At(at),
-        (None, None) => Which::Current,
-    };
-    let consistency = call.query.parsed("consistency", read_consistency)?.unwrap_or_default();
-    call.end()?;
-    let held = headers::if_none_match(&call.headers)?;
-    let opened = vault.read(&call.asker, &target, which, consistency).await?;
-    let fresh = held.is_some_and(|held| held.covers(&opened.summary.version.id));
-    Ok(answer::opened(&opened, fresh))
+/// `GET /v1/secrets/{name}`. What is asked is read before anything waits, so that nothing else waits along.
+pub fn read(vault: &Vault, mut call: Call) -> impl Future<Output = Result<Answer, Problem>> + Send + '_ {
+    let question = Question::read(&mut call);
+    let asker = call.asker;
+    async move {
+        let Question { target, which, consistency, held } = question?;
+        let opened = vault.read(&asker, &target, which, consistency).await?;
+        let fresh = held.is_some_and(|held| held.covers(&opened.summary.version.id));
+        Ok(answer::opened(&opened, fresh))
+    }
+}
+
+/// What a read asks for.
+struct Question {
+    target: SecretPath,
+    which: Which,
+    consistency: Consistency,
+    /// The versions that the client has already.
+    held: Option<Tags>,
+}
+
+impl Question {
+    fn read(call: &mut Call) -> Result<Self, Problem> {
+        let target = call.target()?;
+        let version = call.version()?;
+        let which = match (version, call.query.parsed("at", time::parse)?) {
+            (Some(_), Some(_)) => {
+                return Err(query::invalid("at", "cannot be asked for together with version"));
+            }
+            (Some(version), None) => version,
+            (None, Some(at)) => Which::At(at),
+            (None, None) => Which::Current,
+        };
+        let consistency = call.query.parsed("consistency", read_consistency)?.unwrap_or_default();
+        call.end()?;
+        let held = headers::if_none_match(&call.headers)?;
+        Ok(Self { target, which, consistency, held })
+    }
 }
 
 /// `POST /v1/secrets`
