@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 use crate::{
     api::{headers, problem::Problem, time::Time},
     vault::{
-        CallerInfo, GrantInfo, Marked, MemberStatus, NewInvitation, NewToken, Opened, Replication, Status,
-        Summary, TokenInfo, Version, Written,
+        CallerInfo, GrantInfo, Marked, MemberStatus, NewInvitation, NewToken, Opened, Replication, Standing,
+        Status, Summary, TokenInfo, Version, Written,
     },
 };
 
@@ -96,6 +96,9 @@ pub fn opened(opened: &Opened, fresh: bool) -> Answer {
     let mut answer = if fresh { Answer::empty(StatusCode::NOT_MODIFIED) } else { with_value(opened) };
     answer.set(header::ETAG, headers::entity_tag(&summary.version.id));
     answer.set(headers::STANDING, HeaderValue::from_static(opened.standing.as_str()));
+    if let Standing::Minority(Some(silence)) = opened.standing {
+        answer.set(headers::LAST_CONTACT, HeaderValue::from(silence.as_millis() as u64));
+    }
     answer
 }
 

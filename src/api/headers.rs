@@ -18,6 +18,8 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Says how the node that answered a read stands with its majority.
 pub const STANDING: HeaderName = HeaderName::from_static("covault-standing");
+/// Says of a node that is cut off how many milliseconds ago it last heard of a majority.
+pub const LAST_CONTACT: HeaderName = HeaderName::from_static("covault-last-contact-ms");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// The bearer token of the request; absent when there is none, or more than one.

@@ -148,7 +148,7 @@ fn success(status: u16, schema: &str) -> Value {
 fn response_headers(schema: &str) -> Value {
     let mut headers = json!({ "X-Request-Id": reference("headers", "X-Request-Id") });
     let more: &[&str] = match schema {
-        "Secret" => &["ETag", "Covault-Standing"],
+        "Secret" => &["ETag", "Covault-Standing", "Covault-Last-Contact-Ms"],
         "Written" | "Marked" => &["ETag", "Idempotency-Replayed"],
         "NewToken" | "NewInvitation" => &["Idempotency-Replayed"],
         _ => &[],

@@ -88,6 +88,11 @@ pub fn headers() -> Value {
             "description": "How the answering node stands with its majority.",
             "schema": { "type": "string", "enum": ["majority", "minority"] },
         },
+        "Covault-Last-Contact-Ms": {
+            "description": "With the standing minority: how long ago the node last heard of a majority. Absent \
+                            when it did not since it was started.",
+            "schema": { "type": "integer", "minimum": 0 },
+        },
         "Idempotency-Replayed": header("true on a remembered answer."),
         "Retry-After": header("Seconds after which to try again."),
         "WWW-Authenticate": header("Bearer, with the reason."),

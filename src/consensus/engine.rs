@@ -294,6 +294,11 @@ impl Consensus {
         self.leader.stands()
     }
 
+    /// How long ago a majority was last heard of; absent when it was not since this node started.
+    pub fn majority_heard(&self) -> Option<Duration> {
+        self.leader.majority_heard()
+    }
+
     /// How many vote.
     pub fn voters(&self) -> u32 {
         self.leadership.borrow().membership_config.voter_ids().count() as u32

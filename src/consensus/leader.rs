@@ -255,6 +255,17 @@ impl Leader {
         }
     }
 
+    /// How long ago a majority was last heard of, this node among it if it votes.
+    pub fn majority_heard(&self) -> Option<Duration> {
+        let heard = self.peers.heard();
+        let voters: Vec<NodeId> = self.leadership.borrow().membership_config.voter_ids().collect();
+        let ago =
+            |voter: &NodeId| if *voter == self.me { Some(Duration::ZERO) } else { heard.get(voter).copied() };
+        let mut silences: Vec<Duration> = voters.iter().filter_map(ago).collect();
+        silences.sort_unstable();
+        silences.get(voters.len() / 2).copied()
+    }
+
     /// The leader, as soon as there is one that a majority stands behind.
     async fn known(&self) -> NodeId {
         loop {

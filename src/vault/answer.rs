@@ -116,8 +116,8 @@ pub type VersionPage = Page<Version, Place>;
 pub enum Standing {
     /// In touch with it.
     Majority,
-    /// Cut off from it.
-    Minority,
+    /// Cut off from it, and this long since it was last heard of; absent when that was before the node started.
+    Minority(Option<Duration>),
 }
 
 impl Standing {
@@ -125,7 +125,7 @@ impl Standing {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Majority => "majority",
-            Self::Minority => "minority",
+            Self::Minority(_) => "minority",
         }
     }
 }

@@ -128,9 +128,17 @@ impl Vault {
         let value = covault_seal::open(self.parts.keys.ring()?, &context, sealed)
             .map_err(|error| seal_refusal(&error))?;
         let summary = summarize(rows, target, found)?;
-        let standing =
-            if self.parts.consensus.has_majority() { Standing::Majority } else { Standing::Minority };
-        Ok(Opened { summary, value, standing })
+        Ok(Opened { summary, value, standing: self.standing() })
+    }
+
+    /// How this node stands with its majority.
+    pub(super) fn standing(&self) -> Standing {
+        let consensus = &self.parts.consensus;
+        if consensus.has_majority() {
+            Standing::Majority
+        } else {
+            Standing::Minority(consensus.majority_heard())
+        }
     }
 
     /// Whether a look sees all that this node has answered about a secret.

@@ -2,7 +2,7 @@
 
 use covault_model::refusal::{NoAuthority, NodeFault, Refusal};
 
-use super::{Asker, Standing, Status, Vault, audited::About, storage_refusal};
+use super::{Asker, Status, Vault, audited::About, storage_refusal};
 use crate::audit::{Action, Subject};
 
 /// What the least write takes, in bytes: with less room than that the node takes none.
@@ -38,7 +38,7 @@ impl Vault {
             term: standing.term,
             last_log: standing.last_log,
             applied: standing.applied,
-            standing: if standing.majority { Standing::Majority } else { Standing::Minority },
+            standing: self.standing(),
             keys: self.parts.keys.status(),
             secrets: rows.secrets().map_err(storage_refusal)?,
             versions: counts.versions,

@@ -70,6 +70,7 @@ fn a_minority_refuses_to_create_says_so_and_stops_when_told_to() {
     cluster.member(0).create("kept", "served");
     eventually("the value everywhere", || {
         let answer = cluster.member(2).get("/v1/secrets/kept?consistency=quorum");
+        assert_eq!(answer.header("covault-last-contact-ms"), None);
         (answer.status == 200).then_some(())
     });
     cluster.kill(0);
@@ -83,6 +84,12 @@ fn a_minority_refuses_to_create_says_so_and_stops_when_told_to() {
     alone.get("/v1/secrets/refused").expect_problem(503, "unconfirmed");
     let kept = alone.get("/v1/secrets/kept").expect(200);
     assert_eq!(kept.header("covault-standing"), Some("minority"));
+    let silent_for = || {
+        let read = alone.get("/v1/secrets/kept").expect(200);
+        read.header("covault-last-contact-ms").and_then(|millis| millis.parse::<u64>().ok())
+    };
+    let silence = silent_for().expect("a node that had peers knows since when it has none");
+    eventually("the silence to grow", || (Some(silence) < silent_for()).then_some(()));
     let agreed = [("prefer", "agreed")];
     alone
         .json("PUT", "/v1/secrets/kept", &agreed, &json!({"value": "no"}))
