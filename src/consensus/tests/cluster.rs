@@ -4,195 +4,24 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    collections::BTreeMap,
-    net::{SocketAddr, UdpSocket},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use covault_model::{
     command::{Action, Command, NewSecret, SealedVersion},
-    hlc::{Hlc, Millis},
-    id::{ClusterId, CommandId, NodeId, PayloadHash},
-    key::NodeKey,
-    name::{CallerName, MasterKeyName, SecretName, SecretPath},
+    hlc::Hlc,
+    id::PayloadHash,
+    name::{CallerName, SecretName, SecretPath},
     record::{Body, Header, Record, VersionBody},
     refusal::{NoAuthority, NodeFault, Refusal},
-    registry::{KeyCheck, Outcome, Registry},
+    registry::Outcome,
 };
-use covault_net::{
-    Asker, Channel, Endpoint, Inbox, Limits, Peer, Role, Setup, Socket, Trust, tls::default_provider,
-};
-use covault_store::{Options, Store, WriterMode};
-use tempfile::TempDir;
-use tokio::task::JoinHandle;
+use covault_net::Channel;
 
+use super::three::{DEADLINE, command, config, eventually, id, key, key_name, know_key, leader_of, three};
 use crate::consensus::{
-    Consensus, ConsensusConfig, Me, Peers,
+    ConsensusConfig,
     message::{self, Change, LeaderAsk, LeaderTold},
 };
-
-const DEADLINE: Duration = Duration::from_secs(30);
-
-/// One node: what it keeps, and what runs.
-struct Node {
-    number: u8,
-    dir: TempDir,
-    address: SocketAddr,
-    running: Option<Running>,
-}
-
-struct Running {
-    store: Arc<Store>,
-    consensus: Consensus,
-    endpoint: Endpoint,
-    tasks: Vec<JoinHandle<()>>,
-}
-
-fn key(number: u8) -> NodeKey {
-    NodeKey::from_seed(&[number; 32])
-}
-
-fn id(number: u8) -> NodeId {
-    key(number).node_id()
-}
-
-fn config() -> ConsensusConfig {
-    ConsensusConfig {
-        deadline: DEADLINE,
-        entries_per_snapshot: 50,
-        entries_kept: 20,
-        ..ConsensusConfig::default()
-    }
-}
-
-impl Node {
-    fn new(number: u8) -> Self {
-        let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        Self { number, dir: tempfile::tempdir().unwrap(), address, running: None }
-    }
-
-    async fn start(&mut self, founds: bool, known: &[(u8, SocketAddr)], config: ConsensusConfig) {
-        let options = Options { map_bytes: 64 << 20, create: true, sync: false, writer: WriterMode::Thread };
-        let store = Arc::new(Store::open(self.dir.path(), options).unwrap());
-        let peer = |address| Peer { addr: address, role: Role::Vault };
-        let trust = Trust::new(known.iter().map(|(number, address)| (id(*number), peer(*address))).collect());
-        let socket = UdpSocket::bind(self.address).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let setup = Setup {
-            cluster: Some(ClusterId([7; 16])),
-            limits: Limits::default(),
-            provider: default_provider(),
-            chance: Box::new(fill),
-        };
-        let socket = Socket::real(socket).unwrap();
-        let (endpoint, inbox) = Endpoint::start(&key(self.number), socket, trust.clone(), setup).unwrap();
-        let me = Me { node: id(self.number), address: self.address.to_string(), founds };
-        let peers = Peers::over(Some(endpoint.clone()));
-        let consensus = Consensus::start(store.clone(), me, peers, config).await.unwrap();
-        let tasks = vec![
-            tokio::spawn(answer(inbox, consensus.clone())),
-            tokio::spawn(follow(trust, consensus.clone())),
-        ];
-        self.running = Some(Running { store, consensus, endpoint, tasks });
-    }
-
-    async fn stop(&mut self) {
-        let Running { store, consensus, endpoint, tasks } = self.running.take().unwrap();
-        tasks.iter().for_each(JoinHandle::abort);
-        for task in tasks {
-            let _ = task.await;
-        }
-        endpoint.close().await;
-        consensus.stop().await;
-        drop(consensus);
-        eventually("the store is let go of", || Arc::strong_count(&store) == 1).await;
-    }
-
-    fn consensus(&self) -> &Consensus {
-        &self.running.as_ref().unwrap().consensus
-    }
-
-    fn known(&self, number: u16) -> Option<KeyCheck> {
-        let view = self.running.as_ref().unwrap().store.view().unwrap();
-        view.rows().key_check(&key_name(number)).unwrap()
-    }
-}
-
-fn fill(bytes: &mut [u8]) {
-    use crate::host::Host;
-    crate::host::Machine.fill(bytes);
-}
-
-async fn answer(mut inbox: Inbox, consensus: Consensus) {
-    while let Some(incoming) = inbox.next().await {
-        let consensus = consensus.clone();
-        tokio::spawn(async move {
-            let Asker::Peer(from) = incoming.from else { return };
-            let told = match incoming.channel {
-                Channel::Raft => consensus.answer_raft(&incoming.request).await,
-                _ => consensus.answer_follower(from, &incoming.request).await,
-            };
-            if let Ok(told) = told {
-                incoming.reply.send(told.into());
-            }
-        });
-    }
-}
-
-async fn follow(trust: Trust, consensus: Consensus) {
-    let mut known = Vec::new();
-    while let Some(members) = consensus.members_after(&known).await {
-        let peer = |address: &str| Peer { addr: address.parse().unwrap(), role: Role::Vault };
-        let peers: BTreeMap<_, _> =
-            members.iter().map(|member| (member.node, peer(&member.address))).collect();
-        trust.replace(peers);
-        known = members;
-    }
-}
-
-async fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < DEADLINE, "{what} did not come about");
-        tokio::task::yield_now().await;
-    }
-}
-
-/// Nodes 1, 2 and 3, all voting.
-async fn three() -> Vec<Node> {
-    let mut nodes = vec![Node::new(1), Node::new(2), Node::new(3)];
-    nodes[0].start(true, &[], config()).await;
-    let first = (1, nodes[0].address);
-    for at in [1, 2] {
-        nodes[at].start(false, &[first], config()).await;
-        let (node, address) = (id(nodes[at].number), nodes[at].address.to_string());
-        let known = command(Action::Reach(node, address.parse().unwrap()));
-        nodes[0].consensus().propose(known, 100).await.unwrap().outcome.unwrap();
-        nodes[0].consensus().admit(node, &address).await.unwrap();
-    }
-    let begun = Instant::now();
-    while nodes[0].consensus().voters() < 3 {
-        assert!(begun.elapsed() < DEADLINE, "not all vote");
-        nodes[0].consensus().promote().await;
-        tokio::task::yield_now().await;
-    }
-    nodes
-}
-
-fn key_name(number: u16) -> MasterKeyName {
-    MasterKeyName::parse(&format!("key-{number}")).unwrap()
-}
-
-fn know_key(number: u16, check: u8) -> Command {
-    command(Action::KnowKey(key_name(number), KeyCheck(vec![check; 32])))
-}
-
-fn command(action: Action) -> Command {
-    let by = CallerName::parse("admin").unwrap();
-    Command { id: CommandId::default(), by, at: Millis(1), idempotency: None, action }
-}
 
 /// The creation of a secret whose version `author` made.
 fn create(author: u8, payload: &[u8]) -> Command {
@@ -217,20 +46,6 @@ fn create(author: u8, payload: &[u8]) -> Command {
     let record = Record::sign(header, &key(author));
     let version = SealedVersion { record, payload: payload.to_vec() };
     command(Action::Create(vec![NewSecret { path, version, marks: None }]))
-}
-
-async fn leader_of(nodes: &[Node]) -> usize {
-    let begun = Instant::now();
-    loop {
-        let running = || nodes.iter().filter(|node| node.running.is_some());
-        let leader = running().find_map(|node| node.consensus().standing().leader);
-        let at = leader.and_then(|leader| nodes.iter().position(|node| id(node.number) == leader));
-        if let Some(at) = at.filter(|at| nodes[*at].running.is_some()) {
-            return at;
-        }
-        assert!(begun.elapsed() < DEADLINE, "nobody leads");
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
