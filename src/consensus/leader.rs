@@ -87,6 +87,10 @@ impl Leader {
                     }
                     return Ok(applied);
                 }
+                // That may still be agreed which was sent before.
+                LeaderTold::NotProposed(Some(_)) if sent_before => {
+                    return Err(NoAuthority::OutcomeUnknown(None).into());
+                }
                 LeaderTold::NotProposed(Some(refusal)) => return Err(refusal),
                 LeaderTold::NotProposed(None) => sent.store(sent_before, Ordering::Relaxed),
                 _ => {}
@@ -112,11 +116,14 @@ impl Leader {
     }
 
     async fn order_here(&self, commands: Arc<Vec<Command>>) -> LeaderTold {
+        if self.has_failed() {
+            return LeaderTold::NotProposed(Some(NodeFault::StorageFailed.into()));
+        }
         match self.raft.client_write(Batch(commands)).await {
             Ok(response) => LeaderTold::Ordered(response.log_id.index, response.data),
-            Err(RaftError::Fatal(_)) => LeaderTold::NotProposed(Some(NodeFault::StorageFailed.into())),
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => LeaderTold::NotProposed(None),
-            Err(RaftError::APIError(_)) => LeaderTold::Unknown,
+            // The disk may have failed after the others had been sent it.
+            Err(RaftError::Fatal(_) | RaftError::APIError(_)) => LeaderTold::Unknown,
         }
     }
 
@@ -214,9 +221,15 @@ impl Leader {
         }
     }
 
+    /// Whether Raft has ended here, with which this node leads no more, whatever it knew last.
+    fn has_failed(&self) -> bool {
+        self.raft.metrics().borrow().running_state.is_err()
+    }
+
     /// Answers a peer that takes this node for the leader.
     pub async fn answer(&self, from: NodeId, ask: LeaderAsk) -> LeaderTold {
         match ask {
+            _ if self.has_failed() => LeaderTold::NotProposed(None),
             LeaderAsk::ReadIndex => match self.raft.ensure_linearizable().await {
                 Ok(id) => LeaderTold::ReadIndex(id.map_or(0, |id| id.index)),
                 Err(_) => LeaderTold::NotProposed(None),
