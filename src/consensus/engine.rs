@@ -26,7 +26,7 @@ use super::{
     log::{LogStore, read_meta},
     machine::Machine,
     message::{self, Change, RaftAsk, SnapshotPart, SnapshotTold},
-    network::Peers,
+    network::{Links, Peers},
     proposer::Proposer,
     snapshot::{Arriving, RegistrySnapshot},
     thread::OwnThread,
@@ -130,12 +130,12 @@ pub struct Standing {
 /// Agreement, as the rest of the node sees it. Cheap to clone.
 #[derive(Clone)]
 pub struct Consensus {
-    raft: Raft,
+    pub(super) raft: Raft,
     leadership: watch::Receiver<RaftServerMetrics<NodeId, BasicNode>>,
     leader: Leader,
     proposer: Proposer,
     peers: Peers,
-    log: LogStore,
+    pub(super) log: LogStore,
     arriving: Arc<Arriving>,
     thread: Option<Arc<OwnThread>>,
     deadline: Duration,
@@ -337,9 +337,9 @@ async fn start_raft(
     let Me { node, address, founds } = me;
     let members = stored_membership(&store)?;
     let sole_voter = members.as_ref().is_some_and(|stored| stored.voter_ids().eq([node]));
-    let log = LogStore::new(store.clone(), config.own_thread).map_err(engine_error)?;
-    let machine = Machine::new(log.clone());
-    let raft = Raft::new(node, Arc::new(raft_config(config)?), peers.clone(), log.clone(), machine).await;
+    let log = LogStore::new(store.clone(), node, config.own_thread).map_err(engine_error)?;
+    let (links, machine) = (Links::new(peers.clone(), log.clone()), Machine::new(log.clone()));
+    let raft = Raft::new(node, Arc::new(raft_config(config)?), links, log.clone(), machine).await;
     let raft = raft.map_err(engine_error)?;
     let initialized = raft.is_initialized().await.map_err(engine_error)?;
     if founds && !initialized {

@@ -1,5 +1,8 @@
 //! Raft's log and vote on the store, with the entries that are not applied yet in memory too. An entry is on the
-//! disk before it counts. Keeps D1. Knows nothing of what entries do.
+//! disk before it counts: before this node says that it has it, or, of the leader's own, which are sent to the
+//! others while they are being synced, before they are applied here and before anybody is told that they are
+//! agreed (`docs/decisions/0018-leader-syncs-beside-its-followers.md`). Keeps D1 and R5. Knows nothing of what
+//! entries do.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +13,7 @@ use std::{
 };
 
 use covault_model::id::{NodeId, SecretId};
-use covault_store::{LogEntry, Meta, Store, StoreError, Txn};
+use covault_store::{LogEntry, Meta, RaftLog, Store, StoreError, Txn};
 use openraft::{
     LogState, OptionalSend, RaftLogReader, Vote,
     storage::{LogFlushed, RaftLogStorage},
@@ -30,18 +33,32 @@ pub const RETRY_WHEN_FULL: Duration = Duration::from_millis(250);
 #[derive(Clone)]
 pub struct LogStore {
     store: Arc<Store>,
+    me: NodeId,
     /// The newest entries, back to the first that is not applied.
     newest: Arc<Mutex<VecDeque<Entry>>>,
+    /// The last vote that was saved since the start.
+    vote: Arc<Mutex<Option<Vote<NodeId>>>>,
     own_thread: bool,
+    /// Lets a test withhold the syncs of what runs ahead of the disk, and have them fail.
+    #[cfg(test)]
+    pub fails: Arc<tokio::sync::RwLock<bool>>,
 }
 
 impl LogStore {
-    /// The log in `store`; `own_thread` where a write may hold the thread until it is synced.
-    pub fn new(store: Arc<Store>, own_thread: bool) -> Result<Self, StorageError> {
+    /// The log of `me` in `store`; `own_thread` where a write may hold the thread until it is synced.
+    pub fn new(store: Arc<Store>, me: NodeId, own_thread: bool) -> Result<Self, StorageError> {
         if let Some(purged) = read_meta::<LogId>(&store, Meta::Purged)? {
             store.log().and_then(|mut log| log.purge_below(purged.index + 1)).map_err(failed)?;
         }
-        Ok(Self { store, newest: Arc::default(), own_thread })
+        Ok(Self {
+            store,
+            me,
+            newest: Arc::default(),
+            vote: Arc::default(),
+            own_thread,
+            #[cfg(test)]
+            fails: Arc::default(),
+        })
     }
 
     /// Runs `work` on the store and waits until it is synced.
@@ -84,10 +101,49 @@ impl LogStore {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has `entries` on the disk; waits for room where there is none.
-    async fn keep(&self, entries: &[LogEntry]) -> Result<(), StoreError> {
+    /// Whether the disk has the log up to `index`, as far as it goes.
+    pub fn has_synced(&self, index: u64) -> bool {
+        self.store.log().is_ok_and(|log| log.is_synced(index))
+    }
+
+    /// Returns once the disk has the log up to `index`, as far as it goes.
+    pub async fn synced(&self, index: u64) -> Result<(), StoreError> {
+        if self.has_synced(index) {
+            return Ok(());
+        }
+        #[cfg(test)]
+        if *self.fails.read().await {
+            return Err(StoreError::Closed);
+        }
+        self.store.log()?.sync()
+    }
+
+    /// Syncs what runs ahead of the disk once everything else that is ready to run has had its turn: by then it is
+    /// on its way to the others. Whoever needs it sooner has it synced.
+    fn sync_soon(&self) {
+        let log = self.clone();
+        tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            if let Err(error) = log.synced(u64::MAX).await {
+                tracing::error!(%error, code = "storage_failed", "the raft log could not be synced");
+            }
+        });
+    }
+
+    /// Whether these are entries that this node makes as the leader that the last vote it saved says it is. One that
+    /// follows gets entries of its own too, of an earlier term or from before it was started again.
+    fn makes(&self, entries: &[Entry]) -> bool {
+        let vote = *self.vote.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(vote) = vote.filter(|vote| vote.is_committed() && vote.leader_id.node_id == self.me) else {
+            return false;
+        };
+        entries.iter().all(|entry| entry.log_id.leader_id == vote.leader_id)
+    }
+
+    /// Does `append` to the log; waits for room where there is none.
+    async fn keep(&self, append: impl Fn(&mut RaftLog) -> Result<(), StoreError>) -> Result<(), StoreError> {
         loop {
-            let kept = self.store.log()?.append(entries);
+            let kept = append(&mut *self.store.log()?);
             match kept {
                 Err(StoreError::Full) => {
                     tracing::error!(code = "storage_full", "no room for the raft log; waiting for room");
@@ -160,13 +216,20 @@ impl RaftLogStorage<Types> for LogStore {
         self.clone()
     }
 
+    /// Whoever votes says what its log holds, so the disk has that first.
     async fn save_vote(&mut self, vote: &Vote<NodeId>) -> Result<(), StorageError> {
+        self.synced(u64::MAX).await.map_err(failed)?;
         let bytes = encode(vote);
-        self.write(move |txn| txn.put_meta(Meta::Vote, &bytes)).await.map_err(failed)
+        self.write(move |txn| txn.put_meta(Meta::Vote, &bytes)).await.map_err(failed)?;
+        *self.vote.lock().unwrap_or_else(PoisonError::into_inner) = Some(*vote);
+        Ok(())
     }
 
+    /// A node that led when it went down leads no more. A power cut may have taken the end of its log, which others
+    /// have: in the same term another entry would get the id of one of those.
     async fn read_vote(&mut self) -> Result<Option<Vote<NodeId>>, StorageError> {
-        read_meta(&self.store, Meta::Vote)
+        let vote: Option<Vote<NodeId>> = read_meta(&self.store, Meta::Vote)?;
+        Ok(vote.map(|vote| Vote { committed: vote.committed && vote.leader_id.node_id != self.me, ..vote }))
     }
 
     async fn append<I>(&mut self, entries: I, flushed: LogFlushed<Types>) -> Result<(), StorageError>
@@ -177,7 +240,12 @@ impl RaftLogStorage<Types> for LogStore {
         let entries: Vec<Entry> = entries.into_iter().collect();
         let row = |entry: &Entry| LogEntry { index: entry.log_id.index, bytes: encode(entry) };
         let rows: Vec<LogEntry> = entries.iter().map(row).collect();
-        self.keep(&rows).await.map_err(failed)?;
+        if self.makes(&entries) {
+            self.keep(|log| log.append_ahead(&rows)).await.map_err(failed)?;
+            self.sync_soon();
+        } else {
+            self.keep(|log| log.append(&rows)).await.map_err(failed)?;
+        }
         self.newest().extend(entries);
         flushed.log_io_completed(Ok(()));
         Ok(())

@@ -1,6 +1,6 @@
 //! Raft's state machine on the store: every agreed command is planned and written in one transaction with
 //! the log id it came under. What writes secrets only is gathered: the log has it, so that it is answered before
-//! it is committed. Keeps D2 and E5. Knows nothing of how commands were proposed.
+//! it is committed. Keeps D2, E5 and R5. Knows nothing of how commands were proposed.
 
 use std::sync::Arc;
 
@@ -46,6 +46,7 @@ impl RaftStateMachine<Types> for Machine {
     {
         let entries: Arc<Vec<Entry>> = Arc::new(entries.into_iter().collect());
         let Some(last) = entries.last().map(|entry| entry.log_id) else { return Ok(Vec::new()) };
+        self.log.synced(last.index).await.map_err(failed)?;
         loop {
             let applying = entries.clone();
             let work = move |txn: &mut Txn<'_>| apply(txn, &applying);

@@ -1,5 +1,5 @@
 //! Raft's questions on their way to a peer. A peer that cannot be reached, or that answers with anything but
-//! an answer, is unreachable to Raft, which asks again later. Knows nothing of how bytes travel.
+//! an answer, is unreachable to Raft, which asks again later. Keeps R5. Knows nothing of how bytes travel.
 
 use std::{collections::BTreeMap, io, time::Duration};
 
@@ -18,6 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 
 use super::{
+    log::LogStore,
     message::{self, AppendTold, RaftAsk, SnapshotPart, SnapshotTold, VoteTold},
     types::Types,
 };
@@ -102,9 +103,23 @@ impl From<AskError> for Unreachable {
     }
 }
 
+/// The ways of Raft's questions to the peers.
+pub struct Links {
+    peers: Peers,
+    log: LogStore,
+}
+
+impl Links {
+    /// The ways to `peers` for the node that keeps `log`.
+    pub fn new(peers: Peers, log: LogStore) -> Self {
+        Self { peers, log }
+    }
+}
+
 /// The way to one peer.
 pub struct Link {
     peers: Peers,
+    log: LogStore,
     to: NodeId,
 }
 
@@ -142,20 +157,23 @@ impl Link {
     }
 }
 
-impl RaftNetworkFactory<Types> for Peers {
+impl RaftNetworkFactory<Types> for Links {
     type Network = Link;
 
     async fn new_client(&mut self, to: NodeId, _: &BasicNode) -> Link {
-        Link { peers: self.clone(), to }
+        Link { peers: self.peers.clone(), log: self.log.clone(), to }
     }
 }
 
 impl RaftNetwork<Types> for Link {
     async fn append_entries(
         &mut self,
-        request: AppendEntriesRequest<Types>,
+        mut request: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<NodeId>, RpcError> {
+        // Raft has counted this node towards the majority already. What its own disk does not have yet is not said to
+        // be agreed; the next question says it.
+        request.leader_commit = request.leader_commit.filter(|agreed| self.log.has_synced(agreed.index));
         let entries = request.entries.len() as u64;
         let ask = message::write(&RaftAsk::Append(request));
         if ASK_BYTES_MAX < ask.len() && 1 < entries {

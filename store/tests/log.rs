@@ -186,6 +186,40 @@ fn an_append_that_was_never_finished_is_cut_away_and_the_next_takes_its_place() 
 }
 
 #[test]
+fn one_append_runs_ahead_of_the_disk_and_all_before_it_are_synced() {
+    let (_dir, store) = empty(options());
+    append(&store, 1..=2);
+    let mut log = store.log().unwrap();
+    log.append_ahead(&[entry(3), entry(4)]).unwrap();
+    assert_eq!((log.is_synced(2), log.is_synced(3), log.is_synced(4)), (true, false, false));
+    assert_eq!(log.read(3..=4).unwrap(), [entry(3), entry(4)]);
+    log.append_ahead(&[entry(5)]).unwrap();
+    assert_eq!((log.is_synced(4), log.is_synced(5)), (true, false));
+    log.sync().unwrap();
+    assert!(log.is_synced(5));
+    log.append_ahead(&[entry(6)]).unwrap();
+    log.turn_over().unwrap();
+    assert!(log.is_synced(6), "the file that it is in gets no further sync");
+    log.append(&[entry(7)]).unwrap();
+    assert!(log.is_synced(7));
+}
+
+#[test]
+fn an_append_that_a_power_cut_took_is_gone_whole_and_nothing_else() {
+    let (dir, store) = empty(options());
+    append(&store, 1..=2);
+    let file = files(dir.path()).pop().unwrap();
+    let on_disk = fs::read(&file).unwrap();
+    store.log().unwrap().append_ahead(&[entry(3), entry(4)]).unwrap();
+    drop(store);
+    fs::write(&file, on_disk).unwrap();
+    let store = reopen(dir.path());
+    assert_eq!((indexes(&store), store.log().unwrap().is_synced(2)), (vec![1, 2], true));
+    append(&store, 3..=3);
+    assert_eq!(indexes(&store), [1, 2, 3]);
+}
+
+#[test]
 fn a_changed_byte_before_the_last_append_refuses_to_open_and_names_the_file() {
     let (dir, store) = empty(options());
     append(&store, 1..=1);

@@ -131,7 +131,7 @@ async fn records_that_a_peer_did_not_make_are_not_ordered_for_it() {
     let leader = leader_of(&nodes).await;
     let asker = (leader + 1) % 3;
     let (from, other) = (nodes[asker].number, nodes[leader].number);
-    let endpoint = nodes[asker].running.as_ref().unwrap().endpoint.clone();
+    let endpoint = nodes[asker].running().endpoint.clone();
     let ask = async |command: Command| {
         let ask = message::write(&LeaderAsk::Order(vec![command]));
         let told = endpoint.call(id(other), Channel::Forward, ask.into(), DEADLINE).await.unwrap();
@@ -149,7 +149,7 @@ async fn the_members_change_only_as_the_registry_has_agreed() {
     let nodes = three().await;
     let leader = leader_of(&nodes).await;
     let (asker, leading) = ((leader + 1) % 3, id(nodes[leader].number));
-    let endpoint = nodes[asker].running.as_ref().unwrap().endpoint.clone();
+    let endpoint = nodes[asker].running().endpoint.clone();
     let ask = async |change: Change| {
         let ask = message::write(&LeaderAsk::Change(change));
         let told = endpoint.call(leading, Channel::Forward, ask.into(), DEADLINE).await.unwrap();
@@ -176,7 +176,7 @@ async fn a_node_that_was_expelled_is_heard_no_more() {
     assert_eq!(removed.outcome, Ok(Outcome::Done));
     nodes[leader].consensus().expel(gone).await.unwrap();
     assert_eq!(nodes[leader].consensus().voters(), 2);
-    let endpoint = &nodes[out].running.as_ref().unwrap().endpoint;
+    let endpoint = &nodes[out].running().endpoint;
     let ask = message::write(&LeaderAsk::ReadIndex);
     let leading = id(nodes[leader].number);
     let begun = Instant::now();

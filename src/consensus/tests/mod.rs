@@ -1,5 +1,6 @@
 //! Agreement on real stores: of one node alone, and of three over real connections.
 
+mod ahead;
 mod alone;
 mod cluster;
 mod three;

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, UdpSocket},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -25,7 +25,10 @@ use covault_store::{Options, Store, WriterMode};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use crate::consensus::{Consensus, ConsensusConfig, Me, Peers};
+use crate::consensus::{
+    Consensus, ConsensusConfig, Me, Peers,
+    message::{self, RaftAsk},
+};
 
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -41,6 +44,8 @@ pub struct Running {
     pub store: Arc<Store>,
     pub consensus: Consensus,
     pub endpoint: Endpoint,
+    /// What each of Raft's questions that came said to be agreed.
+    pub agreed: Arc<Mutex<Vec<Option<u64>>>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -85,15 +90,16 @@ impl Node {
         let me = Me { node: id(self.number), address: self.address.to_string(), founds };
         let peers = Peers::over(Some(endpoint.clone()));
         let consensus = Consensus::start(store.clone(), me, peers, config).await.unwrap();
+        let agreed = Arc::default();
         let tasks = vec![
-            tokio::spawn(answer(inbox, consensus.clone())),
+            tokio::spawn(answer(inbox, consensus.clone(), Arc::clone(&agreed))),
             tokio::spawn(follow(trust, consensus.clone())),
         ];
-        self.running = Some(Running { store, consensus, endpoint, tasks });
+        self.running = Some(Running { store, consensus, endpoint, agreed, tasks });
     }
 
     pub async fn stop(&mut self) {
-        let Running { store, consensus, endpoint, tasks } = self.running.take().unwrap();
+        let Running { store, consensus, endpoint, tasks, .. } = self.running.take().unwrap();
         tasks.iter().for_each(JoinHandle::abort);
         for task in tasks {
             let _ = task.await;
@@ -104,12 +110,22 @@ impl Node {
         eventually("the store is let go of", || Arc::strong_count(&store) == 1).await;
     }
 
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
     pub fn consensus(&self) -> &Consensus {
-        &self.running.as_ref().unwrap().consensus
+        &self.running().consensus
+    }
+
+    /// The index of the last entry of its log.
+    pub fn last_index(&self) -> u64 {
+        let (_, end) = self.running().store.log().unwrap().bounds();
+        end - 1
     }
 
     pub fn known(&self, number: u16) -> Option<KeyCheck> {
-        let view = self.running.as_ref().unwrap().store.view().unwrap();
+        let view = self.running().store.view().unwrap();
         view.rows().key_check(&key_name(number)).unwrap()
     }
 }
@@ -119,8 +135,11 @@ fn fill(bytes: &mut [u8]) {
     crate::host::Machine.fill(bytes);
 }
 
-async fn answer(mut inbox: Inbox, consensus: Consensus) {
+async fn answer(mut inbox: Inbox, consensus: Consensus, agreed: Arc<Mutex<Vec<Option<u64>>>>) {
     while let Some(incoming) = inbox.next().await {
+        if incoming.channel == Channel::Raft {
+            agreed.lock().unwrap().push(said_to_be_agreed(&incoming.request));
+        }
         let consensus = consensus.clone();
         tokio::spawn(async move {
             let Asker::Peer(from) = incoming.from else { return };
@@ -132,6 +151,13 @@ async fn answer(mut inbox: Inbox, consensus: Consensus) {
                 incoming.reply.send(told.into());
             }
         });
+    }
+}
+
+fn said_to_be_agreed(ask: &[u8]) -> Option<u64> {
+    match message::read(ask).unwrap() {
+        RaftAsk::Append(ask) => ask.leader_commit.map(|id| id.index),
+        RaftAsk::Vote(_) | RaftAsk::Snapshot(_) => None,
     }
 }
 

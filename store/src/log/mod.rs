@@ -4,8 +4,9 @@
 //! Keeps D1 for what is agreed. Knows nothing of terms, votes or what an entry holds.
 //!
 //! Appending at an index that is there takes away everything from it on; a process killed in between finds
-//! either. A last append that was not finished is cut away at the next opening, since nobody was told of it;
-//! anything else that does not read is damage, and refuses to open.
+//! either. One append may run ahead of the disk, while others are sent it; what was appended before it is synced
+//! first. So only the last one can be unfinished. It is then cut away at the next opening, since nobody was told
+//! that it counts; anything else that does not read is damage, and refuses to open.
 
 mod frame;
 mod segment;
@@ -51,9 +52,11 @@ pub struct RaftLog {
     first: u64,
     /// Where each entry lies, without gaps.
     places: VecDeque<Place>,
+    /// Index of the first entry of the last append, while that is not known to be on the disk.
+    ahead: Option<u64>,
     /// The number of the next file.
     next_number: u64,
-    /// Set when a write or a sync failed: nobody knows then what is on the disk.
+    /// Set when a write or a sync failed: nobody knows then what is on the disk, and nothing is appended any more.
     failed: bool,
 }
 
@@ -79,7 +82,9 @@ impl RaftLog {
         let mut log = Self::look(data)?;
         (log.sync, log.failed) = (sync, false);
         if let Some(last) = log.segments.back_mut() {
-            last.cut_what_is_torn().map_err(|why| OpenError::Io { path: log.dir.clone(), why })?;
+            // A process that was killed may have left an append whole and not synced. It counts from now on.
+            let settled = last.cut_what_is_torn().and_then(|()| last.sync_all());
+            settled.map_err(|why| OpenError::Io { path: log.dir.clone(), why })?;
         }
         Ok(log)
     }
@@ -92,7 +97,8 @@ impl RaftLog {
         let next_number = numbers.last().map_or(1, |last| last + 1);
         let (segments, places) = (VecDeque::new(), VecDeque::new());
         let (dir_of_log, sync, failed) = (dir.clone(), false, true);
-        let mut log = Self { dir: dir_of_log, sync, segments, first: 0, places, next_number, failed };
+        let ahead = None;
+        let mut log = Self { dir: dir_of_log, sync, segments, first: 0, places, ahead, next_number, failed };
         for number in &numbers {
             let (mut segment, bytes) = Segment::open(&dir, *number).map_err(io)?;
             let Scan { frames, rest } = frame::scan(&bytes);
@@ -135,9 +141,15 @@ impl RaftLog {
     /// Appends `entries`, which follow on each other, in place of all that is there from the first of them
     /// on. They are on the disk when this returns. [`StoreError::Full`] means that nothing was changed.
     pub fn append(&mut self, entries: &[LogEntry]) -> Result<(), StoreError> {
-        let (Some(first), false) = (entries.first().map(|entry| entry.index), self.failed) else {
-            return if self.failed { Err(StoreError::Closed) } else { Ok(()) };
-        };
+        self.append_ahead(entries)?;
+        self.sync()
+    }
+
+    /// As [`Self::append`], ahead of the disk: they are there after the next [`Self::sync`], and until then a power
+    /// cut may take them away, all of them.
+    pub fn append_ahead(&mut self, entries: &[LogEntry]) -> Result<(), StoreError> {
+        self.sync()?;
+        let Some(first) = entries.first().map(|entry| entry.index) else { return Ok(()) };
         let follows = (first..).zip(entries).all(|(index, entry)| entry.index == index);
         if !follows || !(self.places.is_empty() || (self.first..=self.next_index()).contains(&first)) {
             return Err(StoreError::Inconsistent("entries of the log do not follow on each other"));
@@ -147,11 +159,30 @@ impl RaftLog {
         if self.segments.back().is_none_or(Segment::is_full) {
             self.begin_segment()?;
         }
-        let sync = self.sync;
         let segment = self.segments.back_mut().ok_or(StoreError::Closed)?;
         segment.make_room(bytes.len())?;
-        let offset = segment.append(&bytes, sync).inspect_err(|_| self.failed = true)?;
+        let offset = segment.append(&bytes).inspect_err(|_| self.failed = true)?;
+        self.ahead = Some(first);
         self.take_in(&frame, offset).ok_or(StoreError::Closed)
+    }
+
+    /// Has everything that was appended on the disk.
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::Closed);
+        }
+        if self.ahead.is_some() {
+            if let (true, Some(segment)) = (self.sync, self.segments.back()) {
+                segment.sync().inspect_err(|_| self.failed = true)?;
+            }
+            self.ahead = None;
+        }
+        Ok(())
+    }
+
+    /// Whether what was appended at `index`, if anything, is on the disk.
+    pub fn is_synced(&self, index: u64) -> bool {
+        self.ahead.is_none_or(|first| index < first)
     }
 
     /// The entries of `range` that are there, in order.
@@ -223,6 +254,7 @@ impl RaftLog {
         if self.segments.is_empty() {
             return Ok(None);
         }
+        self.sync()?;
         self.begin_segment()?;
         Ok(self.next_index().checked_sub(1))
     }

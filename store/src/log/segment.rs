@@ -82,10 +82,14 @@ impl Segment {
     pub fn cut_what_is_torn(&mut self) -> io::Result<()> {
         if mem::take(&mut self.torn) {
             self.file.set_len(self.end)?;
-            self.file.sync_all()?;
             self.len = self.end;
         }
         Ok(())
+    }
+
+    /// Has all of the file on the disk.
+    pub fn sync_all(&self) -> io::Result<()> {
+        self.file.sync_all()
     }
 
     /// Whether the next frame belongs into another file.
@@ -115,15 +119,18 @@ impl Segment {
         Ok(())
     }
 
-    /// Writes a frame for which there is room; gives the offset at which it begins.
-    pub fn append(&mut self, frame: &[u8], sync: bool) -> io::Result<u64> {
+    /// Writes a frame for which there is room; gives the offset at which it begins. It is on the disk after the
+    /// next [`Self::sync`].
+    pub fn append(&mut self, frame: &[u8]) -> io::Result<u64> {
         let begin = self.end;
         self.file.write_all_at(frame, begin)?;
-        if sync {
-            self.file.sync_data()?;
-        }
         self.end += frame.len() as u64;
         Ok(begin)
+    }
+
+    /// Has every frame on the disk.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
     }
 
     /// Fills `bytes` from an offset on.
