@@ -1,6 +1,7 @@
 //! Versions that no majority answered for. They are kept here without a number, merge like marks, and are offered
 //! to the registry by the node that made them when a majority is back: adopted as the next number unless
-//! something newer was agreed meanwhile, else passed over for good.
+//! something newer was agreed meanwhile, else passed over for good. Those of a node that was taken away are offered
+//! by whoever leads.
 //! Keeps X7. Knows nothing of values.
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
 
 use covault_model::{
     command::{Action, Command, NewVersion, SealedVersion},
-    id::CommandId,
+    id::{CommandId, NodeId},
     name::SecretPath,
     record::{Idempotency, Record, key_apart},
     refusal::{NoAuthority, Refusal},
@@ -24,12 +25,20 @@ const SECRETS_PER_TURN: usize = 512;
 /// What a command takes beside its payload, in bytes.
 const FIXED_BYTES: usize = 2048;
 
-/// The secrets of which this node made versions that are still to be offered; none before it has looked.
+/// What is still to be offered.
 #[derive(Default)]
-pub(super) struct Kept(Mutex<Option<BTreeSet<SecretPath>>>);
+pub(super) struct Kept(Mutex<ToOffer>);
+
+#[derive(Default)]
+struct ToOffer {
+    /// The nodes of whose making it is; none before all secrets were looked at.
+    by: BTreeSet<NodeId>,
+    /// The secrets with such versions.
+    paths: BTreeSet<SecretPath>,
+}
 
 impl Kept {
-    fn paths(&self) -> MutexGuard<'_, Option<BTreeSet<SecretPath>>> {
+    fn held(&self) -> MutexGuard<'_, ToOffer> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -62,7 +71,7 @@ impl Vault {
         keeping.await?;
         self.parts.records.push(path, &version.record, Some(&version.payload));
         marks.iter().for_each(|marks| self.parts.records.push(path, marks, None));
-        self.kept.paths().get_or_insert_default().insert(path.clone());
+        self.kept.held().paths.insert(path.clone());
         self.written_apart(path, &made, false)
     }
 
@@ -71,23 +80,36 @@ impl Vault {
         if !self.parts.consensus.has_majority() {
             return Ok(());
         }
-        let known = self.kept.paths().clone();
-        let paths = match known {
-            Some(paths) => paths,
-            None => self.find_kept().await?,
-        };
-        self.kept.paths().get_or_insert_default().extend(paths.iter().cloned());
+        let by = self.authors_to_offer()?;
+        if self.kept.held().by != by {
+            let found = self.find_kept().await?;
+            let mut held = self.kept.held();
+            held.by.clone_from(&by);
+            held.paths.extend(found);
+        }
+        let paths = self.kept.held().paths.clone();
         for path in paths {
-            self.offer_kept_of(&path).await?;
+            self.offer_kept_of(&path, &by).await?;
         }
         Ok(())
     }
 
+    /// Whose versions this node offers: its own; and while it leads, those of nodes that were taken away, which
+    /// cannot offer them themselves. A leader has nothing ordered for it by another, so R3 is kept.
+    fn authors_to_offer(&self) -> Result<BTreeSet<NodeId>, Refusal> {
+        let mut authors = BTreeSet::from([self.node()]);
+        if self.parts.consensus.standing().leader == Some(self.node()) {
+            let roster = self.look()?.rows().roster().map_err(storage_refusal)?;
+            authors.extend(roster.nodes.into_iter().filter(|(_, entry)| entry.removed).map(|(node, _)| node));
+        }
+        Ok(authors)
+    }
+
     /// Offers the versions of one secret, in the order of their line.
-    async fn offer_kept_of(&self, path: &SecretPath) -> Result<(), Refusal> {
+    async fn offer_kept_of(&self, path: &SecretPath, by: &BTreeSet<NodeId>) -> Result<(), Refusal> {
         let _turn = self.turns.wait(path).await;
         self.settled(path).await?;
-        while let Some(version) = self.next_kept(path)? {
+        while let Some(version) = self.next_kept(path, by)? {
             let (id, bytes) = (version.record.id(), version.payload.len());
             let applied =
                 self.parts.consensus.propose(self.offering(path, version), bytes + FIXED_BYTES).await?;
@@ -100,9 +122,7 @@ impl Vault {
             }
             self.settled(path).await?;
         }
-        if let Some(paths) = &mut *self.kept.paths() {
-            paths.remove(path);
-        }
+        self.kept.held().paths.remove(path);
         Ok(())
     }
 
@@ -115,8 +135,8 @@ impl Vault {
         Command { id, by, at: self.now(), idempotency, action: Action::Agree(Box::new(new)) }
     }
 
-    /// The first version of this node's own after the last agreed one.
-    fn next_kept(&self, path: &SecretPath) -> Result<Option<SealedVersion>, Refusal> {
+    /// The first version of these authors' after the last agreed one.
+    fn next_kept(&self, path: &SecretPath, by: &BTreeSet<NodeId>) -> Result<Option<SealedVersion>, Refusal> {
         let view = self.look()?;
         let rows = view.rows();
         let find = || {
@@ -125,7 +145,7 @@ impl Vault {
             while let Some(place) = rows.next_place(path, &last)? {
                 last = place;
                 let row = rows.line_row(path, &place)?;
-                let Some(row) = row.filter(|row| row.author == self.node() && !row.destroyed) else {
+                let Some(row) = row.filter(|row| by.contains(&row.author) && !row.destroyed) else {
                     continue;
                 };
                 let (record, payload) = (rows.record(path, &place.id)?, rows.payload(path, &row.payload)?);
