@@ -1,10 +1,15 @@
 //! Who may become a member, and who ever was one. Keeps M1 (an invitation lets one node in, once, until it
-//! expires), M2 (a node that was taken away never comes back: ids are not reused) and M3 (one node always
-//! remains). Few enough to be one row, read and replaced as a whole.
+//! expires), M2 (a node that was taken away never comes back: ids are not reused), M3 (one node always
+//! remains) and M4 (a restored cluster goes on without its old nodes). Few enough to be one row, read and
+//! replaced as a whole.
 //! Knows nothing of who votes: Raft's membership follows the roster.
 
 use alloc::{collections::BTreeMap, string::String};
-use core::{fmt, net::SocketAddr, str::FromStr};
+use core::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    str::FromStr,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -109,6 +114,21 @@ impl Roster {
     #[must_use]
     pub fn is_removed(&self, node: &NodeId) -> bool {
         self.nodes.get(node).is_some_and(|entry| entry.removed)
+    }
+
+    /// As a cluster has it that was restored from a backup and goes on with nodes of its own: the old ones, which
+    /// were `members` to agreement, are taken away for good, and what they invited is let in no more. One that
+    /// nobody reached is kept too, since it made records; its address is the unspecified one.
+    #[must_use]
+    pub fn bequeathed(&self, members: impl IntoIterator<Item = (NodeId, Option<NodeAddress>)>) -> Self {
+        let nowhere = NodeAddress((Ipv4Addr::UNSPECIFIED, 0).into());
+        let mut nodes = self.nodes.clone();
+        for (node, address) in members {
+            let (address, since) = (address.unwrap_or(nowhere), Millis::default());
+            nodes.entry(node).or_insert(NodeEntry { address, since, invitation: None, removed: true });
+        }
+        nodes.values_mut().for_each(|entry| entry.removed = true);
+        Self { invitations: BTreeMap::new(), nodes }
     }
 
     /// With one more invitation; those that have expired by its making are let go of. One that was made before

@@ -16,7 +16,7 @@ use covault_model::{
     hlc::Millis,
     id::{CommandId, InvitationHash, InvitationId, NodeId},
     limits::{INVITATIONS_MAX, MEMBERS_MAX},
-    plan::plan,
+    plan::{Plan, Write, plan},
     refusal::{CallerMistake, Limit, Refusal},
     registry::{Outcome, Registry},
     roster::{Enrolment, Invitation, NodeAddress, Roster},
@@ -216,6 +216,29 @@ fn the_last_node_cannot_be_taken_away() {
         (remove(1), Ok(Outcome::Done)),
         (remove(2), refused(CallerMistake::LastMember)),
     ]);
+}
+
+/// M4: nobody of the old cluster is a member, or becomes one, and whoever made records is known.
+#[test]
+fn a_restored_cluster_goes_on_without_its_old_nodes() {
+    let old = check_answers(vec![
+        (invite(1, 5), Ok(Outcome::Invited(id(1)))),
+        (enrol(2, 1, 1, 6), Ok(Outcome::Done)),
+        (invite(3, 7), Ok(Outcome::Invited(id(3)))),
+    ]);
+    let restored = old.bequeathed([(member(2), Some(address(9))), (member(4), None)]);
+    let known: Vec<_> = restored.nodes.keys().copied().collect();
+    assert_eq!(known, [member(1), member(2), member(4)]);
+    assert!(known.iter().all(|node| restored.is_removed(node)));
+    assert_eq!(restored.nodes[&member(2)].address, address(1), "what the registry knew stays");
+    let mut registry = founded();
+    let writes = vec![Write::Roster(restored)];
+    registry.carry_out(&Plan { writes, outcome: Outcome::Done, replayed: false });
+    for step in [enrol(2, 1, 1, 8), enrol(4, 3, 3, 8), enrol(5, 3, 3, 8)] {
+        assert!(carry_out(&mut registry, &step).is_err());
+    }
+    assert_eq!(carry_out(&mut registry, &reach(6, 7)), Ok(Outcome::Done), "the node that was restored");
+    assert!(roster(&registry).is_member(&member(6)));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{failure::Failure, output::Output, progress::Progress};
-use crate::node::back_up;
+use crate::node::{back_up, back_up_with_log};
 
 /// Copy the data of a node, running or not, into one file.
 ///
@@ -21,6 +21,10 @@ pub struct BackupArgs {
     /// The file to write; it must not exist.
     #[arg(long, value_name = "FILE")]
     pub to: PathBuf,
+    /// Take in what only the log of a stopped node has, agreed or not: for the last node of a cluster whose
+    /// majority is lost.
+    #[arg(long)]
+    pub with_log: bool,
 }
 
 impl BackupArgs {
@@ -30,16 +34,27 @@ impl BackupArgs {
     /// When the data cannot be read or the copy cannot be written.
     pub fn run(self, output: &Output) -> Result<(), Failure> {
         let progress = Progress::counting("copying and checking");
-        let made = back_up(&self.data, &self.to);
+        let made = match self.with_log {
+            true => back_up_with_log(&self.data, &self.to),
+            false => back_up(&self.data, &self.to).map(|made| (made, 0)),
+        };
         drop(progress);
-        let made = made.map_err(|error| Failure::new("backup_failed", error.to_string()))?;
-        let document = json!({ "bytes": made.bytes, "secrets": made.secrets, "versions": made.versions });
+        let (made, from_log) = made.map_err(|error| Failure::new("backup_failed", error.to_string()))?;
+        let document = json!({
+            "bytes": made.bytes, "secrets": made.secrets, "versions": made.versions,
+            "without_number": made.provisional, "lacking": made.lacking, "entries_from_log": from_log,
+        });
         output.answer(&document, || {
             let to = self.to.display();
-            format!(
-                "{to}: {} secrets, {} versions, {} bytes, checked",
-                made.secrets, made.versions, made.bytes
-            )
+            let (secrets, versions, bytes) = (made.secrets, made.versions, made.bytes);
+            let mut told = format!("{to}: {secrets} secrets, {versions} versions, {bytes} bytes, checked");
+            if 0 < from_log {
+                told += &format!("\n{from_log} log entries were taken in that this node had not carried out");
+            }
+            if 0 < made.lacking {
+                told += &format!("\n{} versions have not reached this node and are not in it", made.lacking);
+            }
+            told
         })
     }
 }

@@ -29,6 +29,7 @@ use super::{
     network::{Links, Peers},
     proposer::Proposer,
     snapshot::{Arriving, RegistrySnapshot},
+    succession::go_on_alone,
     thread::OwnThread,
     types::{LogId, Raft, StoredMembership},
 };
@@ -335,6 +336,9 @@ async fn start_raft(
     config: ConsensusConfig,
 ) -> Result<Parts, StartError> {
     let Me { node, address, founds } = me;
+    if founds {
+        go_on_alone(&store, node, &address)?;
+    }
     let members = stored_membership(&store)?;
     let sole_voter = members.as_ref().is_some_and(|stored| stored.voter_ids().eq([node]));
     let log = LogStore::new(store.clone(), node, config.own_thread).map_err(engine_error)?;

@@ -146,7 +146,8 @@ fn written(entries: &[Entry]) -> Option<(Vec<SecretId>, u64)> {
     Some((secrets, bytes))
 }
 
-fn apply(txn: &mut Txn<'_>, entries: &[Entry]) -> Result<Vec<Vec<Applied>>, StoreError> {
+/// Carries out these entries, and notes the last of them as applied.
+pub fn apply(txn: &mut Txn<'_>, entries: &[Entry]) -> Result<Vec<Vec<Applied>>, StoreError> {
     let mut answers = Vec::with_capacity(entries.len());
     for entry in entries {
         answers.push(match &entry.payload {

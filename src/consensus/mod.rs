@@ -10,6 +10,7 @@ mod message;
 mod network;
 mod proposer;
 mod snapshot;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -18,3 +19,4 @@ mod types;
 pub use engine::{Consensus, ConsensusConfig, Me, Member, Standing, StartError};
 pub use log::unapplied;
 pub use network::Peers;
+pub use succession::{Legacy, legacy, take_in_log};

@@ -22,5 +22,7 @@ pub use config::{ConfigFile, HttpConfig, LogConfig, LogFormat, NodeConfig, Plain
 pub use error::{ConfigError, StartError};
 pub use join::{JoinError, Joined, join};
 pub use keys::DEFAULT_KEYRING_FILE;
-pub use offline::{CheckError, CheckReport, back_up, check, restore, verify_audit};
+pub use offline::{
+    CheckError, CheckReport, Restored, back_up, back_up_with_log, check, restore, verify_audit,
+};
 pub use start::{Founded, Node};

@@ -2,9 +2,14 @@
 //! and the checks also work beside a running node, since they only look.
 //! Knows nothing of terminals.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
 
-use covault_model::name::SecretPath;
+use covault_model::{id::NodeId, name::SecretPath};
 use covault_net::NodeIdentity;
 use covault_store::{BackupError, Manifest, OpenError, RestoreAs, SETTLES_WITHIN, Store, StoreError};
 
@@ -14,7 +19,7 @@ use super::{
 };
 use crate::{
     audit::{self, VerifyError},
-    consensus::unapplied,
+    consensus::{Legacy, legacy, take_in_log, unapplied},
     host::Host,
     merge::{self, Document},
 };
@@ -54,24 +59,68 @@ pub fn verify_audit(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<audit:
 /// before the call is in it: a running node commits that in a moment, and of one that was killed it is said
 /// when its log has more.
 pub fn back_up(data: &Path, to: &Path) -> Result<Manifest, BackupError> {
-    let mut scratch = to.as_os_str().to_owned();
-    scratch.push(".check");
     let store = reader(&NodeConfig::at(data))?;
     match unapplied(&store)? {
         None => std::thread::sleep(2 * SETTLES_WITHIN),
         Some(0) => {}
         Some(entries) => return Err(BackupError::Unapplied(entries)),
     }
-    store.back_up(to, Path::new(&scratch))
+    store.back_up(to, &beside(to, "check"))
 }
 
-/// Makes a store in the empty directory `data` from a backup, for a node with an identity of its own.
-pub fn restore(backup: &Path, data: &Path, host: &dyn Host) -> Result<Manifest, BackupError> {
-    let options = store_options(&NodeConfig::at(data));
-    let manifest = covault_store::restore(backup, data, RestoreAs::NewNode, options)?;
-    NodeIdentity::create(data, &mut |bytes| host.fill(bytes))
+/// The same of a node that does not run, with what its log has beyond its store taken in as if it were agreed;
+/// says how many entries that were. What the last node of a cluster has heard may have been answered by others.
+pub fn back_up_with_log(data: &Path, to: &Path) -> Result<(Manifest, u64), BackupError> {
+    let config = NodeConfig::at(data);
+    let store = reader(&config)?;
+    if unapplied(&store)?.is_none() {
+        return Err(OpenError::InUse(data.into()).into());
+    }
+    let copy_dir = beside(to, "copy");
+    DirBuilder::new().mode(0o700).create(&copy_dir)?;
+    let copied = back_up_copy(&copy_dir, &store, to, &config);
+    std::fs::remove_dir_all(&copy_dir)?;
+    copied
+}
+
+fn back_up_copy(
+    dir: &Path,
+    store: &Store,
+    to: &Path,
+    config: &NodeConfig,
+) -> Result<(Manifest, u64), BackupError> {
+    store.copy_to(dir)?;
+    let copy = Store::open(dir, store_options(config))?;
+    let taken_in = take_in_log(&copy, store)?;
+    Ok((copy.back_up(to, &beside(to, "check"))?, taken_in))
+}
+
+fn beside(file: &Path, what: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".{what}"));
+    name.into()
+}
+
+/// What was restored.
+#[derive(Debug)]
+pub struct Restored {
+    /// The new node.
+    pub node: NodeId,
+    /// What the backup holds.
+    pub manifest: Manifest,
+    /// Where its cluster was when the backup was made; absent when that had agreed on nothing.
+    pub legacy: Option<Legacy>,
+}
+
+/// Makes a store in the empty directory `data` from a backup, for a node with an identity of its own. At its first
+/// start that one becomes the only member of the cluster.
+pub fn restore(backup: &Path, data: &Path, host: &dyn Host) -> Result<Restored, BackupError> {
+    let config = NodeConfig::at(data);
+    let manifest = covault_store::restore(backup, data, RestoreAs::NewNode, store_options(&config))?;
+    let identity = NodeIdentity::create(data, &mut |bytes| host.fill(bytes))
         .map_err(|error| BackupError::Inconsistent(error.to_string()))?;
-    Ok(manifest)
+    let legacy = legacy(&reader(&config)?)?;
+    Ok(Restored { node: identity.id(), manifest, legacy })
 }
 
 /// What is wrong with a store, or how much of it there is.

@@ -12,6 +12,7 @@ use std::{
     path::Path,
 };
 
+use covault_model::hlc::Hlc;
 use heed::CompactionOption;
 
 use crate::{
@@ -41,8 +42,11 @@ pub enum BackupError {
     /// A restore never replaces what is there.
     #[error("the directory to restore into is not empty")]
     NotEmpty,
-    /// The node was killed, and what it answered last is in its log alone.
-    #[error("{0} entries of the raft log are not in the store yet; start the node once, then back up")]
+    /// The node was killed or has lost its majority, and what it heard last is in its log alone.
+    #[error(
+        "{0} entries of the raft log are not in the store yet; start the node once, then back up, or take them \
+         in as they are (--with-log) if the majority of its cluster is lost"
+    )]
     Unapplied(u64),
     /// Something in the backup does not agree with itself.
     #[error("the backup contradicts itself: {0}")]
@@ -67,12 +71,19 @@ pub struct Manifest {
     pub secrets: u64,
     /// Versions in it.
     pub versions: u64,
+    /// Versions among them that have no number.
+    pub provisional: u64,
+    /// Agreed versions that are named in it and that the node had not received.
+    pub lacking: u64,
+    /// The time of the newest record in it.
+    pub newest: Hlc,
 }
 
 /// What a restored store is to forget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestoreAs {
-    /// The first node of the cluster from now on: votes, log and membership of the old nodes are dropped.
+    /// The first node of the cluster from now on: votes and log of the old node are dropped. Where its log ended
+    /// and who the members were stays, for agreement to go on from there.
     NewNode,
 }
 
@@ -86,6 +97,15 @@ impl Store {
             let _ = std::fs::remove_file(to);
         }
         written
+    }
+
+    /// Copies this moment into the empty directory `dir`, as a store of its own with an empty log.
+    pub fn copy_to(&self, dir: &Path) -> Result<(), BackupError> {
+        let mut data =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join(DATA_FILE))?;
+        self.env().copy_to_file(&mut data, CompactionOption::Enabled).map_err(StoreError::from)?;
+        RaftLog::make(dir)?;
+        Ok(())
     }
 
     fn write_backup(&self, file: &mut File) -> Result<(), BackupError> {
@@ -183,9 +203,11 @@ fn unpack(backup: &Path, dir: &Path) -> Result<u64, BackupError> {
 fn check(dir: &Path, bytes: u64) -> Result<Manifest, BackupError> {
     let map_bytes = usize::try_from(bytes).unwrap_or(usize::MAX >> 1).next_power_of_two().max(1 << 20);
     let store = Store::open_reader(dir, map_bytes)?;
-    let RebuildReport { secrets, versions, differences } = store.compare_with_rebuild()?;
+    let RebuildReport { secrets, versions, provisional, lacking, differences } =
+        store.compare_with_rebuild()?;
+    let newest = store.view()?.rows().clock()?;
     match differences.first() {
-        None => Ok(Manifest { bytes, secrets, versions }),
+        None => Ok(Manifest { bytes, secrets, versions, provisional, lacking, newest }),
         Some(difference) => Err(BackupError::Inconsistent(difference.to_string())),
     }
 }
@@ -203,19 +225,11 @@ fn hash_from(file: &mut File, offset: u64) -> io::Result<[u8; HASH_LEN]> {
 }
 
 impl crate::txn::Txn<'_> {
-    /// Drops what belonged to the node the backup was taken from: its place in the log, votes and audit anchor.
-    /// Its log is no part of a backup.
+    /// Drops what belonged to the node the backup was taken from: its votes, what it knew of its log, and the
+    /// audit anchor. Its log is no part of a backup.
     fn forget_node(&mut self) -> Result<(), StoreError> {
         let meta = self.tables().meta;
-        for key in [
-            Meta::Vote,
-            Meta::Applied,
-            Meta::Membership,
-            Meta::Purged,
-            Meta::Snapshot,
-            Meta::Installed,
-            Meta::AuditAnchor,
-        ] {
+        for key in [Meta::Vote, Meta::Purged, Meta::Snapshot, Meta::Installed, Meta::AuditAnchor] {
             self.delete(meta, &[key as u8])?;
         }
         Ok(())

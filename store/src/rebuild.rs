@@ -23,12 +23,16 @@ use crate::{
 };
 
 /// What a comparison saw.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RebuildReport {
     /// Secrets compared.
     pub secrets: u64,
     /// Versions compared.
     pub versions: u64,
+    /// Versions among them that have no number.
+    pub provisional: u64,
+    /// Versions that have a number and whose records have not arrived.
+    pub lacking: u64,
     /// Where the kept view is not what the records say.
     pub differences: Vec<Difference>,
 }
@@ -78,17 +82,18 @@ impl Store {
     pub fn compare_with_rebuild(&self) -> Result<RebuildReport, StoreError> {
         let view = self.view()?;
         let rows = view.rows();
-        let mut report = RebuildReport { secrets: 0, versions: 0, differences: Vec::new() };
-        let mut provisional = 0;
+        let mut report = RebuildReport::default();
         for path in rows.histories()? {
-            report.secrets += u64::from(rows.secret(&path)?.is_some());
+            let agreed = rows.secret(&path)?.map_or(0, |entry| entry.agreed);
             let (versions, without_number) = compare_secret(&rows, &path, &mut report.differences)?;
+            report.secrets += u64::from(agreed != 0);
             report.versions += versions;
-            provisional += without_number;
+            report.provisional += without_number;
+            report.lacking += agreed.saturating_sub(versions - without_number);
         }
         let counts = rows.counts()?;
         let kept = (counts.versions, counts.provisional, rows.secrets()?);
-        if kept != (report.versions, provisional, report.secrets) {
+        if kept != (report.versions, report.provisional, report.secrets) {
             report.differences.push(Difference::Counts);
         }
         Ok(report)

@@ -184,6 +184,12 @@ impl Txn<'_> {
         }
     }
 
+    /// Replaces who may become a member, and who ever was one: for a store that was restored, before anything
+    /// is agreed on it.
+    pub fn replace_roster(&mut self, roster: &Roster) -> Result<(), StoreError> {
+        self.put_meta(Meta::Roster, &to_row(roster))
+    }
+
     /// Remembers what a request that needs no agreement came to. The first outcome under a key holds.
     pub fn remember(
         &mut self,

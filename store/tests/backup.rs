@@ -38,15 +38,7 @@ const VIEW: u8 = 1;
 const MADE: RestoreAs = RestoreAs::NewNode;
 
 /// What Raft and the audit log keep in the store, which a restored node forgets.
-const OF_THE_NODE: [Meta; 7] = [
-    Meta::Vote,
-    Meta::Applied,
-    Meta::Membership,
-    Meta::Purged,
-    Meta::Snapshot,
-    Meta::Installed,
-    Meta::AuditAnchor,
-];
+const OF_THE_NODE: [Meta; 5] = [Meta::Vote, Meta::Purged, Meta::Snapshot, Meta::Installed, Meta::AuditAnchor];
 
 fn write_one(store: &Store, at: u64) {
     store

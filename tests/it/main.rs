@@ -15,6 +15,7 @@ mod concurrency;
 mod crash;
 mod demo;
 mod directory;
+mod disaster;
 mod failure;
 mod full_disk;
 mod history;

@@ -1,0 +1,143 @@
+//! What is left when nodes are lost for good: one dead node replaced, and a whole cluster made again from what one
+//! node had. Shows M4 and, from outside, what becomes of versions without a number (X7).
+//! Knows nothing of how nodes talk.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Client, Cluster, Place, Process, covault, eventually,
+    joining::{invite, join, roles, start, until_all_vote},
+};
+
+const QUIC: &str = "[quic]\nlisten = \"127.0.0.1:0\"\n";
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("an ASCII path")
+}
+
+fn labels(client: &Client, name: &str) -> Value {
+    client.get(&format!("/v1/secrets/{name}")).expect(200).at("/labels")
+}
+
+/// Waits until the secret has these labels: they travel beside the log.
+fn until_labelled(client: &Client, name: &str, wanted: &Value) {
+    eventually("the labels to come", || (labels(client, name) == *wanted).then_some(()));
+}
+
+/// A node that joins the cluster of `admin` with this keyring, running.
+fn joined(admin: &Client, keyring: &Path) -> (Place, Process) {
+    let place = Place::empty();
+    join(&place, &invite(admin)).expect(0);
+    fs::copy(keyring, place.keyring()).unwrap();
+    let node = start(&place);
+    (place, node)
+}
+
+/// A node restored from `backup` that its peers can reach, running, and what the command told of it.
+fn restored(backup: &Path, keyring: &Path) -> (Place, Process, Value) {
+    let place = Place::empty();
+    let told = covault(&["--json", "restore", text(backup), "--data", text(&place.data())]).expect(0).json();
+    fs::copy(keyring, place.keyring()).unwrap();
+    let node = place.serve(QUIC, &[]);
+    (place, node, told)
+}
+
+/// Has the leader, which both others have just left, write down something that no other node has. Whoever asked
+/// is told that nobody knows what becomes of it.
+fn heard_by_the_leader_alone(cluster: &mut Cluster) -> (usize, String) {
+    for round in 0..20 {
+        let leader = cluster.leader(0);
+        for other in cluster.places().filter(|place| *place != leader) {
+            cluster.pause(other);
+        }
+        let name = format!("last/words-{round}");
+        let made = cluster.member(leader).post("/v1/secrets", &json!({"name": name, "value": "heard"}));
+        if made.code() == "outcome_unknown" {
+            return (leader, name);
+        }
+        cluster.resume();
+    }
+    panic!("no leader took anything down before it noticed that it was alone");
+}
+
+#[test]
+fn a_cluster_comes_back_from_the_one_node_that_is_left() {
+    let mut cluster = Cluster::start(3);
+    let (member, admin) = (cluster.member(0), cluster.admin(0));
+    member.create("db/a", "one");
+    member.update("db/a", "two");
+    member.patch("/v1/secrets/db/a", &json!({"labels": {"site": "old"}})).expect(200);
+    let late = admin.post("/v1/callers", &json!({"name": "late"})).expect(201).text("/token");
+    let owner = member.get("/v1/self").expect(200).text("/name");
+    let grant = json!({"grantee": "late", "prefix": "db/", "access": "read"});
+    member.post("/v1/grants", &grant).expect(201);
+    for place in cluster.places() {
+        until_labelled(&cluster.member(place), "db/a", &json!({"site": "old"}));
+    }
+    let (left, unknown) = heard_by_the_leader_alone(&mut cluster);
+    let kept = cluster.member(left).put("/v1/secrets/db/a", &json!({"value": "three"})).expect(202);
+    let (data, old): (_, Vec<String>) =
+        (cluster.data(left), cluster.places().map(|at| cluster.id(at)).collect());
+    cluster.places().for_each(|place| cluster.kill(place));
+
+    let backup = cluster.folder().join("backup");
+    let arguments = ["--json", "backup", "--data", text(&data), "--to", text(&backup)];
+    let refused = covault(&arguments).expect(1);
+    assert!(refused.stderr.contains("--with-log"), "{}", refused.stderr);
+    assert!(!backup.exists(), "nothing is copied");
+    let made = covault(&[&arguments[..], &["--with-log"]].concat()).expect(0).json();
+    assert!(1 <= made["entries_from_log"].as_u64().unwrap(), "{made}");
+    assert_eq!(made["lacking"], 0);
+
+    let keyring = data.join("master.keys");
+    let (first, _node, told) = restored(&backup, &keyring);
+    let replaced: Vec<&str> = told["replaces"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(old.iter().all(|id| replaced.contains(&id.as_str())) && replaced.len() == 3, "{told}");
+    assert!(told["last_log_index"].is_u64() && told["newest_record_at"].is_string(), "{told}");
+    let (member, admin) = (member.at(&first.url()), admin.at(&first.url()));
+    assert_eq!(roles(&admin), [(told["node"].as_str().unwrap().to_owned(), "leader".to_owned())]);
+    assert_eq!(member.value(&unknown), "heard");
+    eventually("what was kept to be agreed", || {
+        let newest = member.history("db/a").swap_remove(0);
+        (newest["number"] == 3 && newest["id"] == kept.at("/version/id")).then_some(())
+    });
+
+    let others = [joined(&admin, &keyring), joined(&admin, &keyring)];
+    until_all_vote(&admin, 3);
+    for place in [&first, &others[0].0, &others[1].0] {
+        let here = member.at(&place.url());
+        assert_eq!(here.value("db/a"), "three");
+        assert_eq!(here.get("/v1/secrets/db/a?version=1").expect(200).text("/value"), "one");
+        until_labelled(&here, "db/a", &json!({"site": "old"}));
+        let path = format!("/v1/secrets/db/a?owner={owner}");
+        assert_eq!(here.with_token(&late).get(&path).expect(200).text("/value"), "three");
+        here.post("/v1/secrets", &json!({"name": "db/a", "value": "x"})).expect_problem(409, "secret_exists");
+    }
+    // A node of the old cluster has a key that is let in no more.
+    let back = Place::empty();
+    fs::create_dir_all(back.data()).unwrap();
+    fs::copy(data.join("node.key"), back.data().join("node.key")).unwrap();
+    let refused = join(&back, &invite(&admin)).expect(1);
+    assert!(refused.stderr.contains("(node_known)"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_vault_of_one_node_grows_after_it_was_restored() {
+    let place = Place::initialised();
+    let mut node = place.serve("", &[]);
+    place.admin().post("/v1/secrets", &json!({"name": "a", "value": "1", "labels": {"k": "v"}})).expect(201);
+    place.admin().patch("/v1/secrets/a", &json!({"labels": {"k": "w"}})).expect(200);
+    node.ask_to_stop();
+    node.wait();
+    let backup = place.path("backup");
+    covault(&["backup", "--data", text(&place.data()), "--to", text(&backup)]).expect(0);
+    let (first, _first_node, _) = restored(&backup, &place.keyring());
+    let admin = place.admin().at(&first.url());
+    let (second, _second_node) = joined(&admin, &place.keyring());
+    until_all_vote(&admin, 2);
+    let there = admin.at(&second.url());
+    assert_eq!(there.value("a"), "1");
+    until_labelled(&there, "a", &json!({"k": "w"}));
+}
