@@ -124,6 +124,40 @@ fn a_cluster_comes_back_from_the_one_node_that_is_left() {
 }
 
 #[test]
+fn a_dead_node_is_replaced_and_its_cluster_bears_another_death() {
+    let mut cluster = Cluster::start(3);
+    let (dead, remaining) = (2, [0, 1]);
+    cluster.member(dead).create("by/the-dead", "one");
+    cluster.member(dead).patch("/v1/secrets/by/the-dead", &json!({"labels": {"from": "it"}})).expect(200);
+    for place in remaining {
+        until_labelled(&cluster.member(place), "by/the-dead", &json!({"from": "it"}));
+    }
+    cluster.kill(dead);
+    eventually("the others to agree without it", || {
+        let made = cluster.member(0).post("/v1/secrets", &json!({"name": "meanwhile", "value": "two"}));
+        (made.status == 201 || made.code() == "secret_exists").then_some(())
+    });
+    let (admin, gone) = (cluster.admin(0), cluster.id(dead));
+    let named = admin.get("/v1/members").expect(200).at("/members");
+    assert!(named.as_array().unwrap().iter().any(|member| member["node"] == gone.as_str()), "until removed");
+    admin.delete(&format!("/v1/members/{gone}")).expect(204);
+    until_all_vote(&admin, 2);
+    let (new, _node) = joined(&admin, &cluster.data(0).join("master.keys"));
+    until_all_vote(&admin, 3);
+    let there = cluster.member(0).at(&new.url());
+    assert_eq!((there.value("by/the-dead"), there.value("meanwhile")), ("one".into(), "two".into()));
+    until_labelled(&there, "by/the-dead", &json!({"from": "it"}));
+
+    // Two of the three are a majority again.
+    cluster.kill(1);
+    eventually("the new node to agree with the one that is left", || {
+        let made = there.post("/v1/secrets", &json!({"name": "afterwards", "value": "three"}));
+        (made.status == 201 || made.code() == "secret_exists").then_some(())
+    });
+    assert_eq!(cluster.member(0).value("afterwards"), "three");
+}
+
+#[test]
 fn a_vault_of_one_node_grows_after_it_was_restored() {
     let place = Place::initialised();
     let mut node = place.serve("", &[]);
