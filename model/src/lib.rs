@@ -3,7 +3,7 @@
 //!
 //! Read in this order: [`name`] and [`id`] say what things are called, [`record`] what is written,
 //! [`arrival`] what comes from elsewhere,
-//! [`hlc`] and [`line`](mod@line) when it counts, [`marks`] what merges, [`command`], [`plan`](mod@plan) and [`registry`] what
+//! [`hlc`] and [`line`](mod@line) when it counts, [`skew`] when a clock may say so, [`marks`] what merges, [`command`], [`plan`](mod@plan) and [`registry`] what
 //! is agreed, [`roster`] and [`invitation`] among which nodes, [`isolation`] who may, [`limits`] how much,
 //! [`refusal`] why not.
 
@@ -29,6 +29,7 @@ pub mod record;
 pub mod refusal;
 pub mod registry;
 pub mod roster;
+pub mod skew;
 pub mod token;
 
 pub use cbor::{DecodeError, decode, encode};

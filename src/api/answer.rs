@@ -235,6 +235,7 @@ fn member(member: &MemberStatus) -> serde_json::Value {
         "address": member.address.map(|address| address.to_string()),
         "lag": member.lag,
         "last_contact_ms": member.heard.map(|heard| heard.as_millis() as u64),
+        "clock_ahead_ms": member.clock_ahead,
     })
 }
 
@@ -265,6 +266,7 @@ pub fn status(status: &Status) -> Answer {
         "disk_used": status.disk_used,
         "disk_free": status.disk_free,
         "refuses_writes": refuses,
+        "clock_skew_ms": status.clock_skew,
         "now": Time(status.now),
         "started_at": Time(status.started_at),
     });

@@ -111,6 +111,14 @@ impl Metrics {
             self.recorder.describe_gauge(name.into(), None, meaning.into());
             self.recorder.register_gauge(&Key::from_static_name(name), &METADATA).set(value as f64);
         }
+        let name = "covault_clock_skew_seconds";
+        self.recorder.describe_gauge(
+            name.into(),
+            None,
+            "How far this clock is ahead of most members'.".into(),
+        );
+        let skew = self.recorder.register_gauge(&Key::from_static_name(name), &METADATA);
+        skew.set(status.clock_skew.0 as f64 / 1000.0);
         for (code, count) in &status.refused_records {
             let labels = vec![Label::from_static_parts("code", code)];
             self.recorder.register_counter(&Key::from_parts(REFUSED, labels), &METADATA).absolute(*count);

@@ -335,6 +335,7 @@ fn member() -> Value {
         "address": or_null(json!({ "type": "string" })),
         "lag": or_null(count.clone()),
         "last_contact_ms": or_null(count),
+        "clock_ahead_ms": or_null(json!({ "type": "integer" })),
     }))
 }
 
@@ -360,6 +361,7 @@ fn status(count: &Value) -> Value {
         "disk_used": count,
         "disk_free": count,
         "refuses_writes": or_null(text),
+        "clock_skew_ms": { "type": "integer" },
         "now": of("Time"),
         "started_at": of("Time"),
     }))

@@ -2,6 +2,7 @@
 //! vault starts one of these and asks its [`Vault`](crate::vault::Vault); the `covault` program puts HTTP
 //! in front of it. Knows nothing of requests.
 
+mod clocks;
 mod config;
 mod enrolment;
 mod error;

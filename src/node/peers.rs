@@ -28,6 +28,7 @@ use tokio::{
 };
 
 use super::{
+    clocks,
     config::QuicConfig,
     enrolment::{self, Told},
     error::StartError,
@@ -38,7 +39,7 @@ use crate::{
     consensus::{Consensus, Member},
     host::Host,
     merge::{Neighbours, Records},
-    vault::Vault,
+    vault::{Clocks, Vault},
 };
 
 /// How often addresses that changed are looked for; a change of the members is followed at once.
@@ -97,9 +98,12 @@ impl Door {
         store: &Arc<Store>,
     ) -> PeerService {
         let (consensus, records, vault) = (consensus.clone(), records.clone(), Arc::new(OnceLock::new()));
-        let answering = Answering { consensus: consensus.clone(), records, trust: self.trust.clone(), vault };
+        let (trust, host) = (self.trust.clone(), here.host.clone());
+        let answering = Answering { consensus: consensus.clone(), records, trust, vault, host };
         let vault = answering.vault.clone();
         let told = here.joining.as_ref().map(|joining| joining.members.clone()).unwrap_or_default();
+        let asking =
+            clocks::ask_all(self.endpoint.clone(), consensus.clone(), here.clocks.clone(), here.node);
         let following = Following {
             here,
             trust: self.trust,
@@ -108,7 +112,11 @@ impl Door {
             store: store.clone(),
             told,
         };
-        let tasks = vec![tokio::spawn(answer_all(self.inbox, answering)), tokio::spawn(following.run())];
+        let tasks = vec![
+            tokio::spawn(answer_all(self.inbox, answering)),
+            tokio::spawn(following.run()),
+            tokio::spawn(asking),
+        ];
         PeerService { endpoint: self.endpoint, vault, tasks }
     }
 }
@@ -119,6 +127,10 @@ pub(super) struct Here {
     pub data: PathBuf,
     /// What it knows of its cluster before the log has reached it.
     pub joining: Option<Joining>,
+    /// Its own clock.
+    pub host: Arc<dyn Host>,
+    /// Where those of the others are kept.
+    pub clocks: Arc<Clocks>,
 }
 
 /// The running tasks.
@@ -152,6 +164,7 @@ struct Answering {
     trust: Trust,
     /// Absent until the node serves.
     vault: Arc<OnceLock<Vault>>,
+    host: Arc<dyn Host>,
 }
 
 async fn answer_all(mut inbox: Inbox, answering: Answering) {
@@ -181,6 +194,9 @@ impl Answering {
                 if self.is_vault(&peer) && whereabouts::is_ask(&request) =>
             {
                 Ok(whereabouts::write_told(&self.members()))
+            }
+            (Asker::Peer(peer), Channel::Control) if self.is_vault(&peer) && clocks::is_ask(&request) => {
+                Ok(clocks::write_told(self.host.now()))
             }
             (Asker::Stranger(node), Channel::Join) => match enrolment::read_ask(node, &request) {
                 Ok(shown) => {

@@ -37,7 +37,7 @@ use crate::{
     consensus::{Consensus, Me, Peers},
     host::Host,
     merge::{Pace, Records, Rounds},
-    vault::{Author, Vault, VaultParts, draw_token, storage_refusal},
+    vault::{Author, Clocks, Vault, VaultParts, draw_token, storage_refusal},
 };
 
 /// How long a node that joined waits for the cluster to reach it.
@@ -68,6 +68,7 @@ struct Rooms {
     records: Records,
     audit: Arc<AuditLog>,
     host: Arc<dyn Host>,
+    clocks: Arc<Clocks>,
     cluster: ClusterId,
     address: Option<NodeAddress>,
     /// Whether it has joined a cluster whose log had not reached it before this start.
@@ -129,9 +130,16 @@ impl Node {
         let consensus = Consensus::start(store.clone(), me, peers, config.consensus).await?;
         let neighbours = door.as_ref().map(Door::neighbours);
         let records = Records::new(store.clone(), host.clone(), identity.id(), neighbours);
-        let here = Here { node: identity.id(), data: config.data.clone(), joining };
+        let clocks = Arc::<Clocks>::default();
+        let here = Here {
+            node: identity.id(),
+            data: config.data.clone(),
+            joining,
+            host: host.clone(),
+            clocks: clocks.clone(),
+        };
         let peers = door.map(|door| door.serve(here, &consensus, &records, &store));
-        let rooms = Rooms { store, consensus, records, audit, host, cluster, address, joins };
+        let rooms = Rooms { store, consensus, records, audit, host, clocks, cluster, address, joins };
         let opened = open_vault(&config, &rooms, identity, new, now).await;
         let (vault, founded) = match opened {
             Ok(opened) => opened,
@@ -228,7 +236,7 @@ async fn open_vault(
     new: bool,
     now: Millis,
 ) -> Result<(Vault, Option<Founded>), StartError> {
-    let Rooms { store, consensus, records, audit, host, cluster, address, .. } = rooms;
+    let Rooms { store, consensus, records, audit, host, clocks, cluster, address, .. } = rooms;
     let alone = rooms.is_alone(identity.id());
     // A member without its keys still votes and keeps what the others write.
     let keys_config = NodeConfig { without_key: config.without_key || !alone, ..config.clone() };
@@ -256,6 +264,7 @@ async fn open_vault(
         keys,
         audit: audit.clone(),
         host: host.clone(),
+        clocks: clocks.clone(),
         cluster: *cluster,
         address: *address,
         own_name: config.admin.clone(),

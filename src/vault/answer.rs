@@ -9,6 +9,7 @@ use covault_model::{
     line::{Place, State},
     name::{CallerName, ContentType, Description, LabelKey, LabelValue, MasterKeyName, SecretName},
     roster::NodeAddress,
+    skew::Skew,
 };
 use covault_seal::Plaintext;
 
@@ -218,6 +219,8 @@ pub struct Status {
     pub disk_free: u64,
     /// Whether the node takes writes now; otherwise the code of the reason.
     pub refuses_writes: Option<covault_model::refusal::Refusal>,
+    /// How far its wall clock is ahead of what most members' clocks say.
+    pub clock_skew: Skew,
     /// The node's wall clock.
     pub now: Millis,
     /// Since when the process serves.
@@ -237,6 +240,8 @@ pub struct MemberStatus {
     pub lag: Option<u64>,
     /// How long ago the answering node heard of it; absent when it did not.
     pub heard: Option<Duration>,
+    /// How far its clock is ahead of the answering node's; absent when it did not say a moment ago.
+    pub clock_ahead: Option<Skew>,
 }
 
 /// What a member is to agreement.

@@ -2,7 +2,7 @@
 //! here, shown once and kept nowhere. Knows nothing of namespaces' content.
 
 use covault_model::{
-    command::{Action as CommandAction, Command},
+    command::Action as CommandAction,
     hlc::Millis,
     id::{TokenHash, TokenId},
     isolation::Role,
@@ -136,7 +136,7 @@ impl Vault {
 
     /// Has a command agreed of which nothing but its success matters.
     pub(super) async fn agree_plain(&self, asker: &Asker, action: CommandAction) -> Result<(), Refusal> {
-        let command: Command = self.command(&asker.session, None, action);
+        let command = self.command(&asker.session, None, action)?;
         self.agree(command, 0, None).await.map(|_| ())
     }
 
@@ -148,7 +148,7 @@ impl Vault {
         role: Role,
         drawn: DrawnToken,
     ) -> Result<NewToken, Refusal> {
-        let command = self.command(&asker.session, idempotency, action);
+        let command = self.command(&asker.session, idempotency, action)?;
         let applied = self.agree(command, 0, None).await?;
         let Ok(Outcome::Token(id)) = applied.outcome else { return Err(NodeFault::Corrupt.into()) };
         let DrawnToken { entry, text, .. } = drawn;

@@ -58,7 +58,7 @@ impl Vault {
             };
             which.iter().map(payload_of).collect::<Result<Vec<_>, Refusal>>()?
         };
-        let command = self.command(session, idempotency, CommandAction::Destroy(target.clone(), versions));
+        let command = self.command(session, idempotency, CommandAction::Destroy(target.clone(), versions))?;
         let applied = self.agree(command, 0, None).await?;
         self.parts.consensus.compact().await?;
         let view = self.look()?;

@@ -30,7 +30,7 @@ impl Vault {
         let add = async {
             let idempotency = self.idempotency(&asker.session.caller, key.as_ref(), &fields, None)?;
             let action = CommandAction::AddGrant(grant.clone());
-            let command = self.command(&asker.session, idempotency, action);
+            let command = self.command(&asker.session, idempotency, action)?;
             self.agree(command, 0, None).await?;
             Ok(GrantInfo { id: grant.id(), grant: grant.clone() })
         };

@@ -43,7 +43,7 @@ impl Vault {
             let idempotency = self.idempotency(by, key.as_ref(), &("member.invite", seconds), None)?;
             let (token, invitation) = self.draw_invitation(by, seconds)?;
             let action = CommandAction::Invite(token.id, invitation.clone());
-            let command = self.command(&asker.session, idempotency, action);
+            let command = self.command(&asker.session, idempotency, action)?;
             let applied = self.agree(command, 0, None).await?;
             let Ok(Outcome::Invited(id)) = applied.outcome else { return Err(NodeFault::Corrupt.into()) };
             let text = (!applied.replayed).then(|| Plaintext::new(token.text().as_bytes().to_vec()));
@@ -108,7 +108,7 @@ impl Vault {
         let mut id = CommandId::default();
         self.parts.host.fill(&mut id.0);
         let (by, action) = (self.parts.own_name.clone(), CommandAction::Enrol(shown));
-        let command = Command { id, by, at: self.now(), idempotency: None, action };
+        let command = Command { id, by, at: self.time_to_stamp()?, idempotency: None, action };
         // Decided here first: whoever knows no invitation gets nothing into the log.
         decide(&self.look()?.rows(), &command).map_err(storage_refusal)??;
         self.parts.consensus.propose(command, COMMAND_BYTES).await?.outcome?;
@@ -142,7 +142,12 @@ impl Vault {
         let waits = |node: &NodeId| roster.is_member(node) && all.iter().all(|(known, _)| known != node);
         let waiting: Vec<_> = roster.nodes.keys().copied().filter(waits).collect();
         all.extend(waiting.into_iter().map(|node| (node, MemberRole::Enrolled)));
-        Ok(all.into_iter().map(|(node, role)| member_status(node, role, &roster, standing)).collect())
+        let clocks = self.parts.clocks.ahead(self.now());
+        let status = |(node, role)| MemberStatus {
+            clock_ahead: clocks.get(&node).copied(),
+            ..member_status(node, role, &roster, standing)
+        };
+        Ok(all.into_iter().map(status).collect())
     }
 
     fn roster(&self) -> Result<Roster, Refusal> {
@@ -158,5 +163,6 @@ fn member_status(node: NodeId, role: MemberRole, roster: &Roster, standing: &Sta
         address: roster.nodes.get(&node).map(|entry| entry.address),
         lag: matched.map(|index| standing.last_log.saturating_sub(*index)),
         heard: standing.heard.get(&node).copied(),
+        clock_ahead: None,
     }
 }

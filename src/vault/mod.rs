@@ -9,6 +9,7 @@ mod answer;
 mod audited;
 mod author;
 mod callers;
+mod clocks;
 mod destroy;
 mod digest;
 mod grants;
@@ -44,6 +45,7 @@ pub use answer::{
 };
 pub use author::Author;
 pub(crate) use callers::draw_token;
+pub use clocks::Clocks;
 pub use keys::{KeyVerdict, Keys};
 pub use request::{
     Asker, Consistency, HistoryQuery, IdempotencyKey, ListQuery, NewValue, Patch, UpdateTerms, Which,
@@ -66,6 +68,8 @@ pub struct VaultParts {
     pub audit: Arc<AuditLog>,
     /// Time and chance.
     pub host: Arc<dyn Host>,
+    /// What the clocks of other members say.
+    pub clocks: Arc<Clocks>,
     /// The cluster.
     pub cluster: ClusterId,
     /// Where peers reach this node; absent when they cannot.

@@ -22,7 +22,7 @@ impl Vault {
 
     /// How the node is, without a caller: for metrics.
     pub fn observe(&self) -> Result<Status, Refusal> {
-        let standing = self.parts.consensus.standing();
+        let (standing, now) = (self.parts.consensus.standing(), self.now());
         let view = self.look()?;
         let rows = view.rows();
         let counts = rows.counts().map_err(storage_refusal)?;
@@ -52,7 +52,8 @@ impl Vault {
             disk_used: room.map_used + log_bytes,
             disk_free: room.disk_free,
             refuses_writes: self.why_not_ready(),
-            now: self.now(),
+            clock_skew: self.parts.clocks.skew(now),
+            now,
             started_at: self.parts.started_at,
         })
     }
@@ -62,6 +63,9 @@ impl Vault {
             return Some(NoAuthority::QuorumUnavailable.into());
         }
         if let Err(refusal) = self.parts.keys.require_active() {
+            return Some(refusal);
+        }
+        if let Err(refusal) = self.time_to_stamp() {
             return Some(refusal);
         }
         match self.parts.store.room() {

@@ -108,7 +108,7 @@ impl Vault {
             self.seal_version(session, &draft, (Vec::new(), 1), Hlc::default(), idempotency)?;
         let made = version.record.clone();
         let first = NewSecret { path: target.clone(), version, marks };
-        let command = self.command(session, idempotency, CommandAction::Create(vec![first]));
+        let command = self.command(session, idempotency, CommandAction::Create(vec![first]))?;
         let applied = self.agree(command, new.value.len(), Some(made.id())).await?;
         self.written(target, Some(&made), &applied).await
     }
@@ -186,7 +186,7 @@ impl Vault {
             let to_keep = self.may_keep(terms).then(|| (version.clone(), marks.clone()));
             let offered =
                 NewVersion { path: draft.path.clone(), version, condition: terms.condition.clone(), marks };
-            let command = self.command(session, idempotency, CommandAction::Agree(Box::new(offered)));
+            let command = self.command(session, idempotency, CommandAction::Agree(Box::new(offered)))?;
             match (self.agree(command, draft.value.len(), Some(made.id())).await, to_keep) {
                 (Err(Refusal::NotNow(NoAuthority::StaleTime)), _) => {}
                 (Err(Refusal::NotNow(why)), Some(version)) if why.is_silence() => {
@@ -250,7 +250,7 @@ impl Vault {
         idempotency: Option<Idempotency>,
     ) -> Result<(SealedVersion, Option<Record>), Refusal> {
         let author = &self.parts.author;
-        let time = author.stamp(self.now(), after);
+        let time = author.stamp(self.time_to_stamp()?, after);
         let secret = draft.path.id();
         let context = Context { cluster: self.parts.cluster, secret, time, author: author.node() };
         let mut chance = |bytes: &mut [u8]| self.parts.host.fill(bytes);
@@ -296,16 +296,16 @@ impl Vault {
         Some(self.parts.author.sign(draft, time, Body::Marks(marks)))
     }
 
-    /// A command of this caller, now.
+    /// A command of this caller, now. Refused while the node's clock is off.
     pub(super) fn command(
         &self,
         session: &Session,
         idempotency: Option<Idempotency>,
         action: CommandAction,
-    ) -> Command {
+    ) -> Result<Command, Refusal> {
         let mut id = CommandId::default();
         self.parts.host.fill(&mut id.0);
-        Command { id, by: session.caller.clone(), at: self.now(), idempotency, action }
+        Ok(Command { id, by: session.caller.clone(), at: self.time_to_stamp()?, idempotency, action })
     }
 
     /// Has a command agreed, unless the registry as this node sees it already says what becomes of it for good.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod clocks;
 mod exchange;
 mod intruder;
 mod provisional;
@@ -182,6 +183,7 @@ impl Node {
             keys: Keys::judge(Some(ring), &[]).0,
             audit: Arc::new(AuditLog::open(&self.dir.path().join("audit"), None, now).unwrap()),
             host: self.clock.clone(),
+            clocks: Arc::default(),
             cluster: CLUSTER,
             address: None,
             own_name: CallerName::parse("node").unwrap(),
