@@ -27,6 +27,15 @@ const ADMIN_WRITE: &[Code] = &[
     Code::QuorumUnavailable,
     Code::OutcomeUnknown,
 ];
+const ADMIN_MAKE: &[Code] = &[
+    Code::NotFound,
+    Code::CallerExists,
+    Code::IdempotencyConflict,
+    Code::LimitReached,
+    Code::QuorumUnavailable,
+    Code::OutcomeUnknown,
+    Code::MasterKeyUnavailable,
+];
 
 /// Every route, in the order they are tried: the most asked for comes first.
 pub static ROUTES: &[Route] = &[
@@ -211,7 +220,7 @@ pub static ROUTES: &[Route] = &[
         parameters: &["Idempotency-Key"],
         body: Some(Body::Required("AddCaller")),
         answers: &[(201, "NewToken")],
-        refusals: ADMIN_WRITE,
+        refusals: ADMIN_MAKE,
     },
     Route {
         operation: Operation::RemoveCaller,
@@ -247,7 +256,7 @@ pub static ROUTES: &[Route] = &[
         parameters: &["Idempotency-Key"],
         body: Some(Body::Optional("AddToken")),
         answers: &[(201, "NewToken")],
-        refusals: ADMIN_WRITE,
+        refusals: ADMIN_MAKE,
     },
     Route {
         operation: Operation::RemoveToken,

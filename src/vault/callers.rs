@@ -62,7 +62,8 @@ impl Vault {
         self.audited(asker, about, |_| None, who).await
     }
 
-    /// Makes a caller with a first token.
+    /// Makes a caller with a first token. Nobody is let in where nothing can be served; to take a caller or a
+    /// token away needs no key.
     pub async fn add_caller(
         &self,
         asker: &Asker,
@@ -74,6 +75,7 @@ impl Vault {
         let about = About::subject(Action::CallerAdd, Subject::Caller(&name));
         let add = async {
             asker.session.require_admin()?;
+            self.parts.keys.require_active()?;
             let fields = ("caller.add", name.as_str(), role.as_str(), expires);
             let idempotency = self.idempotency(&asker.session.caller, key.as_ref(), &fields, None)?;
             let drawn = self.draw(&name, expires);
@@ -104,6 +106,7 @@ impl Vault {
         let about = About::subject(Action::TokenAdd, Subject::Caller(name));
         let add = async {
             asker.session.require_admin()?;
+            self.parts.keys.require_active()?;
             let role = self.caller_info_of(name)?.role;
             let fields = ("token.add", name.as_str(), expires);
             let idempotency = self.idempotency(&asker.session.caller, key.as_ref(), &fields, None)?;

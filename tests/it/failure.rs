@@ -36,7 +36,7 @@ const ALONE: Row = [
 const KEYLESS: Row = [
     "503 master_key_unavailable",
     "503 master_key_unavailable",
-    "201",
+    "503 master_key_unavailable",
     "503 master_key_unavailable",
     "503 master_key_unavailable",
     "404 not_found",

@@ -111,6 +111,9 @@ fn an_unreadable_or_broken_keyring_is_refused_and_not_repeated() {
 #[test]
 fn without_the_key_a_node_starts_when_asked_and_says_what_it_lacks() {
     let (place, keyring) = with_a_secret();
+    let mut node = place.serve("", &[]);
+    place.admin().post("/v1/callers", &json!({"name": "leaked"})).expect(201);
+    node.kill_hard();
     fs::remove_file(place.keyring()).unwrap();
     let mut node = place.serve("", &["--without-key"]);
     let admin = place.admin();
@@ -119,6 +122,13 @@ fn without_the_key_a_node_starts_when_asked_and_says_what_it_lacks() {
         .post("/v1/secrets", &json!({"name": "new", "value": "v"}))
         .expect_problem(503, "master_key_unavailable");
     admin.put("/v1/secrets/kept", &json!({"value": "v"})).expect_problem(503, "master_key_unavailable");
+    let condition = [("if-match", "*")];
+    admin
+        .json("PUT", "/v1/secrets/kept", &condition, &json!({"value": "v"}))
+        .expect_problem(503, "master_key_unavailable");
+    admin.post("/v1/callers", &json!({"name": "new"})).expect_problem(503, "master_key_unavailable");
+    admin.post("/v1/callers/leaked/tokens", &json!({})).expect_problem(503, "master_key_unavailable");
+    admin.delete("/v1/callers/leaked").expect(204);
     assert_eq!(admin.history("kept").len(), 1, "history needs no key");
     admin.get("/v1/secrets").expect(200);
     place.stranger().get("/health").expect(200);
