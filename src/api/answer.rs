@@ -243,6 +243,8 @@ fn member(member: &MemberStatus) -> serde_json::Value {
 pub fn status(status: &Status) -> Answer {
     let names = |keys: &[MasterKeyName]| keys.iter().map(|key| key.to_string()).collect::<Vec<_>>();
     let refuses = status.refuses_writes.clone().map(|why| Problem::from(why).code().as_str());
+    let refused = status.refused_records.iter().filter(|(_, count)| 0 < *count);
+    let refused: BTreeMap<&str, u64> = refused.copied().collect();
     let body = json!({
         "node": status.node.to_string(),
         "release": status.release,
@@ -263,6 +265,7 @@ pub fn status(status: &Status) -> Answer {
         "versions": status.versions,
         "provisional": status.provisional,
         "held_back": status.held_back,
+        "refused_records": refused,
         "disk_used": status.disk_used,
         "disk_free": status.disk_free,
         "refuses_writes": refuses,

@@ -91,7 +91,7 @@ impl Metrics {
         let facts = [
             ("covault_secrets", "Secrets that exist.", status.secrets),
             ("covault_versions", "Versions in all histories.", status.versions),
-            ("covault_provisional_versions", "Versions not agreed yet.", status.provisional),
+            ("covault_provisional_versions", "Versions without a number.", status.provisional),
             ("covault_held_back_records", "Records from ahead of this node's clock.", status.held_back),
             ("covault_disk_used_bytes", "Disk the store uses.", status.disk_used),
             ("covault_disk_free_bytes", "Disk the file system has left.", status.disk_free),
@@ -99,6 +99,7 @@ impl Metrics {
             ("covault_raft_last_log_index", "The last log index held.", status.last_log),
             ("covault_raft_applied_index", "The last log index applied.", status.applied),
             ("covault_members", "Voters of the cluster.", voters(status)),
+            ("covault_members_lag_max", "Log entries the farthest member lacks.", lag(status)),
             ("covault_is_leader", "1 on the leader.", u64::from(status.leader == Some(status.node))),
             (
                 "covault_keys_unavailable",
@@ -146,6 +147,11 @@ impl Default for Metrics {
 fn voters(status: &Status) -> u64 {
     let votes = |role| matches!(role, MemberRole::Leader | MemberRole::Follower);
     status.members.iter().filter(|member| votes(member.role)).count() as u64
+}
+
+/// What the member that is farthest behind lacks, as the leader knows it; none elsewhere.
+fn lag(status: &Status) -> u64 {
+    status.members.iter().filter_map(|member| member.lag).max().unwrap_or(0)
 }
 
 fn operations() -> impl Iterator<Item = &'static str> {

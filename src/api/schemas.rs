@@ -358,6 +358,7 @@ fn status(count: &Value) -> Value {
         "versions": count,
         "provisional": count,
         "held_back": count,
+        "refused_records": { "type": "object", "additionalProperties": count },
         "disk_used": count,
         "disk_free": count,
         "refuses_writes": or_null(text),

@@ -6,16 +6,39 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
-    answer::{cell, short_id},
+    answer::cell,
     client::Call,
     connection::ConnectionArgs,
     failure::Failure,
+    members::{ahead, table},
     output::Output,
-    table::{Table, facts},
+    table::facts,
 };
 
-/// Fields that are counted in bytes, and so are also shown in larger units.
-const BYTES: [&str; 2] = ["disk_used", "disk_free"];
+/// What is shown first, in this order, and what it is called; the rest follows under its own name.
+const FIRST: [(&str, &str); 21] = [
+    ("standing", "standing"),
+    ("refuses_writes", "refuses writes"),
+    ("leader", "leader"),
+    ("node", "this node"),
+    ("cluster", "cluster"),
+    ("release", "release"),
+    ("started_at", "started at"),
+    ("now", "clock says"),
+    ("clock_skew_ms", "ahead of most"),
+    ("keys", "keys"),
+    ("secrets", "secrets"),
+    ("versions", "versions"),
+    ("provisional", "without a number"),
+    ("held_back", "records held back"),
+    ("refused_records", "records refused"),
+    ("term", "term"),
+    ("last_log", "last log entry"),
+    ("applied", "carried out"),
+    ("lag", "still to carry out"),
+    ("disk_used", "disk used"),
+    ("disk_free", "disk free"),
+];
 
 /// Show how a node and its cluster are.
 ///
@@ -39,37 +62,39 @@ impl StatusArgs {
 }
 
 fn in_words(status: &Value) -> String {
+    let mut left = status.as_object().cloned().unwrap_or_default();
+    left.remove("members");
     let mut pairs = Vec::new();
-    for (name, fact) in status.as_object().into_iter().flatten() {
-        match fact {
-            Value::Object(inner) => {
-                pairs.extend(inner.iter().map(|(part, fact)| (format!("{name} {part}"), cell(fact, ""))));
-            }
-            Value::Array(items) if items.iter().any(Value::is_object) => {}
-            Value::Number(bytes) if BYTES.contains(&name.as_str()) => {
-                pairs.push((name.clone(), in_units(bytes.as_u64().unwrap_or(0))));
-            }
-            fact => pairs.push((name.clone(), cell(fact, ""))),
+    for (field, name) in FIRST {
+        if let Some(fact) = left.remove(field) {
+            pairs.extend(told(field, name, &fact, status));
         }
     }
-    let pairs: Vec<_> = pairs.into_iter().map(|(name, fact)| (name.replace('_', " "), fact)).collect();
-    format!("{}\n{}", facts(&pairs), members(status))
+    for (field, fact) in &left {
+        pairs.extend(told(field, &field.replace('_', " "), fact, status));
+    }
+    format!("{}\n{}", facts(&pairs), table(status))
 }
 
-fn members(status: &Value) -> String {
-    let members = status["members"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let here = |member: &Value| if member["node"] == status["node"] { "this node" } else { "" };
-    let row = |member: &Value| {
-        vec![
-            short_id(member, "/node"),
-            cell(member, "/role"),
-            cell(member, "/address"),
-            cell(member, "/lag"),
-            here(member).to_owned(),
-        ]
+/// One field, or what is in it.
+fn told(field: &str, name: &str, fact: &Value, status: &Value) -> Vec<(String, String)> {
+    let shown = match (field, fact) {
+        (_, Value::Object(parts)) if parts.is_empty() => "none".to_owned(),
+        (_, Value::Object(parts)) => {
+            let shown = |fact: &Value| match fact {
+                Value::Array(items) if items.is_empty() => "none".to_owned(),
+                fact => cell(fact, ""),
+            };
+            let part = |(part, fact): (&String, &Value)| (format!("{name} {part}"), shown(fact));
+            return parts.iter().map(part).collect();
+        }
+        ("refuses_writes", Value::Null) => "no".to_owned(),
+        ("leader", leader) if *leader == status["node"] => "this node".to_owned(),
+        ("disk_used" | "disk_free", Value::Number(bytes)) => in_units(bytes.as_u64().unwrap_or(0)),
+        ("clock_skew_ms", Value::Number(millis)) => ahead(millis.as_i64().unwrap_or(0)),
+        (_, fact) => cell(fact, ""),
     };
-    Table::new(&["member", "role", "address", "lag", ""])
-        .lay_out(&members.iter().map(row).collect::<Vec<_>>())
+    vec![(name.to_owned(), shown)]
 }
 
 fn in_units(bytes: u64) -> String {
@@ -91,23 +116,35 @@ mod tests {
     #[test]
     fn every_field_is_shown_known_or_not() {
         let status = json!({
-            "node": "ab".repeat(32), "leader": null, "term": 3, "disk_free": 3_u64 << 30,
-            "keys": {"active": "k1", "unavailable": ["k0"]},
-            "members": [
-                {"node": "ab".repeat(32), "role": "leader", "address": "10.0.0.1:8401", "lag": 0},
-                {"node": "cd".repeat(32), "role": "follower"},
-            ],
+            "node": "ab".repeat(32), "leader": null, "term": 3, "disk_free": 3_u64 << 30, "standing": "minority",
+            "keys": {"active": "k1", "unavailable": ["k0"]}, "refuses_writes": "clock_skew", "clock_skew_ms": 31_000,
+            "members": [{"node": "ab".repeat(32), "role": "leader", "address": "10.0.0.1:8401", "lag": 0}],
             "of_tomorrow": 7,
         });
         let text = in_words(&status);
-        for line in
-            ["leader            -", "of tomorrow       7", "keys active       k1", "keys unavailable  k0"]
-        {
+        for line in [
+            "leader            -",
+            "refuses writes    clock_skew",
+            "ahead of most     +31.0 s",
+            "keys active       k1",
+            "keys unavailable  k0",
+            "disk free         3.0 GiB",
+            "of tomorrow       7",
+        ] {
             assert!(text.lines().any(|shown| shown == line), "{line} is not in:\n{text}");
         }
-        assert!(text.contains("3.0 GiB"));
-        assert!(text.contains("abababababab  leader    10.0.0.1:8401  0    this node\n"), "{text}");
-        assert!(text.contains("cdcdcdcdcdcd  follower  -              -\n"));
+        assert!(text.starts_with("standing          minority\n"), "what matters most comes first: {text}");
+        assert!(text.contains("abababababab  voter  leader  10.0.0.1:8401"), "{text}");
+    }
+
+    #[test]
+    fn a_node_that_is_well_says_so() {
+        let id = "ab".repeat(32);
+        let text =
+            in_words(&json!({"node": id, "leader": id, "refuses_writes": null, "refused_records": {}}));
+        for line in ["refuses writes   no", "leader           this node", "records refused  none"] {
+            assert!(text.lines().any(|shown| shown == line), "{line} is not in:\n{text}");
+        }
     }
 
     #[test]

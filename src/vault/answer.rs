@@ -207,11 +207,11 @@ pub struct Status {
     pub secrets: u64,
     /// Versions in all histories.
     pub versions: u64,
-    /// Versions that were not agreed yet.
+    /// Versions without a number: not agreed yet, or superseded.
     pub provisional: u64,
     /// Records of other nodes that lie too far ahead of this node's clock, and wait for their time.
     pub held_back: u64,
-    /// How often records of other nodes were refused, by the code of the reason; only what happened is here.
+    /// How often records of other nodes were refused, by the code of every reason there is.
     pub refused_records: Vec<(&'static str, u64)>,
     /// Bytes of disk the store uses.
     pub disk_used: u64,

@@ -1,6 +1,9 @@
 //! What a node says of itself. Knows nothing of secrets but how many there are.
 
-use covault_model::refusal::{NoAuthority, NodeFault, Refusal};
+use covault_model::{
+    arrival::Fault,
+    refusal::{NoAuthority, NodeFault, Refusal},
+};
 
 use super::{Asker, Status, Vault, audited::About, storage_refusal};
 use crate::audit::{Action, Subject};
@@ -29,6 +32,7 @@ impl Vault {
         let log_bytes = self.parts.store.log().map_err(storage_refusal)?.bytes();
         let room = self.parts.store.room().map_err(storage_refusal)?;
         let intake = self.parts.records.intake();
+        let faults = intake.faults();
         Ok(Status {
             node: self.node(),
             release: env!("CARGO_PKG_VERSION"),
@@ -44,10 +48,9 @@ impl Vault {
             versions: counts.versions,
             provisional: counts.provisional,
             held_back: intake.held_back(),
-            refused_records: intake
-                .faults()
-                .into_iter()
-                .map(|(fault, count)| (fault.code(), count))
+            refused_records: Fault::ALL
+                .iter()
+                .map(|fault| (fault.code(), faults.get(fault).copied().unwrap_or(0)))
                 .collect(),
             disk_used: room.map_used + log_bytes,
             disk_free: room.disk_free,

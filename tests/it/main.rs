@@ -26,6 +26,7 @@ mod kills;
 mod limits;
 mod linearizable;
 mod members;
+mod metrics;
 mod openapi;
 mod restart;
 mod secrets;
