@@ -93,7 +93,7 @@ async fn the_others_go_on_when_the_leader_is_gone_and_it_catches_up_when_it_is_b
     let gone = leader_of(&nodes).await;
     nodes[gone].stop().await;
     let others: Vec<usize> = (0..3).filter(|at| *at != gone).collect();
-    // More than the log keeps, so that only a snapshot can bring the one that is away level.
+    // Several snapshots are taken meanwhile; entries are let go of by hundreds, so that the log has all of these.
     for number in 0..150 {
         let at = others[usize::from(number) % 2];
         let applied = nodes[at].consensus().propose(know_key(number, 1), 100).await.unwrap();
@@ -102,6 +102,28 @@ async fn the_others_go_on_when_the_leader_is_gone_and_it_catches_up_when_it_is_b
     nodes[gone].start(false, &[], config()).await;
     nodes[gone].consensus().confirm().await.unwrap();
     assert!((0..150).all(|number| nodes[gone].known(number).is_some()));
+    assert!(!nodes[gone].was_sent_a_snapshot(), "the log had all of it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_away_for_longer_than_the_log_goes_back_is_sent_a_snapshot() {
+    let mut nodes = three().await;
+    let leader = leader_of(&nodes).await;
+    let (gone, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    nodes[gone].stop().await;
+    // Enough for a snapshot of several pieces.
+    for number in 0..60 {
+        nodes[leader].consensus().propose(know_key(number, 1), 100).await.unwrap().outcome.unwrap();
+    }
+    // Whichever of them leads, its log does not go back so far.
+    nodes[other].consensus().confirm().await.unwrap();
+    for at in [leader, other] {
+        nodes[at].consensus().compact().await.unwrap();
+    }
+    nodes[gone].start(false, &[], config()).await;
+    nodes[gone].consensus().confirm().await.unwrap();
+    assert!((0..60).all(|number| nodes[gone].known(number).is_some()));
+    assert!(nodes[gone].was_sent_a_snapshot());
 }
 
 #[tokio::test(flavor = "multi_thread")]

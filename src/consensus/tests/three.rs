@@ -21,7 +21,7 @@ use covault_model::{
 use covault_net::{
     Asker, Channel, Endpoint, Inbox, Limits, Peer, Role, Setup, Socket, Trust, tls::default_provider,
 };
-use covault_store::{Options, Store, WriterMode};
+use covault_store::{Meta, Options, Store, WriterMode};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -122,6 +122,11 @@ impl Node {
     pub fn last_index(&self) -> u64 {
         let (_, end) = self.running().store.log().unwrap().bounds();
         end - 1
+    }
+
+    pub fn was_sent_a_snapshot(&self) -> bool {
+        let view = self.running().store.view().unwrap();
+        view.rows().meta(Meta::Installed).unwrap().is_some()
     }
 
     pub fn known(&self, number: u16) -> Option<KeyCheck> {
