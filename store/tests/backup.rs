@@ -262,6 +262,18 @@ fn a_scratch_directory_that_exists_is_not_touched() {
     assert!(!dir.path().join("backup").exists(), "a backup that failed leaves no file");
 }
 
+/// As of a node that was sent a registry and has not received the histories yet.
+#[test]
+fn a_backup_says_how_many_agreed_versions_have_not_come_to_its_node() {
+    let registry = store_of(3).1.export_registry().unwrap();
+    let (_dir, store) = empty(options());
+    store.write_now(move |txn| txn.install_registry(&registry)).unwrap();
+    write_one(&store, 3);
+    let out = TempDir::new().unwrap();
+    let made = back_up(&store, &out.path().join("backup")).unwrap();
+    assert_eq!((made.secrets, made.versions, made.provisional, made.lacking), (4, 1, 0, 3));
+}
+
 #[test]
 fn a_backup_of_an_empty_store_restores() {
     let dir = TempDir::new().unwrap();
