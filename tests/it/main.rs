@@ -14,6 +14,7 @@ mod cluster;
 mod concurrency;
 mod crash;
 mod demo;
+mod destroy;
 mod directory;
 mod disaster;
 mod failure;
