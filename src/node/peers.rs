@@ -52,8 +52,11 @@ pub(super) struct Door {
     pub endpoint: Endpoint,
     /// Where peers reach this node.
     pub address: NodeAddress,
+    /// What the clocks of the peers say.
+    pub clocks: Arc<Clocks>,
     inbox: Inbox,
     trust: Trust,
+    host: Arc<dyn Host>,
 }
 
 impl Door {
@@ -69,19 +72,19 @@ impl Door {
         let socket = UdpSocket::bind(config.listen).map_err(|error| refused(error.to_string()))?;
         socket.set_nonblocking(true)?;
         let bound = socket.local_addr()?;
-        let host = host.clone();
+        let (host, chance) = (host.clone(), host.clone());
         let setup = Setup {
             cluster,
             limits: Limits::default(),
             provider: default_provider(),
-            chance: Box::new(move |bytes: &mut [u8]| host.fill(bytes)),
+            chance: Box::new(move |bytes: &mut [u8]| chance.fill(bytes)),
         };
         let trust = Trust::new(BTreeMap::new());
         let socket = Socket::real(socket).map_err(|error| refused(error.to_string()))?;
         let opened = Endpoint::start(identity.key(), socket, trust.clone(), setup);
         let (endpoint, inbox) = opened.map_err(|error| refused(error.to_string()))?;
         let address = NodeAddress(config.advertise.unwrap_or(bound));
-        Ok(Self { endpoint, address, inbox, trust })
+        Ok(Self { endpoint, address, clocks: Arc::default(), inbox, trust, host })
     }
 
     /// The way of records through it.
@@ -98,12 +101,11 @@ impl Door {
         store: &Arc<Store>,
     ) -> PeerService {
         let (consensus, records, vault) = (consensus.clone(), records.clone(), Arc::new(OnceLock::new()));
-        let (trust, host) = (self.trust.clone(), here.host.clone());
+        let (trust, host) = (self.trust.clone(), self.host);
         let answering = Answering { consensus: consensus.clone(), records, trust, vault, host };
         let vault = answering.vault.clone();
         let told = here.joining.as_ref().map(|joining| joining.members.clone()).unwrap_or_default();
-        let asking =
-            clocks::ask_all(self.endpoint.clone(), consensus.clone(), here.clocks.clone(), here.node);
+        let asking = clocks::ask_all(self.endpoint.clone(), consensus.clone(), self.clocks, here.node);
         let following = Following {
             here,
             trust: self.trust,
@@ -127,10 +129,6 @@ pub(super) struct Here {
     pub data: PathBuf,
     /// What it knows of its cluster before the log has reached it.
     pub joining: Option<Joining>,
-    /// Its own clock.
-    pub host: Arc<dyn Host>,
-    /// Where those of the others are kept.
-    pub clocks: Arc<Clocks>,
 }
 
 /// The running tasks.

@@ -130,14 +130,8 @@ impl Node {
         let consensus = Consensus::start(store.clone(), me, peers, config.consensus).await?;
         let neighbours = door.as_ref().map(Door::neighbours);
         let records = Records::new(store.clone(), host.clone(), identity.id(), neighbours);
-        let clocks = Arc::<Clocks>::default();
-        let here = Here {
-            node: identity.id(),
-            data: config.data.clone(),
-            joining,
-            host: host.clone(),
-            clocks: clocks.clone(),
-        };
+        let clocks = door.as_ref().map(|door| door.clocks.clone()).unwrap_or_default();
+        let here = Here { node: identity.id(), data: config.data.clone(), joining };
         let peers = door.map(|door| door.serve(here, &consensus, &records, &store));
         let rooms = Rooms { store, consensus, records, audit, host, clocks, cluster, address, joins };
         let opened = open_vault(&config, &rooms, identity, new, now).await;
