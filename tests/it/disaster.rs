@@ -62,6 +62,16 @@ fn heard_by_the_leader_alone(cluster: &mut Cluster) -> (usize, String) {
     panic!("no leader took anything down before it noticed that it was alone");
 }
 
+/// What was agreed, kept and granted before the nodes were lost is there for `here`, a client of a node after it.
+fn check_has_all(here: &Client, grantees_token: &str, owner: &str) {
+    assert_eq!(here.value("db/a"), "three");
+    assert_eq!(here.get("/v1/secrets/db/a?version=1").expect(200).text("/value"), "one");
+    until_labelled(here, "db/a", &json!({"site": "old"}));
+    let path = format!("/v1/secrets/db/a?owner={owner}");
+    assert_eq!(here.with_token(grantees_token).get(&path).expect(200).text("/value"), "three");
+    here.post("/v1/secrets", &json!({"name": "db/a", "value": "x"})).expect_problem(409, "secret_exists");
+}
+
 #[test]
 fn a_cluster_comes_back_from_the_one_node_that_is_left() {
     let mut cluster = Cluster::start(3);
@@ -107,13 +117,7 @@ fn a_cluster_comes_back_from_the_one_node_that_is_left() {
     let others = [joined(&admin, &keyring), joined(&admin, &keyring)];
     until_all_vote(&admin, 3);
     for place in [&first, &others[0].0, &others[1].0] {
-        let here = member.at(&place.url());
-        assert_eq!(here.value("db/a"), "three");
-        assert_eq!(here.get("/v1/secrets/db/a?version=1").expect(200).text("/value"), "one");
-        until_labelled(&here, "db/a", &json!({"site": "old"}));
-        let path = format!("/v1/secrets/db/a?owner={owner}");
-        assert_eq!(here.with_token(&late).get(&path).expect(200).text("/value"), "three");
-        here.post("/v1/secrets", &json!({"name": "db/a", "value": "x"})).expect_problem(409, "secret_exists");
+        check_has_all(&member.at(&place.url()), &late, &owner);
     }
     // A node of the old cluster has a key that is let in no more.
     let back = Place::empty();
