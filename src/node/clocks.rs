@@ -27,17 +27,17 @@ fn write_ask() -> Vec<u8> {
 }
 
 /// Whether these bytes are the question.
-pub(super) fn is_ask(bytes: &[u8]) -> bool {
+pub fn is_ask(bytes: &[u8]) -> bool {
     bytes == write_ask()
 }
 
 /// The bytes of an answer.
-pub(super) fn write_told(now: Millis) -> Vec<u8> {
+pub fn write_told(now: Millis) -> Vec<u8> {
     encode(&(CLOCKS_FORMAT, now))
 }
 
 /// Reads an answer.
-fn read_told(bytes: &[u8]) -> Result<Millis, DecodeError> {
+pub fn read_told(bytes: &[u8]) -> Result<Millis, DecodeError> {
     match decode(bytes)? {
         (CLOCKS_FORMAT, now) => Ok(now),
         (format, _) => Err(DecodeError::UnknownFormat(format)),

@@ -19,19 +19,19 @@ const ENROLMENT_FORMAT: u8 = 1;
 type Ask = (u8, InvitationId, ByteArray<INVITATION_SECRET_LEN>, NodeAddress);
 
 /// What becomes of it: the nodes there are, or why not.
-pub(super) type Told = Result<Vec<(NodeId, NodeAddress)>, Refusal>;
+pub type Told = Result<Vec<(NodeId, NodeAddress)>, Refusal>;
 
 #[derive(Serialize, Deserialize)]
 struct Answer(u8, Told);
 
 /// The bytes with which a node that is reached at `address` shows `token`.
-pub(super) fn write_ask(token: &JoinToken, address: NodeAddress) -> Zeroizing<Vec<u8>> {
+pub fn write_ask(token: &JoinToken, address: NodeAddress) -> Zeroizing<Vec<u8>> {
     let ask: Ask = (ENROLMENT_FORMAT, token.id, ByteArray::new(*token.secret), address);
     Zeroizing::new(encode(&ask))
 }
 
 /// Reads what the node with this proved key asks.
-pub(super) fn read_ask(node: NodeId, bytes: &[u8]) -> Result<Enrolment, DecodeError> {
+pub fn read_ask(node: NodeId, bytes: &[u8]) -> Result<Enrolment, DecodeError> {
     let (format, invitation, secret, address): Ask = decode(bytes)?;
     if format != ENROLMENT_FORMAT {
         return Err(DecodeError::UnknownFormat(format));
@@ -41,12 +41,12 @@ pub(super) fn read_ask(node: NodeId, bytes: &[u8]) -> Result<Enrolment, DecodeEr
 }
 
 /// The bytes of an answer.
-pub(super) fn write_told(told: Told) -> Vec<u8> {
+pub fn write_told(told: Told) -> Vec<u8> {
     encode(&Answer(ENROLMENT_FORMAT, told))
 }
 
 /// Reads an answer.
-pub(super) fn read_told(bytes: &[u8]) -> Result<Told, DecodeError> {
+pub fn read_told(bytes: &[u8]) -> Result<Told, DecodeError> {
     match decode(bytes)? {
         Answer(ENROLMENT_FORMAT, told) => Ok(told),
         Answer(format, _) => Err(DecodeError::UnknownFormat(format)),

@@ -2,9 +2,9 @@
 //! vault starts one of these and asks its [`Vault`](crate::vault::Vault); the `covault` program puts HTTP
 //! in front of it. Knows nothing of requests.
 
-mod clocks;
+pub mod clocks;
 mod config;
-mod enrolment;
+pub mod enrolment;
 mod error;
 mod join;
 mod joining;
@@ -17,7 +17,7 @@ mod tending;
 #[cfg(test)]
 mod tests;
 mod upkeep;
-mod whereabouts;
+pub mod whereabouts;
 
 pub use config::{ConfigFile, HttpConfig, LogConfig, LogFormat, NodeConfig, PlainHttp, QuicConfig, TlsFiles};
 pub use error::{ConfigError, StartError};

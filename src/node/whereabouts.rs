@@ -10,22 +10,22 @@ const WHEREABOUTS_FORMAT: u8 = 1;
 const ASK: &str = "members";
 
 /// The bytes of the question.
-pub(super) fn write_ask() -> Vec<u8> {
+pub fn write_ask() -> Vec<u8> {
     encode(&(WHEREABOUTS_FORMAT, ASK))
 }
 
 /// Whether these bytes are the question.
-pub(super) fn is_ask(bytes: &[u8]) -> bool {
+pub fn is_ask(bytes: &[u8]) -> bool {
     bytes == write_ask()
 }
 
 /// The bytes of an answer.
-pub(super) fn write_told(members: &[(NodeId, NodeAddress)]) -> Vec<u8> {
+pub fn write_told(members: &[(NodeId, NodeAddress)]) -> Vec<u8> {
     encode(&(WHEREABOUTS_FORMAT, members))
 }
 
 /// Reads an answer.
-pub(super) fn read_told(bytes: &[u8]) -> Result<Vec<(NodeId, NodeAddress)>, DecodeError> {
+pub fn read_told(bytes: &[u8]) -> Result<Vec<(NodeId, NodeAddress)>, DecodeError> {
     match decode(bytes)? {
         (WHEREABOUTS_FORMAT, members) => Ok(members),
         (format, _) => Err(DecodeError::UnknownFormat(format)),
