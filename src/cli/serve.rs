@@ -96,7 +96,8 @@ where
     let mut failure = None;
     let stop = async {
         tokio::select! {
-            () = &mut stopping => {}
+            // Requests are taken until another node leads, and go to that one.
+            () = &mut stopping => node.hand_over().await,
             why = node.failed() => failure = Some(why),
         }
     };

@@ -238,6 +238,11 @@ impl Consensus {
         within(self.deadline, &sent, self.leader.change(change, &sent)).await
     }
 
+    /// To be called before this node stops: if it leads, has another take over. Takes no longer than a second.
+    pub async fn hand_over(&self) {
+        self.leader.hand_over().await;
+    }
+
     /// While this node leads: makes voters of the members that have caught up. To be called now and then.
     pub async fn promote(&self) {
         self.leader.promote().await;

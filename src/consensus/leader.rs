@@ -2,6 +2,8 @@
 //! when the leader changes, for as long as its caller waits; asking twice does what asking once does, since
 //! every command is known by what it makes. Keeps R1 to R4. Knows nothing of what commands mean.
 
+mod handover;
+
 use std::{
     collections::BTreeSet,
     sync::{
@@ -25,7 +27,7 @@ use openraft::{
     metrics::RaftServerMetrics,
 };
 use tokio::{
-    sync::watch,
+    sync::{RwLock, watch},
     time::{sleep, timeout},
 };
 
@@ -52,11 +54,16 @@ pub struct Leader {
     store: Arc<Store>,
     leadership: watch::Receiver<RaftServerMetrics<NodeId, BasicNode>>,
     me: NodeId,
+    /// What this node orders as the leader goes through it; held alone by a handing over.
+    gate: Arc<RwLock<()>>,
+    /// Whether this node is about to stop.
+    stops: Arc<AtomicBool>,
 }
 
 impl Leader {
     pub fn new(raft: Raft, peers: Peers, store: Arc<Store>, me: NodeId) -> Self {
-        Self { leadership: raft.server_metrics(), raft, peers, store, me }
+        let (leadership, gate, stops) = (raft.server_metrics(), Arc::default(), Arc::default());
+        Self { raft, peers, store, leadership, me, gate, stops }
     }
 
     /// Has `commands` agreed and applied here. While `sent` says so they may be agreed whatever becomes of
@@ -119,6 +126,7 @@ impl Leader {
         if self.has_failed() {
             return LeaderTold::NotProposed(Some(NodeFault::StorageFailed.into()));
         }
+        let _passes = self.gate.read().await;
         match self.raft.client_write(Batch(commands)).await {
             Ok(response) => LeaderTold::Ordered(response.log_id.index, response.data),
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => LeaderTold::NotProposed(None),
@@ -171,6 +179,7 @@ impl Leader {
             Ok(_) => return LeaderTold::NotProposed(None),
             Err(_) => return LeaderTold::NotProposed(Some(NodeFault::StorageFailed.into())),
         }
+        let _passes = self.gate.read().await;
         let changed = match change {
             Change::Admit(node, address) => {
                 self.raft.add_learner(node, BasicNode::new(address), false).await.map(drop)
@@ -214,6 +223,7 @@ impl Leader {
         let learners = metrics.membership_config.nodes().map(|(node, _)| *node);
         let level: BTreeSet<NodeId> =
             learners.filter(|node| !voters.contains(node) && is_level(node)).collect();
+        let _passes = self.gate.read().await;
         if !level.is_empty()
             && let Err(error) = self.raft.change_membership(ChangeMembers::AddVoterIds(level), true).await
         {
@@ -226,7 +236,7 @@ impl Leader {
         self.raft.metrics().borrow().running_state.is_err()
     }
 
-    /// Answers a peer that takes this node for the leader.
+    /// Answers a peer that takes this node for the leader, or that leads and is about to stop.
     pub async fn answer(&self, from: NodeId, ask: LeaderAsk) -> LeaderTold {
         match ask {
             _ if self.has_failed() => LeaderTold::NotProposed(None),
@@ -236,6 +246,7 @@ impl Leader {
             },
             LeaderAsk::Order(commands) => self.order_for(from, commands).await,
             LeaderAsk::Change(change) => self.change_here(change).await,
+            LeaderAsk::Stand => self.stand(from),
         }
     }
 

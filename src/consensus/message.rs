@@ -47,7 +47,7 @@ pub enum SnapshotTold {
     Installed(Box<Result<SnapshotResponse<NodeId>, Fatal<NodeId>>>),
 }
 
-/// What a node asks of the one that leads.
+/// What a node asks of the one that leads, and in one case the one that leads of another.
 #[derive(Serialize, Deserialize)]
 pub enum LeaderAsk {
     /// To have these commands agreed, in this order.
@@ -56,6 +56,8 @@ pub enum LeaderAsk {
     ReadIndex,
     /// To have the members changed.
     Change(Change),
+    /// Asked by the one that leads: to stand for election at once, because it is about to stop.
+    Stand,
 }
 
 /// A change of the members.
@@ -86,7 +88,9 @@ pub enum LeaderTold {
     ReadIndex(u64),
     /// The members are changed.
     Changed,
-    /// Nothing was proposed, for this reason; `None` when the node does not lead.
+    /// The node stands for election.
+    Stands,
+    /// Nothing was done, for this reason; `None` when the node does not lead, or will not.
     NotProposed(Option<Refusal>),
     /// It may have been proposed, and may still be agreed.
     Unknown,
@@ -140,6 +144,8 @@ mod tests {
             ("change", hex(&write(&change))),
             ("ordered", hex(&write(&LeaderTold::Ordered(7, vec![applied])))),
             ("not proposed", hex(&write(&LeaderTold::NotProposed(None)))),
+            ("stand", hex(&write(&LeaderAsk::Stand))),
+            ("stands", hex(&write(&LeaderTold::Stands))),
         ];
         let text: String = lines.iter().map(|(name, bytes)| format!("{name}: {bytes}\n")).collect();
         assert_eq!(text, include_str!("golden/messages.txt"));

@@ -30,6 +30,7 @@ mod members;
 mod metrics;
 mod openapi;
 mod restart;
+mod rolling;
 mod secrets;
 mod shutdown;
 mod support;

@@ -3,4 +3,5 @@
 mod ahead;
 mod alone;
 mod cluster;
+mod handover;
 mod three;

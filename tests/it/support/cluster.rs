@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -104,6 +104,19 @@ impl Cluster {
         eventually("the node to be gone", || TcpStream::connect(&address).is_err().then_some(()));
     }
 
+    /// Tells the node's process to stop, and waits until it has.
+    pub fn stop(&mut self, place: usize) {
+        self.signal(place, Signal::TERM).expect("the process is there");
+        let pid = self.pid(place);
+        eventually("the node to have stopped", || {
+            // One of this process's children is there until it is asked how it ended.
+            for (process, _) in &mut self.again {
+                process.ended();
+            }
+            test_kill_process(pid).is_err().then_some(())
+        });
+    }
+
     /// Stops the node's process in its tracks: it answers nothing, and its connections stay open.
     pub fn pause(&mut self, place: usize) {
         self.signal(place, Signal::STOP).expect("the process is there");
@@ -119,8 +132,12 @@ impl Cluster {
 
     /// Asks all nodes to stop, and waits until the data of each can be checked; every check must pass.
     pub fn stop_and_check(mut self) {
-        let all = || [&self.process].into_iter().chain(self.again.iter().map(|(process, _)| process));
-        all().for_each(Process::ask_to_stop);
+        let again = self.again.iter_mut().map(|(process, _)| process);
+        for process in [&mut self.process].into_iter().chain(again) {
+            if process.ended().is_none() {
+                process.ask_to_stop();
+            }
+        }
         self.process.wait();
         for (process, _) in &mut self.again {
             process.wait();
@@ -131,7 +148,7 @@ impl Cluster {
         }
     }
 
-    /// Starts a node again that was killed, and waits until it serves.
+    /// Starts a node again that was killed or has stopped, and waits until it serves.
     pub fn restart(&mut self, place: usize) {
         let ready = self.folder.path().join(format!("again-{}.json", self.again.len()));
         let mut command = bare_command();
@@ -144,8 +161,12 @@ impl Cluster {
     }
 
     fn signal(&self, place: usize, signal: Signal) -> rustix::io::Result<()> {
+        kill_process(self.pid(place), signal)
+    }
+
+    fn pid(&self, place: usize) -> Pid {
         let pid = self.node(place)["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
-        kill_process(pid.and_then(Pid::from_raw).expect("a process id"), signal)
+        pid.and_then(Pid::from_raw).expect("a process id")
     }
 
     fn node(&self, place: usize) -> &Value {
