@@ -1,5 +1,6 @@
 //! When a node looks for what it lacks: at its start, when a peer is there again, when another registry than the
-//! one before came as a snapshot, and now and then. What waits here is looked at again in between.
+//! one before came as a snapshot, and now and then; once more soon if the peer was there and did not answer. What
+//! waits here is looked at again in between.
 //! Knows nothing of how it looks.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -43,7 +44,8 @@ struct Seen {
     /// How often it had connected: one that is back before it was missed has done so once more.
     connections: u64,
     due: Instant,
-    searching: Option<JoinHandle<()>>,
+    /// The search that was begun last, which tells in the end whether the peer was searched.
+    searching: Option<JoinHandle<bool>>,
 }
 
 impl Rounds {
@@ -68,6 +70,18 @@ impl Seen {
         Self { there: false, connections: 0, due: now, searching: None }
     }
 
+    /// Has the peer searched again if it was there, and the search that has ended came to nothing all the same: a
+    /// peer that is back may be reached by its own connection before this node's reaches it.
+    async fn end_search(&mut self, now: Instant) {
+        if self.searching.as_ref().is_some_and(JoinHandle::is_finished)
+            && let Some(search) = self.searching.take()
+            && !search.await.unwrap_or(false)
+            && self.there
+        {
+            self.due = now;
+        }
+    }
+
     /// Whether the peer is to be searched now.
     fn is_due(&mut self, now: Instant, peer: Option<&PeerStats>, installed: bool) -> bool {
         let there = peer.is_some_and(|peer| peer.linked || peer.connected);
@@ -77,8 +91,7 @@ impl Seen {
         if came || installed {
             self.due = now;
         }
-        let busy = self.searching.as_ref().is_some_and(|search| !search.is_finished());
-        !busy && self.due <= now
+        self.searching.is_none() && self.due <= now
     }
 }
 
@@ -97,7 +110,7 @@ async fn run(records: Records, pace: Pace, mut stopped: oneshot::Receiver<()>) {
             tracing::error!(%error, "records that wait cannot be looked at");
         }
     }
-    let searching: Vec<JoinHandle<()>> = peers.into_values().filter_map(|seen| seen.searching).collect();
+    let searching: Vec<JoinHandle<bool>> = peers.into_values().filter_map(|seen| seen.searching).collect();
     searching.iter().for_each(JoinHandle::abort);
     for search in searching {
         // It was let go of; there is nothing to say about it.
@@ -120,6 +133,7 @@ async fn look(
     let stats = records.endpoint().map(|endpoint| endpoint.stats().peers).unwrap_or_default();
     for peer in enrolled {
         let seen = peers.entry(peer).or_insert_with(|| Seen::new(now));
+        seen.end_search(now).await;
         if !seen.is_due(now, stats.get(&peer), is_new) {
             continue;
         }
@@ -129,12 +143,15 @@ async fn look(
     records.look_again().await
 }
 
-async fn search(records: Records, peer: NodeId) {
-    match records.reconcile(peer).await {
+/// Whether the peer was searched to the end.
+async fn search(records: Records, peer: NodeId) -> bool {
+    let searched = records.reconcile(peer).await;
+    match &searched {
         Ok(0) => {}
         Ok(gained) => tracing::info!(%peer, gained, "records that this node lacked came from a peer"),
         Err(error) => tracing::debug!(%peer, %error, "a peer could not be searched"),
     }
+    searched.is_ok()
 }
 
 /// Between three and five quarters of `whole`.
@@ -156,6 +173,26 @@ mod tests {
         connected: true,
         connections: 1,
     };
+
+    #[tokio::test]
+    async fn a_search_that_came_to_nothing_is_made_again_while_the_peer_is_there() {
+        let (begun, hour) = (Instant::now(), Duration::from_secs(3600));
+        for (peer, searched, again) in
+            [(Some(&THERE), false, true), (Some(&THERE), true, false), (None, false, false)]
+        {
+            let mut seen = Seen::new(begun);
+            assert!(seen.is_due(begun, peer, false));
+            seen.due = begun + hour;
+            let search = tokio::spawn(async move { searched });
+            while !search.is_finished() {
+                tokio::task::yield_now().await;
+            }
+            seen.searching = Some(search);
+            assert!(!seen.is_due(begun, peer, false), "it is under way, as far as is known");
+            seen.end_search(begun).await;
+            assert_eq!(seen.is_due(begun, peer, false), again, "{peer:?} {searched}");
+        }
+    }
 
     #[test]
     fn a_peer_is_searched_when_it_is_there_again_also_if_it_was_never_missed() {

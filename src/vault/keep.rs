@@ -111,12 +111,15 @@ impl Vault {
         self.settled(path).await?;
         while let Some(version) = self.next_kept(path, by)? {
             let (id, bytes) = (version.record.id(), version.payload.len());
-            let applied =
-                self.parts.consensus.propose(self.offering(path, version), bytes + FIXED_BYTES).await?;
+            let offering = self.offering(path, version.clone());
+            let applied = self.parts.consensus.propose(offering, bytes + FIXED_BYTES).await?;
             match applied.outcome {
                 Ok(Outcome::Agreed(agreed)) if agreed.iter().any(|(agreed, _)| *agreed == id) => {}
-                // Something newer was agreed, which this node has applied by now.
-                Err(Refusal::NotNow(NoAuthority::StaleTime)) => {}
+                // Something newer was agreed, which this node has applied by now. What is passed over does not
+                // come with the log, and when it was made there was nobody to be pushed to.
+                Err(Refusal::NotNow(NoAuthority::StaleTime)) => {
+                    self.parts.records.push(path, &version.record, Some(&version.payload));
+                }
                 // Another try of the same request was agreed, or the secret can have no version.
                 _ => break,
             }
