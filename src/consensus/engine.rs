@@ -28,6 +28,7 @@ use super::{
     message::{self, Change, RaftAsk, SnapshotPart, SnapshotTold},
     network::{Links, Peers},
     proposer::Proposer,
+    silence::keep_quiet,
     snapshot::{Arriving, RegistrySnapshot},
     succession::go_on_alone,
     thread::OwnThread,
@@ -363,7 +364,8 @@ async fn start_raft(
         led.await.map_err(|_| StartError::NoLeader(config.deadline))?;
     }
     tokio::spawn(keep_short(raft.clone(), store.clone(), config.log_bytes_max));
-    let leader = Leader::new(raft.clone(), peers, store.clone(), node);
+    let leader = Leader::new(raft.clone(), peers.clone(), store.clone(), node);
+    tokio::spawn(keep_quiet(raft.clone(), leader.clone(), peers));
     let (proposer, _) = Proposer::start(leader.clone(), store, config.deadline);
     Ok((raft, leader, proposer, log))
 }

@@ -290,6 +290,14 @@ impl Leader {
         silences.get(voters.len() / 2).copied()
     }
 
+    /// For how many milliseconds no majority has answered this node, if it leads others; none if none has yet.
+    pub fn silence(&self) -> Option<u64> {
+        let leadership = self.leadership.borrow();
+        let leads = leadership.current_leader == Some(self.me);
+        let alone = leadership.membership_config.voter_ids().eq([self.me]);
+        self.raft.data_metrics().borrow().millis_since_quorum_ack.filter(|_| leads && !alone)
+    }
+
     /// The leader, as soon as there is one that a majority stands behind.
     async fn known(&self) -> NodeId {
         loop {

@@ -9,6 +9,7 @@ mod machine;
 mod message;
 mod network;
 mod proposer;
+mod silence;
 mod snapshot;
 mod succession;
 #[cfg(test)]

@@ -1,7 +1,15 @@
 //! Raft's questions on their way to a peer. A peer that cannot be reached, or that answers with anything but
 //! an answer, is unreachable to Raft, which asks again later. Keeps R5. Knows nothing of how bytes travel.
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use covault_model::id::NodeId;
 use covault_net::{CallError, Channel, Endpoint, PeerStats};
@@ -34,17 +42,26 @@ const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// The way to the other nodes; there is none for a node that is alone.
 #[derive(Clone)]
-pub struct Peers(Option<Endpoint>);
+pub struct Peers {
+    endpoint: Option<Endpoint>,
+    /// Whether Raft sends its followers nothing at the moment.
+    quiet: Arc<AtomicBool>,
+}
 
 impl Peers {
     /// The nodes that `endpoint` reaches.
     pub fn over(endpoint: Option<Endpoint>) -> Self {
-        Self(endpoint)
+        Self { endpoint, quiet: Arc::default() }
+    }
+
+    /// Whether this node, if it leads, is to say so to nobody from now on.
+    pub fn keep_quiet(&self, quiet: bool) {
+        self.quiet.store(quiet, Ordering::Relaxed);
     }
 
     /// How long ago each of them was heard of, of those that were.
     pub fn heard(&self) -> BTreeMap<NodeId, Duration> {
-        let peers = self.0.as_ref().map(|endpoint| endpoint.stats().peers).unwrap_or_default();
+        let peers = self.endpoint.as_ref().map(|endpoint| endpoint.stats().peers).unwrap_or_default();
         let heard = |(node, stats): (NodeId, PeerStats)| Some((node, stats.last_contact?.elapsed()));
         peers.into_iter().filter_map(heard).collect()
     }
@@ -67,7 +84,7 @@ impl Peers {
         ask: Vec<u8>,
         deadline: Duration,
     ) -> Result<T, AskError> {
-        let endpoint = self.0.as_ref().ok_or(AskError::Alone)?;
+        let endpoint = self.endpoint.as_ref().ok_or(AskError::Alone)?;
         let told = endpoint.call(to, channel, ask.into(), deadline).await?;
         message::read(&told).map_err(|_| AskError::Garbled)
     }
@@ -79,6 +96,9 @@ pub enum AskError {
     /// There are no peers.
     #[error("this node has no peers")]
     Alone,
+    /// This node keeps quiet.
+    #[error("no majority answers this node")]
+    Quiet,
     /// The peer could not be asked, or did not answer.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -91,7 +111,7 @@ impl AskError {
     /// Whether the peer surely never saw the question.
     pub fn is_undelivered(&self) -> bool {
         match self {
-            Self::Alone | Self::Call(CallError::Misuse(_) | CallError::Unreachable(_)) => true,
+            Self::Alone | Self::Quiet | Self::Call(CallError::Misuse(_) | CallError::Unreachable(_)) => true,
             Self::Call(_) | Self::Garbled => false,
         }
     }
@@ -174,6 +194,9 @@ impl RaftNetwork<Types> for Link {
         // Raft has counted this node towards the majority already. What its own disk does not have yet is not said to
         // be agreed; the next question says it.
         request.leader_commit = request.leader_commit.filter(|agreed| self.log.has_synced(agreed.index));
+        if self.peers.quiet.load(Ordering::Relaxed) {
+            return Err(Unreachable::from(AskError::Quiet).into());
+        }
         let entries = request.entries.len() as u64;
         let ask = message::write(&RaftAsk::Append(request));
         if ASK_BYTES_MAX < ask.len() && 1 < entries {
