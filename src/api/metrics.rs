@@ -16,7 +16,8 @@ use crate::{
 const REQUESTS: &str = "covault_requests_total";
 const SECONDS: &str = "covault_request_seconds";
 const CONNECTIONS: &str = "covault_connections";
-const REFUSED: &str = "covault_refused_records_total";
+const REFUSED_RECORDS: &str = "covault_refused_records_total";
+const REFUSED_PEERS: &str = "covault_refused_peers_total";
 /// Upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: &[f64] =
     &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
@@ -42,7 +43,9 @@ impl Metrics {
         let recorder = builder.build_recorder();
         recorder.describe_counter(REQUESTS.into(), Some(Unit::Count), "Requests answered.".into());
         recorder.describe_histogram(SECONDS.into(), Some(Unit::Seconds), "Time to an answer.".into());
-        recorder.describe_counter(REFUSED.into(), None, "Records of other nodes refused.".into());
+        recorder.describe_counter(REFUSED_RECORDS.into(), None, "Records of other nodes refused.".into());
+        let refused = "Connections and requests between nodes refused or given up.";
+        recorder.describe_counter(REFUSED_PEERS.into(), None, refused.into());
         recorder.describe_gauge(CONNECTIONS.into(), Some(Unit::Count), "Connections open now.".into());
         let statuses = statuses();
         let seconds = operations().map(|id| {
@@ -120,9 +123,15 @@ impl Metrics {
         );
         let skew = self.recorder.register_gauge(&Key::from_static_name(name), &METADATA);
         skew.set(status.clock_skew.0 as f64 / 1000.0);
-        for (code, count) in &status.refused_records {
-            let labels = vec![Label::from_static_parts("code", code)];
-            self.recorder.register_counter(&Key::from_parts(REFUSED, labels), &METADATA).absolute(*count);
+        let refused = [
+            (REFUSED_RECORDS, "code", &status.refused_records),
+            (REFUSED_PEERS, "reason", &status.refused_peers),
+        ];
+        for (name, label, counts) in refused {
+            for (why, count) in counts {
+                let key = Key::from_parts(name, vec![Label::from_static_parts(label, why)]);
+                self.recorder.register_counter(&key, &METADATA).absolute(*count);
+            }
         }
     }
 

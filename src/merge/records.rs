@@ -73,6 +73,12 @@ impl Records {
         &*self.0.host
     }
 
+    /// How often connections and requests between nodes were refused or given up here, by reason.
+    pub fn refused_peers(&self) -> Vec<(&'static str, u64)> {
+        let refused = self.endpoint().map(|endpoint| endpoint.stats().refused).unwrap_or_default();
+        refused.into_iter().map(|(reason, count)| (reason.name(), count)).collect()
+    }
+
     pub(super) fn endpoint(&self) -> Option<&Endpoint> {
         self.0.neighbours.as_ref().map(|neighbours| &neighbours.endpoint)
     }

@@ -213,6 +213,9 @@ pub struct Status {
     pub held_back: u64,
     /// How often records of other nodes were refused, by the code of every reason there is.
     pub refused_records: Vec<(&'static str, u64)>,
+    /// How often connections and requests between nodes were refused or given up, by reason; only what happened is
+    /// here.
+    pub refused_peers: Vec<(&'static str, u64)>,
     /// Bytes of disk the store uses.
     pub disk_used: u64,
     /// Bytes the file system has left for it.

@@ -52,6 +52,7 @@ impl Vault {
                 .iter()
                 .map(|fault| (fault.code(), faults.get(fault).copied().unwrap_or(0)))
                 .collect(),
+            refused_peers: self.parts.records.refused_peers(),
             disk_used: room.map_used + log_bytes,
             disk_free: room.disk_free,
             refuses_writes: self.why_not_ready(),
