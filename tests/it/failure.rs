@@ -1,182 +1,20 @@
 //! What three nodes answer while one or two of them are killed, paused, left alone, without the right key or on an
 //! empty disk, cell by cell of the table in docs/failure.md; and that afterwards everything acknowledged is on every
-//! node and all tell the same (D1, E2, V3, X5, X7, R1, R2, S3).
+//! node and all tell the same (D1, E2, V3, X5, X7, R1, R2, S3). `faults.rs` harms the wires between them instead.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-};
+use std::{fs, path::Path, thread};
 
 use serde_json::json;
 
 use crate::support::{
-    Answer, Client, Cluster, Place, eventually, healed,
+    Place, Trial, eventually,
     joining::{invite, join, start, until_all_vote},
-    vault::new_caller,
+    trial::{ALONE, KEYLESS, SERVES},
 };
-
-/// What one node answers to each kind of request: status, code of the problem, `Covault-Standing`.
-type Row = [&'static str; CELLS.len()];
-
-const SERVES: Row = ["201", "200", "201", "200", "200 majority", "404 not_found", "200"];
-const ALONE: Row = [
-    "503 quorum_unavailable",
-    "503 quorum_unavailable",
-    "503 quorum_unavailable",
-    "202",
-    "200 minority",
-    "503 unconfirmed",
-    "200",
-];
-const KEYLESS: Row = [
-    "503 master_key_unavailable",
-    "503 master_key_unavailable",
-    "503 master_key_unavailable",
-    "503 master_key_unavailable",
-    "503 master_key_unavailable",
-    "404 not_found",
-    "200",
-];
-
-/// What may be answered while it is not settled yet who leads, and by a node that has not caught up.
-const MEANWHILE: [&str; 6] = [
-    "503 quorum_unavailable",
-    "503 outcome_unknown",
-    "202",
-    "412 version_mismatch",
-    "503 unconfirmed",
-    "200 minority",
-];
-
-type Cell = (&'static str, fn(&Cluster, usize, &str) -> Answer);
-
-/// The kinds of request, each on a secret of its own, and asked of the node at a place with a name never used.
-const CELLS: [Cell; 7] = [
-    ("create", |cluster, place, fresh| {
-        cluster.member(place).post("/v1/secrets", &json!({"name": fresh, "value": "created"}))
-    }),
-    ("conditional update", |cluster, place, fresh| {
-        let agreed = cluster.member(place).history("conditional");
-        let condition = format!("\"{}\"", agreed[0]["id"].as_str().unwrap());
-        let headers = [("if-match", condition.as_str())];
-        let body = json!({"value": fresh});
-        cluster.member(place).json("PUT", "/v1/secrets/conditional", &headers, &body)
-    }),
-    ("caller", |cluster, place, fresh| new_caller(&cluster.admin(place), fresh, "member")),
-    ("update", |cluster, place, fresh| {
-        cluster.member(place).put("/v1/secrets/updated", &json!({"value": fresh}))
-    }),
-    ("read hit", |cluster, place, _| cluster.member(place).get("/v1/secrets/read")),
-    ("read miss", |cluster, place, fresh| cluster.member(place).get(&format!("/v1/secrets/{fresh}"))),
-    ("list", |cluster, place, _| cluster.member(place).get("/v1/secrets")),
-];
-
-fn others_than(place: usize) -> [usize; 2] {
-    [(place + 1) % 3, (place + 2) % 3]
-}
-
-/// Three nodes, the secrets that the cells need, every version that any answer has named, and every name of which
-/// was answered that nothing was stored.
-struct Trial {
-    cluster: Cluster,
-    told: Mutex<BTreeSet<(String, String)>>,
-    refused: Mutex<Vec<String>>,
-}
-
-impl Trial {
-    fn start() -> Self {
-        let trial = Self { cluster: Cluster::start(3), told: Mutex::default(), refused: Mutex::default() };
-        for name in ["conditional", "updated", "read"] {
-            trial.note(&trial.cluster.member(0).create(name, "first"));
-        }
-        // A node that is left alone serves what it has: it must have it.
-        trial.healed();
-        trial
-    }
-
-    fn note(&self, answer: &Answer) {
-        if let (Some(name), Some(id)) = (answer.at("/name").as_str(), answer.at("/version/id").as_str()) {
-            self.told.lock().unwrap().insert((name.to_owned(), id.to_owned()));
-        }
-    }
-
-    fn answer(&self, place: usize, (_, ask): Cell) -> String {
-        static FRESH: AtomicU64 = AtomicU64::new(0);
-        let fresh = format!("fresh-{}", FRESH.fetch_add(1, Ordering::Relaxed));
-        let answer = ask(&self.cluster, place, &fresh);
-        self.note(&answer);
-        if answer.code() == "quorum_unavailable" {
-            self.refused.lock().unwrap().push(fresh);
-        }
-        let standing = answer.header("covault-standing").unwrap_or_default();
-        format!("{} {}{standing}", answer.status, answer.code()).trim_end().to_owned()
-    }
-
-    /// The node gives these answers from now on.
-    fn check(&self, place: usize, row: &Row) {
-        self.each_cell(row, |cell, wanted| assert_eq!(self.answer(place, cell), wanted, "{}", cell.0));
-    }
-
-    /// The node comes to give these answers, and gives none meanwhile but those of an election.
-    fn check_comes_to(&self, place: usize, row: &Row) {
-        self.each_cell(row, |cell, wanted| {
-            eventually(&format!("{wanted} to {}", cell.0), || {
-                let answer = self.answer(place, cell);
-                let known = answer == wanted || MEANWHILE.contains(&answer.as_str());
-                assert!(known, "{}: {answer}", cell.0);
-                (answer == wanted).then_some(())
-            });
-        });
-    }
-
-    /// All at once: a node that has lost its majority takes seconds for each.
-    fn each_cell(&self, row: &Row, check: impl Fn(Cell, &'static str) + Sync) {
-        let check = &check;
-        thread::scope(|scope| {
-            for (cell, wanted) in CELLS.into_iter().zip(*row) {
-                scope.spawn(move || check(cell, wanted));
-            }
-        });
-    }
-
-    fn until_alone(&self, place: usize) {
-        eventually("the node to notice that it is alone", || {
-            let status = self.cluster.member(place).get("/v1/status").expect(200);
-            (status.at("/standing") == "minority").then_some(())
-        });
-    }
-
-    /// Waits until all nodes tell the same, with everything in it that any answer has named, and nothing that was
-    /// refused.
-    fn healed(&self) {
-        self.healed_at(&self.cluster.places().map(|place| self.cluster.member(place)).collect::<Vec<_>>());
-    }
-
-    fn healed_at(&self, nodes: &[Client]) {
-        let told = self.told.lock().unwrap();
-        let names: BTreeSet<String> = told.iter().map(|(name, _)| name.clone()).collect();
-        let histories = healed(nodes, &Vec::from_iter(names));
-        for (name, id) in &*told {
-            let kept = histories[name].iter().any(|version| version["id"] == **id);
-            assert!(kept, "{name} {id} was acknowledged");
-            for node in nodes {
-                node.get(&format!("/v1/secrets/{name}?version={id}")).expect(200);
-            }
-        }
-        for (name, node) in self.refused.lock().unwrap().iter().zip(nodes.iter().cycle()) {
-            node.get(&format!("/v1/secrets/{name}")).expect_problem(404, "not_found");
-        }
-    }
-}
 
 #[test]
 fn a_killed_node_stops_nothing_and_comes_back_with_its_old_state() {
-    let mut trial = Trial::start();
+    let mut trial = Trial::start(3);
     for place in trial.cluster.places() {
         trial.check_comes_to(place, &SERVES);
     }
@@ -184,7 +22,7 @@ fn a_killed_node_stops_nothing_and_comes_back_with_its_old_state() {
         let leader = trial.cluster.leader(0);
         let killed = if leads { leader } else { (leader + 1) % 3 };
         trial.cluster.kill(killed);
-        for other in others_than(killed) {
+        for other in trial.cluster.others_than(killed) {
             trial.check_comes_to(other, &SERVES);
         }
         trial.cluster.restart(killed);
@@ -196,12 +34,12 @@ fn a_killed_node_stops_nothing_and_comes_back_with_its_old_state() {
 
 #[test]
 fn a_paused_node_stops_nothing_and_goes_on_where_the_others_are() {
-    let mut trial = Trial::start();
+    let mut trial = Trial::start(3);
     for leads in [false, true] {
         let leader = trial.cluster.leader(0);
         let paused = if leads { leader } else { (leader + 1) % 3 };
         trial.cluster.pause(paused);
-        for other in others_than(paused) {
+        for other in trial.cluster.others_than(paused) {
             trial.check_comes_to(other, &SERVES);
         }
         trial.cluster.resume();
@@ -213,11 +51,12 @@ fn a_paused_node_stops_nothing_and_goes_on_where_the_others_are() {
 
 #[test]
 fn a_node_left_alone_creates_nothing_keeps_updates_and_serves_what_it_has() {
-    let mut trial = Trial::start();
+    let mut trial = Trial::start(3);
     for leads in [false, true] {
         let leader = trial.cluster.leader(0);
         let alone = if leads { leader } else { (leader + 1) % 3 };
-        others_than(alone).into_iter().for_each(|other| trial.cluster.pause(other));
+        let others = trial.cluster.others_than(alone);
+        others.into_iter().for_each(|other| trial.cluster.pause(other));
         trial.until_alone(alone);
         trial.check(alone, &ALONE);
         trial.cluster.resume();
@@ -230,19 +69,74 @@ fn a_node_left_alone_creates_nothing_keeps_updates_and_serves_what_it_has() {
 }
 
 #[test]
+fn two_of_five_nodes_killed_or_paused_stop_nothing() {
+    let mut trial = Trial::start(5);
+    let leader = trial.cluster.leader(0);
+    let harmed = [leader, (leader + 1) % 5];
+    let others: Vec<usize> = (2..5).map(|step| (leader + step) % 5).collect();
+    let serve = |places: &[usize]| places.iter().map(|place| (*place, &SERVES)).collect::<Vec<_>>();
+    harmed.into_iter().for_each(|place| trial.cluster.kill(place));
+    trial.check_come_to(&serve(&others));
+    harmed.into_iter().for_each(|place| trial.cluster.restart(place));
+    trial.check_come_to(&serve(&Vec::from_iter(trial.cluster.places())));
+    let leader = trial.cluster.leader(0);
+    let others: Vec<usize> = (1..4).map(|step| (leader + step) % 5).collect();
+    let harmed: Vec<usize> = trial.cluster.places().filter(|place| !others.contains(place)).collect();
+    harmed.into_iter().for_each(|place| trial.cluster.pause(place));
+    trial.check_come_to(&serve(&others));
+    trial.cluster.resume();
+    trial.check_come_to(&serve(&Vec::from_iter(trial.cluster.places())));
+    trial.healed();
+    trial.cluster.stop_and_check();
+}
+
+#[test]
+fn a_node_that_comes_back_on_an_old_copy_of_its_disk_is_brought_level() {
+    let mut trial = Trial::start(3);
+    let old = (trial.cluster.leader(0) + 1) % 3;
+    let (data, copy) = (trial.cluster.data(old), trial.cluster.folder().join("copy"));
+    trial.cluster.kill(old);
+    copy_folder(&data, &copy);
+    trial.cluster.restart(old);
+    for place in trial.cluster.places() {
+        trial.check_comes_to(place, &SERVES);
+    }
+    trial.cluster.kill(old);
+    fs::remove_dir_all(&data).unwrap();
+    copy_folder(&copy, &data);
+    trial.cluster.restart(old);
+    for place in trial.cluster.places() {
+        trial.check_comes_to(place, &SERVES);
+    }
+    trial.healed();
+    trial.cluster.stop_and_check();
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_folder(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+#[test]
 fn a_condition_on_what_a_node_has_not_heard_of_yet_is_met() {
-    let mut trial = Trial::start();
+    let mut trial = Trial::start(3);
     for _ in 0..5 {
         let behind = (trial.cluster.leader(0) + 1) % 3;
-        let [other, _] = others_than(behind);
+        let other = trial.cluster.others_than(behind)[0];
         let (ahead, behind_client) = (trial.cluster.member(other), trial.cluster.member(behind));
         trial.cluster.pause(behind);
-        let agreed = ahead.update("conditional", "agreed without it");
+        let agreed = ahead.update("conditional-0", "agreed without it");
         trial.note(&agreed);
         let condition = format!("\"{}\"", agreed.text("/version/id"));
         let ask = || {
             let headers = [("if-match", condition.as_str())];
-            behind_client.json("PUT", "/v1/secrets/conditional", &headers, &json!({"value": "on that"}))
+            behind_client.json("PUT", "/v1/secrets/conditional-0", &headers, &json!({"value": "on that"}))
         };
         let answer = thread::scope(|scope| {
             let asked = scope.spawn(ask);
@@ -257,7 +151,7 @@ fn a_condition_on_what_a_node_has_not_heard_of_yet_is_met() {
 
 #[test]
 fn what_was_kept_alone_is_passed_over_by_what_the_others_agreed_since() {
-    let mut trial = Trial::start();
+    let mut trial = Trial::start(3);
     trial.cluster.pause(0);
     trial.cluster.pause(1);
     trial.until_alone(2);
@@ -284,7 +178,7 @@ fn what_was_kept_alone_is_passed_over_by_what_the_others_agreed_since() {
 
 #[test]
 fn a_node_with_a_wrong_master_key_says_so_and_keeps_what_the_others_write() {
-    let mut trial = Trial::start();
+    let mut trial = Trial::start(3);
     let keyring = trial.cluster.data(2).join("master.keys");
     let right = fs::read_to_string(&keyring).unwrap();
     let mut wrong: toml::Table = right.parse().unwrap();
@@ -309,9 +203,9 @@ fn a_node_with_a_wrong_master_key_says_so_and_keeps_what_the_others_write() {
 
 #[test]
 fn an_empty_disk_joins_anew_and_has_everything() {
-    let mut trial = Trial::start();
+    let mut trial = Trial::start(3);
     let lost = (trial.cluster.leader(0) + 1) % 3;
-    let [left, other] = others_than(lost);
+    let (left, other) = ((lost + 1) % 3, (lost + 2) % 3);
     trial.cluster.kill(lost);
     fs::remove_dir_all(trial.cluster.data(lost)).unwrap();
     trial.check_comes_to(left, &SERVES);

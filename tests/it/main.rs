@@ -18,6 +18,7 @@ mod destroy;
 mod directory;
 mod disaster;
 mod failure;
+mod faults;
 mod full_disk;
 mod history;
 mod idempotency;

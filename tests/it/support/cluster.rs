@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    net::TcpStream,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
 };
 
@@ -12,7 +12,12 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Client, Process, covault, eventually, process::bare_command};
+use super::{
+    Client, Process, covault, eventually,
+    node::free_port,
+    process::bare_command,
+    wires::{Ends, Wires},
+};
 
 /// A running cluster and the directory it lives in.
 pub struct Cluster {
@@ -31,6 +36,18 @@ impl Cluster {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let (process, ready) = launch(folder.path(), &["--nodes", &nodes.to_string()]);
         Self { process, folder, ready, again: Vec::new(), paused: BTreeSet::new() }
+    }
+
+    /// As [`Self::start`], with the wires between the nodes in the hands of the test: each node is told to listen
+    /// elsewhere, and its relay takes the place that the others know.
+    pub fn start_wired(nodes: usize, seed: u64) -> (Self, Wires) {
+        let mut cluster = Self::start(nodes);
+        cluster.process.ask_to_stop();
+        cluster.process.wait();
+        let ends = cluster.places().map(|place| move_behind_relay(&cluster.data(place))).collect();
+        let wires = Wires::lay(ends, seed);
+        cluster.start_again();
+        (cluster, wires)
     }
 
     /// Starts all nodes again on the same data, as many as there are; they must have ended.
@@ -57,6 +74,12 @@ impl Cluster {
     /// The nodes by their places in the ready file.
     pub fn places(&self) -> std::ops::Range<usize> {
         0..self.ready["nodes"].as_array().expect("a list of nodes").len()
+    }
+
+    /// All places but this one, those that follow it first.
+    pub fn others_than(&self, place: usize) -> Vec<usize> {
+        let count = self.places().len();
+        (1..count).map(|step| (place + step) % count).collect()
     }
 
     /// The id of the node at this place.
@@ -188,6 +211,19 @@ impl Drop for Cluster {
             let _ = self.signal(*place, Signal::CONT);
         }
     }
+}
+
+/// Has the node listen on another port, and say that it is reached where it listened before.
+fn move_behind_relay(data: &Path) -> Ends {
+    let config = data.join("covault.toml");
+    let mut table: toml::Table = fs::read_to_string(&config).unwrap().parse().unwrap();
+    let quic = table["quic"].as_table_mut().unwrap();
+    let relay: SocketAddr = quic["listen"].as_str().unwrap().parse().unwrap();
+    let node = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    quic.insert("listen".into(), node.to_string().into());
+    quic.insert("advertise".into(), relay.to_string().into());
+    fs::write(config, table.to_string()).unwrap();
+    Ends { node, relay }
 }
 
 fn launch(folder: &Path, more: &[&str]) -> (Process, Value) {

@@ -18,6 +18,29 @@ pub fn healed(nodes: &[Client], names: &[String]) -> BTreeMap<String, Vec<Value>
     healed
 }
 
+/// Returns once all nodes list the same secrets with the same words about them.
+pub fn same_lists(nodes: &[Client]) {
+    let mut last = Vec::new();
+    let found = within(CONVERGENCE, || {
+        last = nodes.iter().map(listed).collect();
+        last.iter().all(|listed| listed.is_some() && *listed == last[0]).then_some(())
+    });
+    assert!(found.is_some(), "after {CONVERGENCE:?} the nodes list {last:#?}");
+}
+
+/// All that a node lists, page after page; none if it cannot be had now.
+fn listed(node: &Client) -> Option<Vec<Value>> {
+    let (mut rows, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = node.try_send("GET", &format!("/v1/secrets?limit=1000{cursor}"), &[], None).ok()?;
+        rows.extend((page.status == 200).then(|| page.at("/secrets"))?.as_array()?.iter().cloned());
+        match page.at("/next").as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return Some(rows),
+        }
+    }
+}
+
 fn told_by_all(nodes: &[Client], name: &str) -> Vec<Value> {
     let path = format!("/v1/history/{name}?limit=1000");
     let told = |node: &Client| {

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::Write,
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
     os::unix::fs::OpenOptionsExt,
     path::PathBuf,
     sync::atomic::{AtomicU16, Ordering},
@@ -137,13 +137,14 @@ impl Place {
     }
 }
 
-/// A port that nobody listens on, below those that the system gives to outgoing connections.
-fn free_port() -> u16 {
+/// A port that nobody listens on, TCP or UDP, below those that the system gives to outgoing connections.
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() * 37 % 11_000).expect("below 11,000");
     let candidates = || 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 11_000;
-    (0..1000)
-        .map(|_| candidates())
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .expect("a free port")
+    let is_free = |port: &u16| {
+        let address = ("127.0.0.1", *port);
+        TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok()
+    };
+    (0..1000).map(|_| candidates()).find(is_free).expect("a free port")
 }

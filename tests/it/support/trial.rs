@@ -1,0 +1,231 @@
+//! A cluster under trial: the table of docs/failure.md as data, its cells asked of one node after another, and
+//! whatever was answered held against the cluster afterwards. Knows nothing of what is done to the nodes.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use serde_json::{Value, json};
+
+use super::{Answer, Client, Cluster, Wires, eventually, healed, healed::same_lists, vault::new_caller};
+
+/// What one node answers to each kind of request: status, code of the problem, `Covault-Standing`.
+pub type Row = [&'static str; CELLS.len()];
+
+/// What a node answers that reaches a majority.
+pub const SERVES: Row = ["201", "200", "201", "200", "200 majority", "404 not_found", "200 majority", "200"];
+/// What a node answers that knows that it reaches none.
+pub const ALONE: Row = [
+    "503 quorum_unavailable",
+    "503 quorum_unavailable",
+    "503 quorum_unavailable",
+    "202",
+    "200 minority",
+    "503 unconfirmed",
+    "503 unconfirmed",
+    "200",
+];
+/// What a node answers that reaches a majority and lacks the master key.
+pub const KEYLESS: Row = [
+    "503 master_key_unavailable",
+    "503 master_key_unavailable",
+    "503 master_key_unavailable",
+    "503 master_key_unavailable",
+    "503 master_key_unavailable",
+    "404 not_found",
+    "503 master_key_unavailable",
+    "200",
+];
+
+/// What may be answered while it is not settled yet who leads, and by a node that has not caught up.
+const MEANWHILE: [&str; 6] = [
+    "503 quorum_unavailable",
+    "503 outcome_unknown",
+    "202",
+    "412 version_mismatch",
+    "503 unconfirmed",
+    "200 minority",
+];
+
+type Cell = (&'static str, fn(&Cluster, usize, &str) -> Answer);
+
+/// The kinds of request, each on a secret of its own, and asked of the node at a place with a name never used.
+const CELLS: [Cell; 8] = [
+    ("create", |cluster, place, fresh| {
+        cluster.member(place).post("/v1/secrets", &json!({"name": fresh, "value": "created"}))
+    }),
+    ("conditional update", |cluster, place, fresh| {
+        let name = conditional(place);
+        let agreed = cluster.member(place).history(&name);
+        let condition = format!("\"{}\"", agreed[0]["id"].as_str().unwrap());
+        let headers = [("if-match", condition.as_str())];
+        let body = json!({"value": fresh});
+        cluster.member(place).json("PUT", &format!("/v1/secrets/{name}"), &headers, &body)
+    }),
+    ("caller", |cluster, place, fresh| new_caller(&cluster.admin(place), fresh, "member")),
+    ("update", |cluster, place, fresh| {
+        cluster.member(place).put("/v1/secrets/updated", &json!({"value": fresh}))
+    }),
+    ("read hit", |cluster, place, _| cluster.member(place).get("/v1/secrets/read")),
+    ("read miss", |cluster, place, fresh| cluster.member(place).get(&format!("/v1/secrets/{fresh}"))),
+    ("confirmed read", |cluster, place, _| cluster.member(place).get("/v1/secrets/read?consistency=quorum")),
+    ("list", |cluster, place, _| cluster.member(place).get("/v1/secrets")),
+];
+
+/// The secret of which a node's conditional updates are; another node's would make the condition fail.
+pub fn conditional(place: usize) -> String {
+    format!("conditional-{place}")
+}
+
+/// Nodes, the secrets that the cells need, every version that any answer has named, and every name of which was
+/// answered that nothing was stored.
+pub struct Trial {
+    /// The nodes.
+    pub cluster: Cluster,
+    told: Mutex<BTreeSet<(String, String)>>,
+    refused: Mutex<Vec<String>>,
+}
+
+impl Trial {
+    /// So many nodes.
+    pub fn start(nodes: usize) -> Self {
+        Self::of(Cluster::start(nodes))
+    }
+
+    /// So many nodes, and the wires between them.
+    pub fn start_wired(nodes: usize, seed: u64) -> (Self, Wires) {
+        let (cluster, wires) = Cluster::start_wired(nodes, seed);
+        (Self::of(cluster), wires)
+    }
+
+    fn of(cluster: Cluster) -> Self {
+        let trial = Self { cluster, told: Mutex::default(), refused: Mutex::default() };
+        let named = ["updated", "read"].map(str::to_owned);
+        for name in trial.cluster.places().map(conditional).chain(named) {
+            trial.note(&trial.cluster.member(0).create(&name, "first"));
+        }
+        // A node that is left alone serves what it has: it must have it.
+        trial.healed();
+        trial
+    }
+
+    /// Remembers the version that an answer names.
+    pub fn note(&self, answer: &Answer) {
+        if let (Some(name), Some(id)) = (answer.at("/name").as_str(), answer.at("/version/id").as_str()) {
+            self.told.lock().unwrap().insert((name.to_owned(), id.to_owned()));
+        }
+    }
+
+    fn answer(&self, place: usize, (_, ask): Cell) -> String {
+        static FRESH: AtomicU64 = AtomicU64::new(0);
+        let fresh = format!("fresh-{}", FRESH.fetch_add(1, Ordering::Relaxed));
+        let answer = ask(&self.cluster, place, &fresh);
+        self.note(&answer);
+        if answer.code() == "quorum_unavailable" {
+            self.refused.lock().unwrap().push(fresh);
+        }
+        let standing = answer.header("covault-standing").unwrap_or_default();
+        format!("{} {}{standing}", answer.status, answer.code()).trim_end().to_owned()
+    }
+
+    /// The node gives these answers from now on.
+    pub fn check(&self, place: usize, row: &Row) {
+        for ((cell, _), answer, wanted) in self.asked(place, row) {
+            assert_eq!(answer, wanted, "node {place}, {cell}");
+        }
+    }
+
+    /// The node comes to give these answers, and gives none meanwhile but those of an election.
+    pub fn check_comes_to(&self, place: usize, row: &Row) {
+        self.check_come_to(&[(place, row)]);
+    }
+
+    /// The nodes come to give these answers, each all of its row under one leader, and give none meanwhile but
+    /// those of an election.
+    pub fn check_come_to(&self, rows: &[(usize, &Row)]) {
+        eventually("the nodes to answer as they should under one leader", || {
+            let before = self.led_by(rows);
+            let otherwise = self.answered_otherwise(rows);
+            (otherwise.is_empty() && before == self.led_by(rows)).then_some(())
+        });
+    }
+
+    /// Leader and term, as those nodes see them that are to reach a majority.
+    fn led_by(&self, rows: &[(usize, &Row)]) -> Vec<Value> {
+        let led = |(place, _): &(usize, &Row)| {
+            let status = self.cluster.member(*place).get("/v1/status").expect(200);
+            json!([status.at("/leader"), status.at("/term")])
+        };
+        rows.iter().filter(|(_, row)| **row != ALONE).map(led).collect()
+    }
+
+    /// What the nodes at these places answer otherwise than they should come to.
+    fn answered_otherwise(&self, rows: &[(usize, &Row)]) -> Vec<String> {
+        let asked = |(place, row): (usize, &Row)| -> Vec<String> {
+            let differs = |((cell, _), answer, wanted): (Cell, String, &str)| {
+                let known = answer == wanted || MEANWHILE.contains(&answer.as_str());
+                assert!(known, "node {place}, {cell}: {answer}");
+                (answer != wanted).then(|| format!("node {place}, {cell}: {answer}"))
+            };
+            self.asked(place, row).into_iter().filter_map(differs).collect()
+        };
+        let asked = &asked;
+        thread::scope(|scope| {
+            let all: Vec<_> = rows.iter().map(|row| scope.spawn(move || asked(*row))).collect();
+            all.into_iter().flat_map(|one| one.join().unwrap()).collect()
+        })
+    }
+
+    /// Each cell with what the node answered and what it should. All at once: a node that has lost its majority
+    /// takes seconds for each.
+    fn asked(&self, place: usize, row: &Row) -> Vec<(Cell, String, &'static str)> {
+        thread::scope(|scope| {
+            let ask = |cell| scope.spawn(move || self.answer(place, cell));
+            let asked: Vec<_> = CELLS.into_iter().map(ask).collect();
+            let answers = asked.into_iter().map(|one| one.join().unwrap());
+            CELLS
+                .into_iter()
+                .zip(answers)
+                .zip(*row)
+                .map(|((cell, told), wanted)| (cell, told, wanted))
+                .collect()
+        })
+    }
+
+    /// Waits until the node knows that it reaches no majority.
+    pub fn until_alone(&self, place: usize) {
+        eventually("the node to notice that it is alone", || {
+            let status = self.cluster.member(place).get("/v1/status").expect(200);
+            (status.at("/standing") == "minority").then_some(())
+        });
+    }
+
+    /// Waits until all nodes tell the same, with everything in it that any answer has named, and nothing that was
+    /// refused.
+    pub fn healed(&self) {
+        self.healed_at(&self.cluster.places().map(|place| self.cluster.member(place)).collect::<Vec<_>>());
+    }
+
+    /// As [`Self::healed`], with these clients of the nodes.
+    pub fn healed_at(&self, nodes: &[Client]) {
+        let told = self.told.lock().unwrap();
+        let names: BTreeSet<String> = told.iter().map(|(name, _)| name.clone()).collect();
+        let histories = healed(nodes, &Vec::from_iter(names));
+        for (name, id) in &*told {
+            let kept = histories[name].iter().any(|version| version["id"] == **id);
+            assert!(kept, "{name} {id} was acknowledged");
+            for node in nodes {
+                node.get(&format!("/v1/secrets/{name}?version={id}")).expect(200);
+            }
+        }
+        for (name, node) in self.refused.lock().unwrap().iter().zip(nodes.iter().cycle()) {
+            node.get(&format!("/v1/secrets/{name}")).expect_problem(404, "not_found");
+        }
+        same_lists(nodes);
+    }
+}
