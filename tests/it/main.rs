@@ -21,6 +21,7 @@ mod failure;
 mod faults;
 mod full_disk;
 mod history;
+mod hostile;
 mod idempotency;
 mod isolation;
 mod keys;

@@ -7,6 +7,7 @@ pub mod client;
 pub mod cluster;
 pub mod command;
 pub mod healed;
+pub mod intruder;
 pub mod joining;
 pub mod node;
 pub mod process;
