@@ -1,7 +1,7 @@
-//! Clients that create, replace and read a few names through all nodes while nodes are killed, paused and cut off
-//! from their majority, and a history of all that they were told: some order of the operations explains it, each at
-//! one moment between its call and its answer (E1, E2, E4, R1, R2, D1).
-//! `COVAULT_FAULT_ROUNDS` sets the rounds (4 by default), `COVAULT_SEED` repeats the choices of a run.
+//! Clients that create, replace and read a few names through all nodes while nodes are killed and paused and the wires
+//! between them are cut, slow and lossy, and a history of all that they were told: some order of the operations
+//! explains it, each at one moment between its call and its answer (E1, E2, E4, R1, R2, D1).
+//! `COVAULT_FAULT_ROUNDS` sets the rounds (one for each fault by default), `COVAULT_SEED` repeats the choices of a run.
 
 use std::{
     collections::BTreeMap,
@@ -16,14 +16,32 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Chance, Client, Cluster, client, healed,
+    Answer, Chance, Client, Cluster, Wire, Wires, client, healed,
     register::{Ask, Operation, Told, is_explained},
     within,
 };
 
 const JSON: (&str, &str) = ("content-type", "application/json");
-/// What is done to one node, or to the others.
-const FAULTS: [&str; 4] = ["kill", "pause", "leave alone", "cut the power of all, first of"];
+/// What is done to one node, to the others, or to wires, by the places from which and to which they lead.
+enum Harm {
+    Kill,
+    Pause,
+    PauseOthers,
+    KillAll,
+    Wires(Wire, fn(usize, usize, usize) -> bool),
+}
+
+const FAULTS: [(&str, Harm); 9] = [
+    ("kill", Harm::Kill),
+    ("cut off", Harm::Wires(Wire::CUT, |place, from, to| from == place || to == place)),
+    ("pause", Harm::Pause),
+    ("let nobody hear", Harm::Wires(Wire::CUT, |place, from, _| from == place)),
+    ("leave alone", Harm::PauseOthers),
+    ("let hear nobody", Harm::Wires(Wire::CUT, |place, _, to| to == place)),
+    ("cut the power of all, first of", Harm::KillAll),
+    ("lose a packet in twenty of all, also of", Harm::Wires(Wire::lossy(5), |_, _, _| true)),
+    ("have all far apart, also", Harm::Wires(Wire::slow(15), |_, _, _| true)),
+];
 const CLIENTS: u64 = 6;
 const NAMES: u64 = 4;
 /// What each client asks in a round.
@@ -54,7 +72,10 @@ struct Actor<'a> {
 }
 
 fn rounds() -> u64 {
-    std::env::var("COVAULT_FAULT_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
+    std::env::var("COVAULT_FAULT_ROUNDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(FAULTS.len() as u64)
 }
 
 fn hasty(client: &Client) -> Client {
@@ -182,28 +203,34 @@ impl Actor<'_> {
 }
 
 /// One fault of this kind, from a moment of the load to a later one.
-fn strike(cluster: &mut Cluster, trial: &Trial, chance: &mut Chance, kind: usize) {
+fn strike(cluster: &mut Cluster, wires: &Wires, trial: &Trial, chance: &mut Chance, kind: usize) {
     let place = chance.below(3) as usize;
     trial.wait_for(chance.below(30));
-    println!("linearizable: {} node {place}", FAULTS[kind]);
-    let others = [(place + 1) % 3, (place + 2) % 3];
-    let (paused, killed) = match kind {
-        0 => (vec![], vec![place]),
-        1 => (vec![place], vec![]),
-        2 => (others.to_vec(), vec![]),
-        _ => (vec![], vec![place, others[0], others[1]]),
+    let (name, harm) = &FAULTS[kind];
+    println!("linearizable: {name} node {place}");
+    let others = cluster.others_than(place);
+    let (paused, killed) = match harm {
+        Harm::Kill => (vec![], vec![place]),
+        Harm::Pause => (vec![place], vec![]),
+        Harm::PauseOthers => (others, vec![]),
+        Harm::KillAll => (vec![], [vec![place], others].concat()),
+        Harm::Wires(..) => (vec![], vec![]),
     };
+    if let Harm::Wires(wire, of) = harm {
+        wires.set(*wire, |from, to| of(place, from, to));
+    }
     paused.iter().for_each(|place| cluster.pause(*place));
     killed.iter().for_each(|place| cluster.kill(*place));
     trial.wait_for(chance.below(60));
     cluster.resume();
+    wires.heal();
     for place in killed {
         cluster.restart(place);
         trial.doors.lock().unwrap()[place] = cluster.member(place).base().to_owned();
     }
 }
 
-fn one_round(cluster: &mut Cluster, trial: &Trial, chance: &mut Chance, round: u64) {
+fn one_round(cluster: &mut Cluster, wires: &Wires, trial: &Trial, chance: &mut Chance, round: u64) {
     let client = hasty(&cluster.member(0));
     let (names, seeds) = ((0..NAMES).map(|name| format!("round-{round}/{name}")), (0..CLIENTS));
     thread::scope(|scope| {
@@ -212,7 +239,7 @@ fn one_round(cluster: &mut Cluster, trial: &Trial, chance: &mut Chance, round: u
                 Actor { trial, client: client.clone(), chance: Chance::of(seed), seen: BTreeMap::new() };
             scope.spawn(move || (0..OPERATIONS).for_each(|_| actor.act(round)));
         }
-        strike(cluster, trial, chance, round as usize % FAULTS.len());
+        strike(cluster, wires, trial, chance, round as usize % FAULTS.len());
     });
     let nodes: Vec<Client> = cluster.places().map(|place| cluster.member(place)).collect();
     let told = healed(&nodes, &names.collect::<Vec<_>>());
@@ -245,11 +272,11 @@ fn check_kept(trial: &Trial, nodes: &[Client], name: &str, versions: &[Value]) {
 #[test]
 fn whatever_fails_all_answers_are_those_of_one_vault() {
     let mut chance = Chance::announced("linearizable");
-    let mut cluster = Cluster::start(3);
+    let (mut cluster, wires) = Cluster::start_wired(3, chance.next());
     let trial = Trial::of(&cluster);
     let rounds = rounds();
     for round in 0..rounds {
-        one_round(&mut cluster, &trial, &mut chance, round);
+        one_round(&mut cluster, &wires, &trial, &mut chance, round);
     }
     let (asked, made) = (trial.finished.load(Ordering::SeqCst), trial.made.lock().unwrap().len());
     println!("linearizable: {rounds} faults, {asked} operations, {made} writes acknowledged, all explained");
