@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 from servers import READY_SECONDS, Server, free_port, get, post
 
@@ -17,9 +18,9 @@ NODES = 3
 class Node(Server):
     """One node of a cluster, which somebody else started."""
 
-    def __init__(self, name, port, pid, token=None):
+    def __init__(self, name, port, pid, token=None, data=None):
         super().__init__(name, port, None)
-        self.started, self.token = pid, token
+        self.started, self.token, self.data = pid, token, data
 
     @property
     def pid(self):
@@ -52,6 +53,8 @@ class Vaults(Cluster):
 
     def __init__(self, binary, folder):
         self.name, self.binary, self.folder, self.process = "covault", binary, folder, None
+        # Nodes that were started again, as processes of their own.
+        self.again = []
 
     def start(self):
         ready = self.folder / "ready.json"
@@ -61,16 +64,23 @@ class Vaults(Cluster):
             self.process = subprocess.Popen(command, stdout=output, stderr=output)
         told = wait_for("the vaults", lambda: json.loads(ready.read_text()) if ready.exists() else None)
         self.token = told["admin_token"]
-        ports = {node["id"]: (int(node["url"].rsplit(":", 1)[1]), node["pid"]) for node in told["nodes"]}
+        ports = {
+            node["id"]: (int(node["url"].rsplit(":", 1)[1]), node["pid"], self.token, Path(node["data"]))
+            for node in told["nodes"]
+        }
         leader = wait_for("a leader", lambda: self.leader(next(iter(ports.values()))[0]))
         order = [leader] + [node for node in ports if node != leader]
-        self.nodes = [Node("covault", *ports[node], self.token) for node in order]
+        self.nodes = [Node("covault", *ports[node]) for node in order]
 
     def leader(self, port):
         status, _, body = get(port, "/v1/status", self.token)
         return json.loads(body).get("leader") if status == 200 else None
 
     def stop(self):
+        for process in self.again:
+            process.terminate()
+            process.wait(timeout=READY_SECONDS)
+        self.again = []
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(timeout=READY_SECONDS)

@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import catchup
 import failover
 import machine
 import wrk
@@ -26,7 +27,7 @@ from servers import Bare, Etcd, Vault, get, post
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-SECTIONS = ("reads", "creates", "history", "start", "cluster", "failover")
+SECTIONS = ("reads", "creates", "history", "start", "cluster", "failover", "catchup")
 
 
 def main():
@@ -38,7 +39,7 @@ def main():
         for line in machine.facts(folder):
             print(f"- {line}")
         print()
-        sections = {"reads": reads, "creates": creates, "history": history, "start": starts, "cluster": cluster, "failover": failovers}
+        sections = {"reads": reads, "creates": creates, "history": history, "start": starts, "cluster": cluster, "failover": failovers, "catchup": catch_ups}
         for name in asked.only:
             place = folder / name
             place.mkdir()
@@ -65,6 +66,7 @@ def arguments():
         if getattr(asked, name) is None:
             setattr(asked, name, quick if asked.quick else full)
     asked.history = 200 if asked.quick else 10_000
+    asked.missed = 200 if asked.quick else 10_000
     return asked
 
 
@@ -239,6 +241,19 @@ def failovers(asked, binary, _bare, folder):
             [pause.writes for pause in pauses], [pause.reads for pause in pauses])]
         print(f"| {name} | {cells[0]} | {cells[1]} |", flush=True)
     print()
+
+
+def catch_ups(asked, binary, _bare, folder):
+    """How long a node that missed updates takes from its start until it is level, again and again."""
+    cluster = Vaults(binary, folder)
+    try:
+        cluster.start()
+        wrk.load(cluster, "create", asked.secrets)
+        took = [catchup.catch_up(cluster, asked.secrets, asked.missed) for _ in range(asked.rounds)]
+    finally:
+        cluster.stop()
+    print(f"Three nodes, {asked.secrets:,} secrets, one that missed {asked.missed:,} versions, seconds from its start until")
+    print(f"it was level: {', '.join(f'{seconds:.2f}' for seconds in took)}\n", flush=True)
 
 
 def start_row(asked, vault, what, how):
