@@ -13,7 +13,7 @@ use crate::{
     name::{CallerName, MasterKeyName, SecretPath},
     record::{Idempotency, Record},
     registry::{Grant, KeyCheck, TokenEntry},
-    roster::{Enrolment, Invitation, NodeAddress},
+    roster::{ApiEnrolment, Enrolment, Invitation, NodeAddress},
 };
 
 /// The format marker of batches written by this release.
@@ -71,8 +71,12 @@ pub enum Action {
     Enrol(Enrolment),
     /// Makes known where a member's peers reach it.
     Reach(NodeId, NodeAddress),
-    /// Takes a node away for good.
+    /// Takes a node, or an API process, away for good.
     RemoveNode(NodeId),
+    /// Makes a way in for one API process.
+    InviteApi(InvitationId, Invitation),
+    /// Lets an API process in that shows an invitation.
+    EnrolApi(ApiEnrolment),
 }
 
 /// A name and its first version.

@@ -40,6 +40,8 @@ pub const GRANTS_PER_OWNER_MAX: usize = 1024;
 pub const INVITATIONS_MAX: usize = 64;
 /// Nodes a cluster may have at a time: what a joiner is told of them fits its one answer.
 pub const MEMBERS_MAX: usize = 16;
+/// API processes a cluster may have let in at a time.
+pub const API_PROCESSES_MAX: usize = 64;
 /// How long an invitation is good for unless told otherwise, in seconds.
 pub const INVITATION_SECONDS_DEFAULT: u64 = 60 * 60;
 /// The longest that an invitation may be good for, in seconds: a week.

@@ -127,6 +127,12 @@ fn act<'c, R: Registry>(registry: &R, command: &'c Command) -> Result<Acted<'c>,
             Ok(on_roster(registry.roster()?.reach(*node, *address, command.at), Outcome::Done))
         }
         Action::RemoveNode(node) => Ok(on_roster(registry.roster()?.remove(node), Outcome::Done)),
+        Action::InviteApi(id, invitation) => {
+            Ok(on_roster(registry.roster()?.invite_api(*id, invitation), Outcome::Invited(*id)))
+        }
+        Action::EnrolApi(shown) => {
+            Ok(on_roster(registry.roster()?.enrol_api(shown, command.at), Outcome::Done))
+        }
     }
 }
 

@@ -69,6 +69,8 @@ pub enum Limit {
     Members,
     /// Invitations that wait.
     Invitations,
+    /// API processes of the cluster.
+    ApiProcesses,
 }
 
 /// Why nobody may decide now.

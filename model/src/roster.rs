@@ -1,7 +1,7 @@
-//! Who may become a member, and who ever was one. Keeps M1 (an invitation lets one node in, once, until it
-//! expires), M2 (a node that was taken away never comes back: ids are not reused), M3 (one node always
-//! remains) and M4 (a restored cluster goes on without its old nodes). Few enough to be one row, read and
-//! replaced as a whole.
+//! Who may become a member, and who ever was one; and beside them the API processes, which are none. Keeps M1 (an
+//! invitation lets one in, once, until it expires), M2 (who was taken away never comes back: ids are not reused), M3
+//! (one node always remains), M4 (a restored cluster goes on without its old nodes) and A1 (an API process is no node).
+//! Few enough to be one row, read and replaced as a whole.
 //! Knows nothing of who votes: Raft's membership follows the roster.
 
 use alloc::{collections::BTreeMap, string::String};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use crate::{
     hlc::Millis,
     id::{InvitationHash, InvitationId, NodeId},
-    limits::{INVITATIONS_MAX, MEMBERS_MAX},
+    limits::{API_PROCESSES_MAX, INVITATIONS_MAX, MEMBERS_MAX},
     name::CallerName,
     refusal::{CallerMistake, Limit, Refusal},
 };
@@ -52,7 +52,7 @@ impl<'de> Deserialize<'de> for NodeAddress {
     }
 }
 
-/// A way in for one node. Present until it is used, or until the next one is made after it has expired.
+/// A way in for one node or one API process. Present until it is used, or until the next one is made after it has expired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invitation {
     /// The hash of its secret.
@@ -78,13 +78,32 @@ pub struct NodeEntry {
     pub removed: bool,
 }
 
-/// All invitations that wait, and all nodes there ever were.
+/// An API process that is or was let in: it asks the nodes for its callers, and is itself no node. Inserted once;
+/// `removed` only ever becomes true.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiEntry {
+    /// Since when it is known, by the proposing node's clock.
+    pub since: Millis,
+    /// The invitation that it came with.
+    pub invitation: InvitationId,
+    /// Whether it was taken away, for good.
+    pub removed: bool,
+}
+
+/// All invitations that wait, all nodes there ever were, and the same of API processes. Those have maps of their
+/// own, so that no look-up of a node ever finds one, in this release or in an older one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Roster {
-    /// The invitations.
+    /// The invitations of nodes.
     pub invitations: BTreeMap<InvitationId, Invitation>,
     /// The nodes.
     pub nodes: BTreeMap<NodeId, NodeEntry>,
+    /// The invitations of API processes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub api_invitations: BTreeMap<InvitationId, Invitation>,
+    /// The API processes, by their keys.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub apis: BTreeMap<NodeId, ApiEntry>,
 }
 
 /// A node that shows an invitation.
@@ -99,6 +118,19 @@ pub struct Enrolment {
     /// Where its peers reach it.
     pub address: NodeAddress,
 }
+
+/// An API process that shows an invitation. Nobody dials it, so it has no address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiEnrolment {
+    /// The invitation.
+    pub invitation: InvitationId,
+    /// The hash of the secret that was shown with it.
+    pub hash: InvitationHash,
+    /// The process, whose key was proved to the node that proposes this.
+    pub api: NodeId,
+}
+
+type Invitations = BTreeMap<InvitationId, Invitation>;
 
 /// What the roster becomes; none when it stays as it is.
 type Changed = Result<Option<Roster>, Refusal>;
@@ -117,7 +149,7 @@ impl Roster {
     }
 
     /// As a cluster has it that was restored from a backup and goes on with nodes of its own: the old ones, which
-    /// were `members` to agreement, are taken away for good, and what they invited is let in no more. One that
+    /// were `members` to agreement, are taken away for good, with the API processes and all invitations. One that
     /// nobody reached is kept too, since it made records; its address is the unspecified one.
     #[must_use]
     pub fn bequeathed(&self, members: impl IntoIterator<Item = (NodeId, Option<NodeAddress>)>) -> Self {
@@ -128,23 +160,52 @@ impl Roster {
             nodes.entry(node).or_insert(NodeEntry { address, since, invitation: None, removed: true });
         }
         nodes.values_mut().for_each(|entry| entry.removed = true);
-        Self { invitations: BTreeMap::new(), nodes }
+        let mut apis = self.apis.clone();
+        apis.values_mut().for_each(|entry| entry.removed = true);
+        Self { nodes, apis, ..Self::default() }
     }
 
-    /// With one more invitation; those that have expired by its making are let go of. One that was made before
-    /// is not made again, and above all not when it has been used.
+    /// Whether this is an API process that was let in and not taken away.
+    #[must_use]
+    pub fn is_api(&self, id: &NodeId) -> bool {
+        self.apis.get(id).is_some_and(|entry| !entry.removed)
+    }
+
+    /// With one more invitation of a node; those that have expired by its making are let go of. One that was made
+    /// before is not made again, and above all not when it has been used.
     pub(crate) fn invite(&self, id: InvitationId, invitation: &Invitation) -> Changed {
-        let used = || self.nodes.values().any(|entry| entry.invitation == Some(id));
-        if self.invitations.contains_key(&id) || used() {
+        self.invite_among(|roster| &mut roster.invitations, id, invitation)
+    }
+
+    /// As [`Roster::invite`], of an API process.
+    pub(crate) fn invite_api(&self, id: InvitationId, invitation: &Invitation) -> Changed {
+        self.invite_among(|roster| &mut roster.api_invitations, id, invitation)
+    }
+
+    fn invite_among(
+        &self,
+        among: fn(&mut Self) -> &mut Invitations,
+        id: InvitationId,
+        invitation: &Invitation,
+    ) -> Changed {
+        if self.knows_invitation(&id) {
             return Ok(None);
         }
         let mut changed = self.clone();
-        changed.invitations.retain(|_, held| invitation.created_at < held.expires_at);
-        if changed.invitations.len() >= INVITATIONS_MAX {
+        let waiting = among(&mut changed);
+        waiting.retain(|_, held| invitation.created_at < held.expires_at);
+        if waiting.len() >= INVITATIONS_MAX {
             return Err(CallerMistake::TooMany(Limit::Invitations).into());
         }
-        changed.invitations.insert(id, invitation.clone());
+        waiting.insert(id, invitation.clone());
         Ok(Some(changed))
+    }
+
+    fn knows_invitation(&self, id: &InvitationId) -> bool {
+        self.invitations.contains_key(id)
+            || self.api_invitations.contains_key(id)
+            || self.nodes.values().any(|entry| entry.invitation.as_ref() == Some(id))
+            || self.apis.values().any(|entry| entry.invitation == *id)
     }
 
     /// With a node that shows an invitation at `now`, which is used up by it. A node that asks again with the
@@ -154,10 +215,10 @@ impl Roster {
             let again = !entry.removed && entry.invitation == Some(shown.invitation);
             return if again { self.reach(shown.node, shown.address, now) } else { Err(known()) };
         }
-        let held = self.invitations.get(&shown.invitation);
-        if !held.is_some_and(|held| held.hash.is(&shown.hash) && now < held.expires_at) {
-            return Err(CallerMistake::InvitationInvalid.into());
+        if self.apis.contains_key(&shown.node) {
+            return Err(known());
         }
+        check_shown(self.invitations.get(&shown.invitation), &shown.hash, now)?;
         if self.members() >= MEMBERS_MAX {
             return Err(CallerMistake::TooMany(Limit::Members).into());
         }
@@ -168,9 +229,30 @@ impl Roster {
         Ok(Some(changed))
     }
 
+    /// As [`Roster::enrol`], of an API process.
+    pub(crate) fn enrol_api(&self, shown: &ApiEnrolment, now: Millis) -> Changed {
+        if let Some(entry) = self.apis.get(&shown.api) {
+            let again = !entry.removed && entry.invitation == shown.invitation;
+            return if again { Ok(None) } else { Err(known()) };
+        }
+        if self.nodes.contains_key(&shown.api) {
+            return Err(known());
+        }
+        check_shown(self.api_invitations.get(&shown.invitation), &shown.hash, now)?;
+        if self.apis.values().filter(|entry| !entry.removed).count() >= API_PROCESSES_MAX {
+            return Err(CallerMistake::TooMany(Limit::ApiProcesses).into());
+        }
+        let mut changed = self.clone();
+        changed.api_invitations.remove(&shown.invitation);
+        let entry = ApiEntry { since: now, invitation: shown.invitation, removed: false };
+        changed.apis.insert(shown.api, entry);
+        Ok(Some(changed))
+    }
+
     /// With a member that says where its peers reach it.
     pub(crate) fn reach(&self, node: NodeId, address: NodeAddress, now: Millis) -> Changed {
         let entry = match self.nodes.get(&node) {
+            _ if self.apis.contains_key(&node) => return Err(known()),
             Some(entry) if entry.removed => return Err(known()),
             Some(entry) if entry.address == address => return Ok(None),
             Some(entry) => NodeEntry { address, ..entry.clone() },
@@ -181,8 +263,13 @@ impl Roster {
         Ok(Some(changed))
     }
 
-    /// With a node taken away for good. Taking it away again changes nothing.
+    /// With a node, or an API process, taken away for good. Taking it away again changes nothing.
     pub(crate) fn remove(&self, node: &NodeId) -> Changed {
+        if let Some(entry) = self.apis.get(node) {
+            let mut changed = self.clone();
+            changed.apis.insert(*node, ApiEntry { removed: true, ..entry.clone() });
+            return Ok((!entry.removed).then_some(changed));
+        }
         let Some(entry) = self.nodes.get(node) else { return Err(CallerMistake::NotFound.into()) };
         if entry.removed {
             return Ok(None);
@@ -197,6 +284,14 @@ impl Roster {
 
     fn members(&self) -> usize {
         self.nodes.values().filter(|entry| !entry.removed).count()
+    }
+}
+
+/// Refuses what does not open an invitation that is still good at `now`.
+fn check_shown(held: Option<&Invitation>, shown: &InvitationHash, now: Millis) -> Result<(), Refusal> {
+    match held {
+        Some(held) if held.hash.is(shown) && now < held.expires_at => Ok(()),
+        _ => Err(CallerMistake::InvitationInvalid.into()),
     }
 }
 

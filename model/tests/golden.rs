@@ -30,7 +30,7 @@ use covault_model::{
     name::{ContentType, Description, LabelKey, LabelValue, MasterKeyName, NamePrefix},
     record::{Body, Header, Idempotency, Parent, Record, VersionBody, key_apart},
     registry::{CallerEntry, Grant, KeyCheck, Outcome, Remembered, SecretEntry, TokenEntry},
-    roster::{Enrolment, Invitation, NodeEntry, Roster},
+    roster::{ApiEnrolment, ApiEntry, Enrolment, Invitation, NodeEntry, Roster},
     token::{PresentedToken, read_token, token_text},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -144,6 +144,18 @@ fn roster() -> Roster {
     Roster {
         invitations: BTreeMap::from([(InvitationId([0xc3; 8]), invitation())]),
         nodes: BTreeMap::from([(NodeId([1; 32]), founder), (NodeId([2; 32]), joined)]),
+        ..Roster::default()
+    }
+}
+
+fn roster_with_apis() -> Roster {
+    let since = Millis(1_750_000_000_000);
+    let api = ApiEntry { since, invitation: InvitationId([0xc4; 8]), removed: false };
+    let removed = ApiEntry { removed: true, invitation: InvitationId([0xc5; 8]), ..api.clone() };
+    Roster {
+        api_invitations: BTreeMap::from([(InvitationId([0xc6; 8]), invitation())]),
+        apis: BTreeMap::from([(NodeId([3; 32]), api), (NodeId([4; 32]), removed)]),
+        ..Roster::default()
     }
 }
 
@@ -295,6 +307,11 @@ fn actions() -> Vec<(&'static str, Action)> {
         node: NodeId([2; 32]),
         address: "[::1]:8401".parse().unwrap(),
     };
+    let api_enrolment = ApiEnrolment {
+        invitation: InvitationId([0xc6; 8]),
+        hash: InvitationHash::of(&[0x43; 32]),
+        api: NodeId([3; 32]),
+    };
     vec![
         ("found", Action::Found { cluster: ClusterId([0x51; 16]), token: (id, token(None)) }),
         ("know key", Action::KnowKey(key, KeyCheck(vec![0x52; 40]))),
@@ -316,6 +333,8 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("enrol", Action::Enrol(enrolment)),
         ("reach", Action::Reach(NodeId([2; 32]), "[::1]:8401".parse().unwrap())),
         ("remove node", Action::RemoveNode(NodeId([2; 32]))),
+        ("invite api", Action::InviteApi(InvitationId([0xc6; 8]), invitation())),
+        ("enrol api", Action::EnrolApi(api_enrolment)),
     ]
 }
 
@@ -347,6 +366,7 @@ fn rows_are_written_as_ever() {
     golden.check("grant", &grant(Access::Write));
     golden.check("key check", &KeyCheck(vec![0x52; 40]));
     golden.check("roster", &roster());
+    golden.check("roster with API processes", &roster_with_apis());
     golden.check("place", &place());
     let stamp = Stamp(place().time, place().id);
     golden.check("stamped", &Stamped(stamp, Some(LabelValue::parse("blue").unwrap())));

@@ -1,5 +1,5 @@
-//! Who may become a member: every small log of invitations, enrolments and removals, and their limits.
-//! Shows M1, M2, M3 and E5 for these commands. Knows nothing of how a node asks.
+//! Who may become a member, or an API process beside them: every small log of invitations, enrolments and removals,
+//! and their limits. Shows M1, M2, M3, A1 and E5 for these commands. Knows nothing of how a node asks.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,11 +15,11 @@ use covault_model::{
     decode, encode,
     hlc::Millis,
     id::{CommandId, InvitationHash, InvitationId, NodeId},
-    limits::{INVITATIONS_MAX, MEMBERS_MAX},
+    limits::{API_PROCESSES_MAX, INVITATIONS_MAX, MEMBERS_MAX},
     plan::{Plan, Write, plan},
     refusal::{CallerMistake, Limit, Refusal},
     registry::{Outcome, Registry},
-    roster::{Enrolment, Invitation, NodeAddress, Roster},
+    roster::{ApiEnrolment, Enrolment, Invitation, NodeAddress, Roster},
 };
 
 use self::{
@@ -54,11 +54,23 @@ fn address(port: u16) -> NodeAddress {
     format!("127.0.0.1:{port}").parse().unwrap()
 }
 
-/// An invitation that is good until 100.
-fn invite(number: u8, at: u64) -> Step {
+/// What is good until 100.
+fn invitation(number: u8, at: u64) -> Invitation {
     let hash = InvitationHash::of(&[number]);
-    let invitation = Invitation { hash, by: caller("ann"), created_at: Millis(at), expires_at: Millis(100) };
-    (at, Action::Invite(id(number), invitation))
+    Invitation { hash, by: caller("ann"), created_at: Millis(at), expires_at: Millis(100) }
+}
+
+fn invite(number: u8, at: u64) -> Step {
+    (at, Action::Invite(id(number), invitation(number, at)))
+}
+
+fn invite_api(number: u8, at: u64) -> Step {
+    (at, Action::InviteApi(id(number), invitation(number, at)))
+}
+
+fn enrol_api(of: u8, with: u8, secret: u8, at: u64) -> Step {
+    let hash = InvitationHash::of(&[secret]);
+    (at, Action::EnrolApi(ApiEnrolment { invitation: id(with), hash, api: member(of) }))
 }
 
 fn enrol(of: u8, with: u8, secret: u8, at: u64) -> Step {
@@ -119,7 +131,27 @@ fn check(before: &Roster, (at, action): &Step, after: &Roster, let_in: &mut BTre
         assert!(!after.invitations.contains_key(&invitation), "M1: it is used up");
         *let_in.entry(invitation).or_default() += 1;
     }
-    assert!(let_in.values().all(|count| *count == 1), "M1: one invitation, one node");
+    check_apis(before, (at, action), after, let_in);
+    assert!(let_in.values().all(|count| *count == 1), "M1: one invitation, one node or one API process");
+}
+
+fn check_apis(
+    before: &Roster,
+    (at, action): (&u64, &Action),
+    after: &Roster,
+    let_in: &mut BTreeMap<InvitationId, u32>,
+) {
+    assert!(after.apis.keys().all(|api| !after.nodes.contains_key(api)), "A1: an API process is no node");
+    for (api, old) in &before.apis {
+        assert!(after.apis[api].removed || !old.removed, "M2: {api} came back");
+    }
+    for (api, entry) in after.apis.iter().filter(|(api, _)| !before.apis.contains_key(api)) {
+        let held = before.api_invitations.get(&entry.invitation).expect("M1: there was an invitation");
+        let Action::EnrolApi(shown) = action else { panic!("M1: {action:?} let {api} in") };
+        assert!(held.hash == shown.hash && Millis(*at) < held.expires_at, "M1: {action:?}");
+        assert!(!after.api_invitations.contains_key(&entry.invitation), "M1: it is used up");
+        *let_in.entry(entry.invitation).or_default() += 1;
+    }
 }
 
 /// Goes on from `registry` with every log of at most `longer` commands; one that changed nothing ends it.
@@ -159,6 +191,78 @@ fn an_invitation_lets_one_node_in_and_a_removed_one_stays_out() {
         remove(3),
     ];
     check_all_logs(&founded(), &BTreeMap::new(), &steps, 5);
+}
+
+#[test]
+fn an_api_process_comes_in_by_its_own_invitation_only_and_is_never_a_node() {
+    let steps = [
+        invite(1, 5),
+        invite_api(2, 5),
+        invite_api(1, 6),
+        enrol(2, 1, 1, 50),
+        enrol(2, 2, 2, 50),
+        enrol_api(2, 2, 2, 50),
+        enrol_api(2, 1, 1, 50),
+        enrol_api(3, 2, 2, 50),
+        enrol_api(3, 2, 2, 100),
+        enrol_api(1, 2, 2, 50),
+        reach(3, 3),
+        remove(1),
+        remove(3),
+    ];
+    check_all_logs(&founded(), &BTreeMap::new(), &steps, 5);
+}
+
+#[test]
+fn an_invitation_of_the_other_kind_lets_nobody_in() {
+    let invalid = || refused(CallerMistake::InvitationInvalid);
+    let roster = check_answers(vec![
+        (invite(1, 5), Ok(Outcome::Invited(id(1)))),
+        (invite_api(2, 5), Ok(Outcome::Invited(id(2)))),
+        (enrol(2, 2, 2, 6), invalid()),
+        (enrol_api(3, 1, 1, 6), invalid()),
+        (enrol_api(3, 2, 9, 6), invalid()),
+        (enrol_api(3, 2, 2, 100), invalid()),
+        (enrol_api(1, 2, 2, 6), refused(CallerMistake::NodeKnown)),
+        (enrol_api(3, 2, 2, 6), Ok(Outcome::Done)),
+        (enrol_api(3, 2, 2, 200), Ok(Outcome::Done)),
+        (enrol(3, 1, 1, 6), refused(CallerMistake::NodeKnown)),
+        (reach(3, 3), refused(CallerMistake::NodeKnown)),
+        (remove(1), refused(CallerMistake::LastMember)),
+    ]);
+    assert!(roster.is_api(&member(3)) && !roster.is_member(&member(3)) && !roster.is_api(&member(1)));
+}
+
+#[test]
+fn an_api_process_that_was_taken_away_is_let_in_no_more() {
+    let known = || refused(CallerMistake::NodeKnown);
+    let roster = check_answers(vec![
+        (invite_api(1, 5), Ok(Outcome::Invited(id(1)))),
+        (enrol_api(2, 1, 1, 6), Ok(Outcome::Done)),
+        (remove(2), Ok(Outcome::Done)),
+        (remove(2), Ok(Outcome::Done)),
+        (enrol_api(2, 1, 1, 6), known()),
+        (invite_api(2, 7), Ok(Outcome::Invited(id(2)))),
+        (enrol_api(2, 2, 2, 8), known()),
+        (invite(3, 7), Ok(Outcome::Invited(id(3)))),
+        (enrol(2, 3, 3, 8), known()),
+    ]);
+    assert!(!roster.is_api(&member(2)) && !roster.is_removed(&member(2)));
+}
+
+#[test]
+fn a_cluster_lets_so_many_api_processes_in_and_a_removed_one_makes_room() {
+    let mut registry = founded();
+    let many = u8::try_from(API_PROCESSES_MAX).unwrap();
+    for number in 2..2 + many {
+        assert!(carry_out(&mut registry, &invite_api(number, 5)).is_ok());
+        assert!(carry_out(&mut registry, &enrol_api(number, number, number, 6)).is_ok());
+    }
+    let one_more = enrol_api(100, 200, 200, 6);
+    assert!(carry_out(&mut registry, &invite_api(200, 5)).is_ok());
+    assert_eq!(carry_out(&mut registry, &one_more), refused(CallerMistake::TooMany(Limit::ApiProcesses)));
+    assert!(carry_out(&mut registry, &remove(2)).is_ok());
+    assert!(carry_out(&mut registry, &one_more).is_ok());
 }
 
 #[test]

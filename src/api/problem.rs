@@ -269,6 +269,9 @@ fn of_limit(limit: Limit) -> Problem {
         Limit::Invitations => {
             (Code::LimitReached, "invitations", "As many invitations as may are waiting to be used.")
         }
+        Limit::ApiProcesses => {
+            (Code::LimitReached, "api_processes", "The cluster has as many API processes as it may.")
+        }
         Limit::ValueBytes => (Code::ValueTooLarge, "value", "The value has more bytes than this node takes."),
     };
     Problem::new(code, detail).with("limit", what)
@@ -372,7 +375,8 @@ mod tests {
         check(CallerMistake::NodeKnown, 409, "node_known");
         check(CallerMistake::LastMember, 409, "last_member");
         check(CallerMistake::TooMany(Limit::ValueBytes), 413, "value_too_large");
-        for limit in [Limit::Labels, Limit::Tokens, Limit::Grants, Limit::Members, Limit::Invitations] {
+        let limits = [Limit::Labels, Limit::Tokens, Limit::Grants, Limit::Members, Limit::Invitations];
+        for limit in limits.into_iter().chain([Limit::ApiProcesses]) {
             check(CallerMistake::TooMany(limit), 422, "limit_reached");
         }
         check(NoAuthority::QuorumUnavailable, 503, "quorum_unavailable");

@@ -12,7 +12,10 @@ use covault_model::{
 };
 use serde_json::{Value, json};
 
-use crate::{api::problem::Code, vault::MemberRole};
+use crate::{
+    api::problem::Code,
+    vault::{Invitee, MemberRole},
+};
 
 fn of(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
@@ -220,9 +223,12 @@ fn other_requests() -> Value {
         "RollBackSecret": object(&["version"], json!({ "version": of("VersionRef") })),
         "AddCaller": object(&["name"], caller),
         "AddToken": object(&[], json!({ "expires_at": or_null(of("Time")) })),
-        "Invite": object(&[], json!({ "lifetime_seconds": or_null(json!({
-            "type": "integer", "minimum": 1, "maximum": INVITATION_SECONDS_MAX,
-        })) })),
+        "Invite": object(&[], json!({
+            "lifetime_seconds": or_null(json!({
+                "type": "integer", "minimum": 1, "maximum": INVITATION_SECONDS_MAX,
+            })),
+            "role": or_null(json!({ "type": "string", "enum": Invitee::ALL.map(Invitee::as_str) })),
+        })),
         "AddGrant": object(&["prefix", "grantee", "access"], grant),
     })
 }
@@ -327,11 +333,10 @@ fn other_answers() -> Value {
 }
 
 fn member() -> Value {
-    let roles = [MemberRole::Leader, MemberRole::Follower, MemberRole::Learner, MemberRole::Enrolled];
     let count = json!({ "type": "integer", "minimum": 0 });
     answer(json!({
         "node": hex(32),
-        "role": { "type": "string", "enum": roles.map(MemberRole::as_str) },
+        "role": { "type": "string", "enum": MemberRole::ALL.map(MemberRole::as_str) },
         "address": or_null(json!({ "type": "string" })),
         "lag": or_null(count.clone()),
         "last_contact_ms": or_null(count),

@@ -16,17 +16,20 @@ use super::{
     private_file::write_private,
 };
 
-/// Make a join token, with which one node may become a member.
+/// Make a join token, with which one node may become a member, or one API process be let in.
 ///
-/// It is shown once: alone on stdout, or in the file that --token-out names. It lets one node in, once, until
-/// it expires. It takes the role admin, and a node whose configuration has [quic]: that node is the one which
+/// It is shown once: alone on stdout, or in the file that --token-out names. It lets one in, once, until it
+/// expires. It takes the role admin, and a node whose configuration has [quic]: that node is the one which
 /// the joiner asks.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  covault invite --token-out join.token\n  \
-    covault invite --expires 10m --json")]
+    covault invite --api --expires 10m --json")]
 pub struct InviteArgs {
     #[command(flatten)]
     connection: ConnectionArgs,
+    /// For an API process, which serves HTTP and holds nothing, instead of a node.
+    #[arg(long)]
+    api: bool,
     /// How long it is good for, such as 90s, 10m, 1h or 2d; a week at most.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = seconds)]
     expires: u64,
@@ -43,7 +46,8 @@ impl InviteArgs {
     /// # Errors
     /// When it is refused, or nobody answers.
     pub fn run(self, output: &Output) -> Result<(), Failure> {
-        let body = json!({ "lifetime_seconds": self.expires });
+        let role = if self.api { "api" } else { "node" };
+        let body = json!({ "lifetime_seconds": self.expires, "role": role });
         let mut answer =
             self.connection.client()?.send(&Call::post("/v1/invitations", body, &self.write))?.body;
         let note =
@@ -60,7 +64,7 @@ impl InviteArgs {
             (None, _) => output.note(&format!("{note}: made by an earlier try, and shown only then")),
             (Some(_), Some(path)) => output.note(&format!("{note}: written to {}", path.display())),
             (Some(token), None) => {
-                output.note(&format!("{note}: it lets one node in, and is not shown again"));
+                output.note(&format!("{note}: it lets one {role} in, and is not shown again"));
                 return output.text(&token);
             }
         }

@@ -247,7 +247,7 @@ pub struct MemberStatus {
     pub clock_ahead: Option<Skew>,
 }
 
-/// What a member is to agreement.
+/// What a member is to agreement; or that it is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemberRole {
     /// It votes, and orders what is agreed.
@@ -258,9 +258,14 @@ pub enum MemberRole {
     Learner,
     /// It was taken in by the registry and is not among the others yet.
     Enrolled,
+    /// It is no member: it serves HTTP and asks the nodes.
+    Api,
 }
 
 impl MemberRole {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Leader, Self::Follower, Self::Learner, Self::Enrolled, Self::Api];
+
     /// The word the contract uses.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -268,6 +273,7 @@ impl MemberRole {
             Self::Follower => "follower",
             Self::Learner => "learner",
             Self::Enrolled => "enrolled",
+            Self::Api => "api",
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Members: who they are, for admins; invitations; nodes taken in and taken away. The registry is the truth,
-//! and Raft's membership follows it: what a crash leaves undone of a removal the leader's upkeep does, and a
-//! node whose enrolment was cut off asks again. Keeps M1: an invitation's secret is drawn here, shown once and
-//! kept nowhere. Knows nothing of how a node asks.
+//! Members, and the API processes beside them: who they are, for admins; invitations; who is taken in and taken
+//! away. The registry is the truth, and Raft's membership follows it: what a crash leaves undone of a removal the
+//! leader's upkeep does, and a node whose enrolment was cut off asks again. Keeps M1: an invitation's secret is
+//! drawn here, shown once and kept nowhere. Knows nothing of how a node asks.
 
 use covault_model::{
     command::{Action as CommandAction, Command},
@@ -12,13 +12,14 @@ use covault_model::{
     plan::decide,
     refusal::{NodeFault, Refusal},
     registry::{Outcome, Registry},
-    roster::{Enrolment, Invitation, NodeAddress, Roster},
+    roster::{ApiEnrolment, Enrolment, Invitation, NodeAddress, Roster},
 };
 use covault_seal::Plaintext;
 use zeroize::Zeroizing;
 
 use super::{
-    Asker, IdempotencyKey, MemberRole, MemberStatus, NewInvitation, Vault, audited::About, storage_refusal,
+    Asker, IdempotencyKey, Invitee, MemberRole, MemberStatus, NewInvitation, Vault, audited::About,
+    storage_refusal,
 };
 use crate::{
     audit::{Action, Subject},
@@ -29,10 +30,11 @@ use crate::{
 const COMMAND_BYTES: usize = 1024;
 
 impl Vault {
-    /// Makes an invitation that is good for so many seconds.
+    /// Makes an invitation of a node, or of an API process, that is good for so many seconds.
     pub async fn invite(
         &self,
         asker: &Asker,
+        invitee: Invitee,
         seconds: u64,
         key: Option<IdempotencyKey>,
     ) -> Result<NewInvitation, Refusal> {
@@ -40,9 +42,16 @@ impl Vault {
         let invite = async {
             asker.session.require_admin()?;
             let by = &asker.session.caller;
-            let idempotency = self.idempotency(by, key.as_ref(), &("member.invite", seconds), None)?;
+            let request = match invitee {
+                Invitee::Node => ("member.invite", seconds),
+                Invitee::Api => ("api.invite", seconds),
+            };
+            let idempotency = self.idempotency(by, key.as_ref(), &request, None)?;
             let (token, invitation) = self.draw_invitation(by, seconds)?;
-            let action = CommandAction::Invite(token.id, invitation.clone());
+            let action = match invitee {
+                Invitee::Node => CommandAction::Invite(token.id, invitation.clone()),
+                Invitee::Api => CommandAction::InviteApi(token.id, invitation.clone()),
+            };
             let command = self.command(&asker.session, idempotency, action)?;
             let applied = self.agree(command, 0, None).await?;
             let Ok(Outcome::Invited(id)) = applied.outcome else { return Err(NodeFault::Corrupt.into()) };
@@ -68,7 +77,8 @@ impl Vault {
 
     fn expiry_of(&self, id: &InvitationId) -> Result<Option<Millis>, Refusal> {
         let roster = self.roster()?;
-        Ok(roster.invitations.get(id).map(|held| held.expires_at))
+        let held = roster.invitations.get(id).or_else(|| roster.api_invitations.get(id));
+        Ok(held.map(|held| held.expires_at))
     }
 
     /// All members, as this node sees them.
@@ -81,14 +91,15 @@ impl Vault {
         self.audited(asker, about, |_| None, list).await
     }
 
-    /// Takes a node away for good. Once it is agreed it counts; that the others close their connections follows
-    /// at once, or when the leader next looks.
+    /// Takes a node, or an API process, away for good. Once it is agreed it counts; that the others close their
+    /// connections follows at once, or when they next look.
     pub async fn remove_member(&self, asker: &Asker, node: NodeId) -> Result<(), Refusal> {
         let about = About::subject(Action::MemberRemove, Subject::Node(node));
         let remove = async {
             asker.session.require_admin()?;
             self.agree_plain(asker, CommandAction::RemoveNode(node)).await?;
-            if let Err(refusal) = self.parts.consensus.expel(node).await {
+            let took_part = self.roster()?.nodes.contains_key(&node);
+            if took_part && let Err(refusal) = self.parts.consensus.expel(node).await {
                 tracing::info!(peer = %node, code = refusal.code(), "a removed node is still to be let go of");
             }
             Ok(())
@@ -103,17 +114,31 @@ impl Vault {
         self.audited_of_node(about, self.take_in(shown)).await
     }
 
+    /// As [`Vault::enrol`], for an API process, which takes part in nothing.
+    pub async fn enrol_api(&self, shown: ApiEnrolment) -> Result<Vec<(NodeId, NodeAddress)>, Refusal> {
+        let about = About::subject(Action::MemberJoin, Subject::Node(shown.api));
+        let let_in = async {
+            self.agree_for_stranger(CommandAction::EnrolApi(shown)).await?;
+            self.reachable()
+        };
+        self.audited_of_node(about, let_in).await
+    }
+
     async fn take_in(&self, shown: Enrolment) -> Result<Vec<(NodeId, NodeAddress)>, Refusal> {
         let (node, address) = (shown.node, shown.address);
+        self.agree_for_stranger(CommandAction::Enrol(shown)).await?;
+        self.parts.consensus.admit(node, &address.to_string()).await?;
+        self.reachable()
+    }
+
+    async fn agree_for_stranger(&self, action: CommandAction) -> Result<(), Refusal> {
         let mut id = CommandId::default();
         self.parts.host.fill(&mut id.0);
-        let (by, action) = (self.parts.own_name.clone(), CommandAction::Enrol(shown));
+        let by = self.parts.own_name.clone();
         let command = Command { id, by, at: self.time_to_stamp()?, idempotency: None, action };
         // Decided here first: whoever knows no invitation gets nothing into the log.
         decide(&self.look()?.rows(), &command).map_err(storage_refusal)??;
-        self.parts.consensus.propose(command, COMMAND_BYTES).await?.outcome?;
-        self.parts.consensus.admit(node, &address.to_string()).await?;
-        self.reachable()
+        self.parts.consensus.propose(command, COMMAND_BYTES).await?.outcome.map(drop)
     }
 
     /// The members with their addresses, this node among them: for nodes.
@@ -127,7 +152,7 @@ impl Vault {
         Ok(standing.members.iter().filter_map(|one| Some((one.node, address(&one.node)?))).collect())
     }
 
-    /// Every member of Raft, and every node that was taken in and is not one yet.
+    /// Every member of Raft, every node that was taken in and is not one yet, and every API process.
     pub(super) fn member_list(&self, standing: &Standing) -> Result<Vec<MemberStatus>, Refusal> {
         let roster = self.roster()?;
         let of_raft = standing.members.iter().map(|member| {
@@ -142,6 +167,8 @@ impl Vault {
         let waits = |node: &NodeId| roster.is_member(node) && all.iter().all(|(known, _)| known != node);
         let waiting: Vec<_> = roster.nodes.keys().copied().filter(waits).collect();
         all.extend(waiting.into_iter().map(|node| (node, MemberRole::Enrolled)));
+        let apis = roster.apis.keys().copied().filter(|api| roster.is_api(api));
+        all.extend(apis.map(|api| (api, MemberRole::Api)));
         let clocks = self.parts.clocks.ahead(self.now());
         let status = |(node, role)| MemberStatus {
             clock_ahead: clocks.get(&node).copied(),

@@ -48,7 +48,7 @@ pub(crate) use callers::draw_token;
 pub use clocks::Clocks;
 pub use keys::{KeyVerdict, Keys};
 pub use request::{
-    Asker, Consistency, HistoryQuery, IdempotencyKey, ListQuery, NewValue, Patch, UpdateTerms, Which,
+    Asker, Consistency, HistoryQuery, IdempotencyKey, Invitee, ListQuery, NewValue, Patch, UpdateTerms, Which,
 };
 pub use session::AuthFailure;
 

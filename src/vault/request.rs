@@ -100,6 +100,34 @@ pub enum Consistency {
     Quorum,
 }
 
+/// What an invitation is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Invitee {
+    /// A node, which becomes a member.
+    #[default]
+    Node,
+    /// A process that serves HTTP and asks the nodes.
+    Api,
+}
+
+impl Invitee {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Node, Self::Api];
+
+    /// The word the contract uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Api => "api",
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|invitee| invitee.as_str() == text)
+    }
+}
+
 /// Which secrets to list, by name.
 #[derive(Debug, Clone)]
 pub struct ListQuery {

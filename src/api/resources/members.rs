@@ -15,7 +15,7 @@ use crate::{
         problem::Problem,
         query,
     },
-    vault::Vault,
+    vault::{Invitee, Vault},
 };
 
 /// `GET /v1/members`
@@ -36,13 +36,15 @@ pub async fn remove(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
 pub async fn invite(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
     call.end()?;
     let key = call.idempotency_key()?;
-    let seconds = invite_body(&call.body)?;
-    Ok(answer::new_invitation(&vault.invite(&call.asker, seconds, key).await?))
+    let (invitee, seconds) = invite_body(&call.body)?;
+    Ok(answer::new_invitation(&vault.invite(&call.asker, invitee, seconds, key).await?))
 }
 
-/// Reads the body that makes an invitation: for how many seconds it is good; an hour unless told otherwise.
-pub fn invite_body(bytes: &[u8]) -> Result<u64, Problem> {
+/// Reads the body that makes an invitation: what it is for, a node unless told otherwise; and for how many seconds
+/// it is good, an hour unless told otherwise.
+pub fn invite_body(bytes: &[u8]) -> Result<(Invitee, u64), Problem> {
     let mut fields = Fields::parse_optional(bytes)?;
+    let role = fields.optional("role").map(|field| field.parsed(read_invitee)).transpose()?;
     let seconds = match fields.optional("lifetime_seconds") {
         None => INVITATION_SECONDS_DEFAULT,
         Some(field) => match field.json() {
@@ -55,7 +57,11 @@ pub fn invite_body(bytes: &[u8]) -> Result<u64, Problem> {
         },
     };
     fields.end()?;
-    Ok(seconds)
+    Ok((role.unwrap_or_default(), seconds))
+}
+
+fn read_invitee(text: &str) -> Result<Invitee, &'static str> {
+    Invitee::parse(text).ok_or("must be node or api")
 }
 
 #[cfg(test)]
@@ -67,8 +73,10 @@ mod tests {
 
     #[test]
     fn an_invitation_needs_no_body_and_lasts_a_week_at_most() {
-        assert_eq!(invite_body(b"").unwrap(), 3600);
-        assert_eq!(invite_body(br#"{"lifetime_seconds":604800}"#).unwrap(), 604_800);
+        assert_eq!(invite_body(b"").unwrap(), (Invitee::Node, 3600));
+        let week = invite_body(br#"{"lifetime_seconds":604800,"role":"api"}"#);
+        assert_eq!(week.unwrap(), (Invitee::Api, 604_800));
+        assert_eq!(invite_body(br#"{"role":"vault"}"#).unwrap_err().code(), Code::InvalidField);
         for bad in ["0", "604801", "-1", "1.5", "\"60\""] {
             let body = format!("{{\"lifetime_seconds\":{bad}}}");
             assert_eq!(invite_body(body.as_bytes()).unwrap_err().code(), Code::InvalidField, "{bad}");

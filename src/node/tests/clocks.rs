@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::{Clock, ann, eventually, loopback, new_value, path};
 use crate::{
     node::{DEFAULT_KEYRING_FILE, Node, NodeConfig, QuicConfig, join},
-    vault::{Consistency, Patch, UpdateTerms, Vault, Which},
+    vault::{Consistency, Invitee, Patch, UpdateTerms, Vault, Which},
 };
 
 /// So far that it is still beyond the bound while these clocks stand still between two readings.
@@ -60,7 +60,7 @@ async fn founded() -> Whole {
 }
 
 async fn joined(first: &Whole) -> Whole {
-    let invited = first.vault().invite(&ann(), 60, None).await.unwrap();
+    let invited = first.vault().invite(&ann(), Invitee::Node, 60, None).await.unwrap();
     let text = invited.text.unwrap();
     let token = JoinToken::parse(std::str::from_utf8(text.expose_plaintext()).unwrap()).unwrap();
     let (dir, clock, quic) = at_home();
@@ -96,7 +96,7 @@ async fn a_node_whose_clock_is_off_stamps_nothing_and_comes_back_by_itself() {
     assert!(skewed(vault.update(&ann(), &path("a"), new_value("x"), UpdateTerms::default(), None).await));
     let patch = Patch { labels: Default::default(), description: Some(None) };
     assert!(skewed(vault.patch(&ann(), &path("a"), patch, None).await));
-    assert!(skewed(vault.invite(&ann(), 60, None).await.map(drop)));
+    assert!(skewed(vault.invite(&ann(), Invitee::Node, 60, None).await.map(drop)));
     let read = vault.read(&ann(), &path("a"), Which::Current, Consistency::Quorum).await.unwrap();
     assert_eq!(read.value.expose_plaintext(), b"one", "reads go on");
     let said = vault.observe().unwrap().clock_skew;
