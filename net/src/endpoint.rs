@@ -25,7 +25,7 @@ use crate::{
     frame::{AnswerHead, Channel, HEAD_LEN, RequestHead, Status},
     hello::Hello,
     inbox::Inbox,
-    lane::{Lane, Lanes, room_for, try_take},
+    lane::{LANES, Lane, Lanes, room_for, try_take},
     limits::{LONGEST_WAIT, Limits},
     link::{dial, loss},
     neighbour::Neighbours,
@@ -54,6 +54,17 @@ pub struct Setup {
     pub provider: Arc<CryptoProvider>,
     /// Fills bytes with what nobody can guess.
     pub chance: Draw,
+    /// Who may dial in.
+    pub doors: Doors,
+}
+
+/// Who may dial an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doors {
+    /// Peers, and strangers who ask to be enrolled.
+    Open,
+    /// Nobody: the endpoint only dials.
+    Shut,
 }
 
 /// A node's door to its peers; clones share it.
@@ -73,15 +84,18 @@ impl Endpoint {
         let chance = Chance::new(setup.chance);
         let crypto = |error: rustls::Error| NetError::Crypto(error.to_string());
         let client_key = ClientKey::new(key, &setup.provider).map_err(crypto)?;
-        let server = server(key, &setup.provider, &limits)?;
+        let server = match setup.doors {
+            Doors::Open => Some(server(key, &setup.provider, &limits)?),
+            Doors::Shut => None,
+        };
         let quinn = quinn::Endpoint::new_with_abstract_socket(
             endpoint_config(key, &chance),
-            Some(server),
+            server,
             socket.udp,
             socket.runtime,
         );
         // Never full: whoever sends has room in the lanes, or is a stranger.
-        let room = 2 * limits.requests_in_all as usize + limits.strangers as usize;
+        let room = LANES * limits.requests_in_all as usize + limits.strangers as usize;
         let (to_inbox, inbox) = mpsc::channel(room);
         let shared = Arc::new(Shared {
             quinn: quinn.map_err(|error| NetError::Socket(error.to_string()))?,

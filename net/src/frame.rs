@@ -37,11 +37,15 @@ pub enum Channel {
     Control,
     /// A stranger's request to be enrolled; the only channel it has.
     Join,
+    /// What an API process asks for its callers; the only channel it has. A lane of its own, so that nothing an
+    /// API process does can hold up what nodes ask each other.
+    Serve,
 }
 
 impl Channel {
     /// Every channel, in the order of their codes.
-    pub const ALL: [Self; 5] = [Self::Raft, Self::Forward, Self::Records, Self::Control, Self::Join];
+    pub const ALL: [Self; 6] =
+        [Self::Raft, Self::Forward, Self::Records, Self::Control, Self::Join, Self::Serve];
 
     /// The byte on the wire; never reused.
     pub const fn code(self) -> u8 {
@@ -51,6 +55,7 @@ impl Channel {
             Self::Records => 3,
             Self::Control => 4,
             Self::Join => 5,
+            Self::Serve => 6,
         }
     }
 
@@ -62,7 +67,7 @@ impl Channel {
     /// The most bytes that one request, or one answer, may have here.
     pub const fn bytes_max(self) -> usize {
         match self {
-            Self::Raft | Self::Forward | Self::Records => LARGE_BYTES_MAX,
+            Self::Raft | Self::Forward | Self::Records | Self::Serve => LARGE_BYTES_MAX,
             Self::Control => CONTROL_BYTES_MAX,
             Self::Join => JOIN_BYTES_MAX,
         }
@@ -77,6 +82,7 @@ impl fmt::Display for Channel {
             Self::Records => "records",
             Self::Control => "control",
             Self::Join => "join",
+            Self::Serve => "serve",
         })
     }
 }

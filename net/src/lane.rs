@@ -1,5 +1,6 @@
 //! How many requests may be in flight, and how many of their bytes held. Raft has a lane of its own, so that
-//! requests which wait for an agreement can never hold up the agreement they wait for.
+//! requests which wait for an agreement can never hold up the agreement they wait for; so have API processes, whose
+//! requests may wait for what nodes ask each other.
 //! Knows nothing of what travels in a lane.
 
 use std::sync::Arc;
@@ -37,10 +38,14 @@ impl Lane {
     }
 }
 
-/// The two lanes.
+/// How many lanes there are.
+pub(crate) const LANES: usize = 3;
+
+/// All of them.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     raft: Lane,
+    serve: Lane,
     other: Lane,
 }
 
@@ -50,6 +55,7 @@ impl Lanes {
         let bytes = limits.bytes_per_peer;
         Self {
             raft: Lane::new(limits.raft_requests_per_peer, bytes),
+            serve: Lane::new(limits.requests_per_peer, bytes),
             other: Lane::new(limits.requests_per_peer, bytes),
         }
     }
@@ -57,12 +63,16 @@ impl Lanes {
     /// Of all peers together.
     pub(crate) fn of_all(limits: &Limits) -> Self {
         let lane = || Lane::new(limits.requests_in_all, limits.bytes_in_all);
-        Self { raft: lane(), other: lane() }
+        Self { raft: lane(), serve: lane(), other: lane() }
     }
 
     /// The lane of `channel`.
     pub(crate) fn of(&self, channel: Channel) -> &Lane {
-        if channel == Channel::Raft { &self.raft } else { &self.other }
+        match channel {
+            Channel::Raft => &self.raft,
+            Channel::Serve => &self.serve,
+            Channel::Forward | Channel::Records | Channel::Control | Channel::Join => &self.other,
+        }
     }
 }
 

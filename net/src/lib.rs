@@ -23,7 +23,7 @@ mod stream;
 pub mod tls;
 mod trust;
 
-pub use endpoint::{Endpoint, Setup};
+pub use endpoint::{Doors, Endpoint, Setup};
 pub use error::{CallError, Loss, Misuse, NetError, Unreachable};
 pub use frame::Channel;
 pub use identity::{IdentityError, NODE_KEY_FILE, NodeIdentity};

@@ -26,16 +26,16 @@ const INCOMING_BUFFERS: u64 = 1 << 20;
 /// nodes: a node that asks more than its peer takes fills the streams that its own Raft requests need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests of one peer, or to one peer, in flight on all channels but Raft. More wait.
+    /// Requests of one peer, or to one peer, in flight on all channels but Raft; of an API process, on Serve. More wait.
     pub requests_per_peer: u32,
     /// Requests of one peer, or to one peer, in flight on the channel Raft.
     pub raft_requests_per_peer: u32,
-    /// Requests of all peers in flight, on Raft and on all other channels, each by itself. More wait.
+    /// Requests of all peers in flight, on Raft, on Serve and on all other channels, each by itself. More wait.
     pub requests_in_all: u32,
-    /// Bytes of requests of one peer, and of answers from it, held at a time; on Raft and on all other channels,
+    /// Bytes of requests of one peer, and of answers from it, held at a time; on Raft, on Serve and on all others,
     /// each by itself. More wait, unread.
     pub bytes_per_peer: u32,
-    /// Bytes of requests of all peers held at a time; on Raft and on all other channels, each by itself.
+    /// Bytes of requests of all peers held at a time; on Raft, on Serve and on all other channels, each by itself.
     pub bytes_in_all: u32,
     /// Bytes of answers that one peer has asked for and not taken. An answer beyond is dropped, and the
     /// request given up as [`Reason::Busy`](crate::Reason::Busy).

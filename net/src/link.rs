@@ -25,6 +25,7 @@ use crate::{
     shared::Shared,
     stream::{Exchange, Fault, reason_of},
     tls::SERVER_NAME,
+    trust::Peer,
 };
 
 type Dialled = Result<Connection, Unreachable>;
@@ -80,7 +81,10 @@ impl Link {
         let mut dialled = match (shared.trust.peer(&self.node), shared.cluster) {
             (None, _) => Err(Unreachable::Rejected(Reason::Removed)),
             (_, None) => Err(Unreachable::Rejected(Reason::WrongCluster)),
-            (Some(peer), Some(cluster)) => dial(&shared, peer.addr, self.node, Hello::Peer(cluster)).await,
+            (Some(Peer { addr: None, .. }), _) => Err(Unreachable::BadAddress),
+            (Some(Peer { addr: Some(addr), .. }), Some(cluster)) => {
+                dial(&shared, addr, self.node, Hello::Peer(cluster)).await
+            }
         };
         self.settle(&shared, &mut dialled);
         tell.send_replace(Some(dialled));

@@ -12,9 +12,9 @@ use crate::frame::Channel;
 /// What a peer is enrolled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Holds secrets, votes and merges: may use every channel of enrolled peers.
+    /// Holds secrets, votes and merges: may use every channel that is between nodes.
     Vault,
-    /// Serves HTTP and asks the vaults: a stolen one can neither vote nor bring records.
+    /// Serves HTTP and asks the vaults, on the one channel for that: a stolen one can neither vote nor bring records.
     Api,
 }
 
@@ -22,8 +22,8 @@ impl Role {
     /// Whether a peer of this role may send requests on `channel`. Joining is for strangers.
     pub fn may_use(self, channel: Channel) -> bool {
         match channel {
-            Channel::Raft | Channel::Records => self == Self::Vault,
-            Channel::Forward | Channel::Control => true,
+            Channel::Raft | Channel::Forward | Channel::Records | Channel::Control => self == Self::Vault,
+            Channel::Serve => self == Self::Api,
             Channel::Join => false,
         }
     }
@@ -32,8 +32,9 @@ impl Role {
 /// An enrolled peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
-    /// Where it is dialled. A change counts from the next dial on; a link that works is left alone.
-    pub addr: SocketAddr,
+    /// Where it is dialled; absent for one that dials only. A change counts from the next dial on; a link that works
+    /// is left alone.
+    pub addr: Option<SocketAddr>,
     /// What it is enrolled for.
     pub role: Role,
 }

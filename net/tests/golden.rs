@@ -46,6 +46,7 @@ fn heads_of_requests_have_these_bytes() {
         (Channel::Records, "0080000003"),
         (Channel::Control, "0001000004"),
         (Channel::Join, "0000100005"),
+        (Channel::Serve, "0080000006"),
     ];
     for (channel, golden) in golden {
         let head = RequestHead { channel, length: channel.bytes_max() };
@@ -57,7 +58,7 @@ fn heads_of_requests_have_these_bytes() {
         let [a, b, c, d] = (larger.length as u32).to_be_bytes();
         assert_eq!(RequestHead::from_bytes(&[a, b, c, d, channel.code()]), Err(FrameError::Oversize));
     }
-    for code in (0..=u8::MAX).filter(|code| !(1..=5).contains(code)) {
+    for code in (0..=u8::MAX).filter(|code| !(1..=6).contains(code)) {
         assert_eq!(RequestHead::from_bytes(&[0, 0, 0, 0, code]), Err(FrameError::UnknownChannel));
     }
 }

@@ -61,7 +61,7 @@ async fn a_length_that_lies_ends_the_connection() {
 async fn garbage_and_unknown_channels_end_the_connection() {
     check_closed(&[0xa5; 4096], Reason::UnknownChannel).await;
     check_closed(&[0; 64], Reason::UnknownChannel).await;
-    check_closed(&[0, 0, 0, 1, 6, 0], Reason::UnknownChannel).await;
+    check_closed(&[0, 0, 0, 1, 7, 0], Reason::UnknownChannel).await;
     check_closed(b"GET / HTTP/1.1\r\n\r\n", Reason::UnknownChannel).await;
 }
 

@@ -14,7 +14,9 @@ use std::{
 
 use bytes::Bytes;
 use covault_model::id::{ClusterId, hex};
-use covault_net::{Asker, CallError, Channel, Limits, Loss, Reason, Role, Unreachable, hello::Hello, tls};
+use covault_net::{
+    Asker, CallError, Channel, Limits, Loss, Peer, Reason, Role, Unreachable, hello::Hello, tls,
+};
 use quinn::ConnectionError;
 use rustls::{
     NamedGroup, SignatureScheme,
@@ -47,12 +49,13 @@ async fn an_unknown_key_may_join_and_nothing_else() {
     };
     let (answer, ()) = tokio::join!(asked, served);
     assert_eq!(answer, Ok(Bytes::from_static(b"welcome")));
-    for channel in [Channel::Raft, Channel::Forward, Channel::Records, Channel::Control] {
+    let of_peers = [Channel::Raft, Channel::Forward, Channel::Records, Channel::Control, Channel::Serve];
+    for channel in of_peers {
         let raw = Raw::greeted(3, &vault, Hello::Stranger).await;
         raw.send_whole(&request(channel, b"x")).await;
         assert_eq!(raw.closed().await, Reason::ForbiddenChannel);
     }
-    assert_eq!(vault.refused(Reason::ForbiddenChannel), 4);
+    assert_eq!(vault.refused(Reason::ForbiddenChannel), 5);
     assert!(vault.endpoint.stats().peers.is_empty(), "a stranger is no peer");
 }
 
@@ -325,20 +328,48 @@ async fn sessions_and_early_data_are_off_on_both_sides() {
     assert!(!client.enable_early_data);
 }
 
+/// Shows A1 from the wire's side.
 #[tokio::test]
-async fn an_api_node_can_ask_but_neither_vote_nor_bring_records() {
+async fn an_api_process_has_its_own_channel_and_no_other() {
     let vault = Node::start(1).answering();
     vault.enrol(id(2), vault.addr, Role::Api);
-    for channel in [Channel::Forward, Channel::Control] {
-        let raw = Raw::peer(2, &vault).await;
-        let mut answer = raw.send_whole(&request(channel, b"ab")).await;
-        assert_eq!(answer.read_to_end(100).await.unwrap(), b"\0\0\0\x02\0ba");
-    }
-    for channel in [Channel::Raft, Channel::Records, Channel::Join] {
+    let raw = Raw::peer(2, &vault).await;
+    let mut answer = raw.send_whole(&request(Channel::Serve, b"ab")).await;
+    assert_eq!(answer.read_to_end(100).await.unwrap(), b"\0\0\0\x02\0ba");
+    for channel in Channel::ALL.into_iter().filter(|channel| *channel != Channel::Serve) {
         let raw = Raw::peer(2, &vault).await;
         raw.send_whole(&request(channel, b"ab")).await;
-        assert_eq!(raw.closed().await, Reason::ForbiddenChannel);
+        assert_eq!(raw.closed().await, Reason::ForbiddenChannel, "{channel}");
     }
+    vault.enrol(id(2), vault.addr, Role::Vault);
+    let raw = Raw::peer(2, &vault).await;
+    raw.send_whole(&request(Channel::Serve, b"ab")).await;
+    assert_eq!(raw.closed().await, Reason::ForbiddenChannel, "nor is it a vault's");
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_doors_are_shut_asks_and_lets_nobody_in() {
+    let vault = Node::start(1).answering();
+    let mut shut = Node::start_shut(2);
+    vault.enrol(shut.id, shut.addr, Role::Api);
+    shut.enrol(vault.id, vault.addr, Role::Vault);
+    let asked = shut.endpoint.call(vault.id, Channel::Serve, Bytes::from_static(b"ab"), PATIENCE).await;
+    assert_eq!(asked, Ok(Bytes::from_static(b"ba")));
+    let other = Node::start(3);
+    other.enrol(shut.id, shut.addr, Role::Vault);
+    shut.enrol(other.id, other.addr, Role::Vault);
+    let call = other.endpoint.call(shut.id, Channel::Control, Bytes::new(), PATIENCE).await;
+    assert!(matches!(call, Err(CallError::Unreachable(_))), "{call:?}");
+    shut.endpoint.close().await;
+    assert!(shut.inbox.as_mut().unwrap().next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_peer_without_an_address_is_not_dialled() {
+    let vault = Node::start(1);
+    vault.trust.replace([(id(2), Peer { addr: None, role: Role::Api })].into());
+    let call = vault.endpoint.call(id(2), Channel::Control, Bytes::new(), PATIENCE).await;
+    assert_eq!(call, Err(CallError::Unreachable(Unreachable::BadAddress)));
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use covault_model::{
     roster::{NodeAddress, Roster},
 };
 use covault_net::{
-    Asker, Channel, Endpoint, Inbox, Incoming, Limits, NodeIdentity, Peer, Role, Setup, Socket, Trust,
+    Asker, Channel, Doors, Endpoint, Inbox, Incoming, Limits, NodeIdentity, Peer, Role, Setup, Socket, Trust,
     tls::default_provider,
 };
 use covault_store::Store;
@@ -78,6 +78,7 @@ impl Door {
             limits: Limits::default(),
             provider: default_provider(),
             chance: Box::new(move |bytes: &mut [u8]| chance.fill(bytes)),
+            doors: Doors::Open,
         };
         let trust = Trust::new(BTreeMap::new());
         let socket = Socket::real(socket).map_err(|error| refused(error.to_string()))?;
@@ -283,7 +284,7 @@ impl Following {
             return;
         }
         let mut all = BTreeMap::new();
-        for peer in trusted.keys() {
+        for (peer, _) in trusted.iter().filter(|(_, peer)| peer.role == Role::Vault) {
             let asked =
                 self.endpoint.call(*peer, Channel::Control, whereabouts::write_ask().into(), ASK_WITHIN);
             let Ok(told) = asked.await else { continue };
@@ -313,7 +314,8 @@ impl Following {
 }
 
 /// Whom a node trusts, and where they are: the members of Raft, since a node that is taken away must still hear
-/// of it, where the registry says they are reached; and those it was told of.
+/// of it, where the registry says they are reached; those it was told of; and the API processes, which it never
+/// dials.
 fn peers_of(
     me: NodeId,
     members: &[Member],
@@ -327,15 +329,21 @@ fn peers_of(
         addresses.extend(address.map(|address| (member.node, address)));
     }
     addresses.remove(&me);
-    let peer = |NodeAddress(addr)| Peer { addr, role: Role::Vault };
-    addresses.into_iter().map(|(node, address)| (node, peer(address))).collect()
+    let peer = |NodeAddress(addr)| Peer { addr: Some(addr), role: Role::Vault };
+    let nodes = addresses.into_iter().map(|(node, address)| (node, peer(address)));
+    let apis = roster.apis.keys().copied().filter(|api| roster.is_api(api));
+    apis.map(|api| (api, Peer { addr: None, role: Role::Api })).chain(nodes).collect()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use covault_model::{hlc::Millis, roster::NodeEntry};
+    use covault_model::{
+        hlc::Millis,
+        id::InvitationId,
+        roster::{ApiEntry, NodeEntry},
+    };
 
     use super::*;
 
@@ -352,7 +360,8 @@ mod tests {
     }
 
     fn ports(peers: &BTreeMap<NodeId, Peer>) -> Vec<(u8, u16)> {
-        peers.iter().map(|(node, peer)| (node.0[0], peer.addr.port())).collect()
+        let port = |peer: &Peer| peer.addr.map_or(0, |addr| addr.port());
+        peers.iter().map(|(node, peer)| (node.0[0], port(peer))).collect()
     }
 
     #[test]
@@ -368,9 +377,21 @@ mod tests {
         assert_eq!(ports(&peers), [(2, 20), (3, 3), (5, 20)], "without itself and who is no member yet");
     }
 
+    /// Shows A1.
+    #[test]
+    fn an_api_process_that_was_let_in_is_trusted_as_that_until_it_is_taken_away() {
+        let entry = |removed| ApiEntry { since: Millis(1), invitation: InvitationId([1; 8]), removed };
+        let mut roster = Roster::default();
+        roster.apis.insert(node(7), entry(false));
+        roster.apis.insert(node(8), entry(true));
+        let peers = peers_of(node(1), &[member(2, "127.0.0.1:2")], &roster, &BTreeMap::new());
+        assert_eq!(ports(&peers), [(2, 2), (7, 0)]);
+        assert_eq!(peers[&node(7)], Peer { addr: None, role: Role::Api });
+    }
+
     #[test]
     fn nobody_but_a_node_that_holds_the_vault_asks_anything_of_agreement() {
-        let peer = |role| Peer { addr: at(1).0, role };
+        let peer = |role| Peer { addr: Some(at(1).0), role };
         let trust = Trust::new(BTreeMap::from([(node(1), peer(Role::Vault)), (node(2), peer(Role::Api))]));
         assert!(is_vault(&trust, &node(1)));
         assert!(!is_vault(&trust, &node(2)), "a process that serves HTTP only");

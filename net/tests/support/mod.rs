@@ -20,7 +20,7 @@ use covault_model::{
     key::NodeKey,
 };
 use covault_net::{
-    Channel, Draw, Endpoint, Inbox, Incoming, Limits, Peer, Reason, Role, Setup, Socket, Trust,
+    Channel, Doors, Draw, Endpoint, Inbox, Incoming, Limits, Peer, Reason, Role, Setup, Socket, Trust,
     frame::RequestHead,
     hello::{HELLO_LEN, Hello},
     tls,
@@ -100,8 +100,19 @@ impl Node {
     }
 
     pub fn start_on(number: u8, bound: UdpSocket, cluster: Option<ClusterId>, limits: Limits) -> Self {
+        let (provider, chance, doors) = (tls::default_provider(), draw(), Doors::Open);
+        Self::start_as(number, bound, Setup { cluster, limits, provider, chance, doors })
+    }
+
+    /// One that only dials.
+    pub fn start_shut(number: u8) -> Self {
+        let (provider, chance, doors) = (tls::default_provider(), draw(), Doors::Shut);
+        let setup = Setup { cluster: Some(CLUSTER), limits: quick(), provider, chance, doors };
+        Self::start_as(number, loopback(), setup)
+    }
+
+    fn start_as(number: u8, bound: UdpSocket, setup: Setup) -> Self {
         let trust = Trust::new(BTreeMap::new());
-        let setup = Setup { cluster, limits, provider: tls::default_provider(), chance: draw() };
         let socket = Socket::real(bound).unwrap();
         let (endpoint, inbox) = Endpoint::start(&key(number), socket, trust.clone(), setup).unwrap();
         let addr = endpoint.local_addr().unwrap();
@@ -110,7 +121,7 @@ impl Node {
 
     pub fn enrol(&self, peer: NodeId, addr: SocketAddr, role: Role) {
         let mut peers = self.trust.peers();
-        peers.insert(peer, Peer { addr, role });
+        peers.insert(peer, Peer { addr: Some(addr), role });
         self.trust.replace(peers);
     }
 

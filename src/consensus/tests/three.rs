@@ -19,7 +19,7 @@ use covault_model::{
     registry::{KeyCheck, Registry},
 };
 use covault_net::{
-    Asker, Channel, Endpoint, Inbox, Limits, Peer, Role, Setup, Socket, Trust, tls::default_provider,
+    Asker, Channel, Doors, Endpoint, Inbox, Limits, Peer, Role, Setup, Socket, Trust, tls::default_provider,
 };
 use covault_store::{Meta, Options, Store, WriterMode};
 use tempfile::TempDir;
@@ -75,7 +75,7 @@ impl Node {
     pub async fn start(&mut self, founds: bool, known: &[(u8, SocketAddr)], config: ConsensusConfig) {
         let options = Options { map_bytes: 64 << 20, create: true, sync: false, writer: WriterMode::Thread };
         let store = Arc::new(Store::open(self.dir.path(), options).unwrap());
-        let peer = |address| Peer { addr: address, role: Role::Vault };
+        let peer = |address| Peer { addr: Some(address), role: Role::Vault };
         let trust = Trust::new(known.iter().map(|(number, address)| (id(*number), peer(*address))).collect());
         let socket = UdpSocket::bind(self.address).unwrap();
         socket.set_nonblocking(true).unwrap();
@@ -84,6 +84,7 @@ impl Node {
             limits: Limits::default(),
             provider: default_provider(),
             chance: Box::new(fill),
+            doors: Doors::Open,
         };
         let socket = Socket::real(socket).unwrap();
         let (endpoint, inbox) = Endpoint::start(&key(self.number), socket, trust.clone(), setup).unwrap();
@@ -169,7 +170,7 @@ fn said_to_be_agreed(ask: &[u8]) -> Option<u64> {
 async fn follow(trust: Trust, consensus: Consensus) {
     let mut known = Vec::new();
     while let Some(members) = consensus.members_after(&known).await {
-        let peer = |address: &str| Peer { addr: address.parse().unwrap(), role: Role::Vault };
+        let peer = |address: &str| Peer { addr: address.parse().ok(), role: Role::Vault };
         let peers: BTreeMap<_, _> =
             members.iter().map(|member| (member.node, peer(&member.address))).collect();
         trust.replace(peers);

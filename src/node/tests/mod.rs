@@ -30,7 +30,8 @@ use covault_model::{
     roster::NodeAddress,
 };
 use covault_net::{
-    Asker as From, Channel, Endpoint, Inbox, Limits, Peer, Role, Setup, Socket, Trust, tls::default_provider,
+    Asker as From, Channel, Doors, Endpoint, Inbox, Limits, Peer, Role, Setup, Socket, Trust,
+    tls::default_provider,
 };
 use covault_seal::{Keyring, Plaintext};
 use covault_store::{Options, SecretView, Store, WriterMode};
@@ -101,12 +102,17 @@ fn id(number: u8) -> NodeId {
 }
 
 fn peer(addr: SocketAddr) -> Peer {
-    Peer { addr, role: Role::Vault }
+    Peer { addr: Some(addr), role: Role::Vault }
 }
 
 fn setup() -> Setup {
-    let chance = Box::new(|bytes: &mut [u8]| Machine.fill(bytes));
-    Setup { cluster: Some(CLUSTER), limits: Limits::default(), provider: default_provider(), chance }
+    Setup {
+        cluster: Some(CLUSTER),
+        limits: Limits::default(),
+        provider: default_provider(),
+        chance: Box::new(|bytes: &mut [u8]| Machine.fill(bytes)),
+        doors: Doors::Open,
+    }
 }
 
 async fn bound(address: SocketAddr) -> Socket {

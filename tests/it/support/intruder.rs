@@ -12,7 +12,7 @@ use covault_model::{
     roster::NodeAddress,
 };
 use covault_net::{
-    CallError, Channel, Endpoint, Limits, NodeIdentity, Peer, Reason, Role, Setup, Socket, Trust,
+    CallError, Channel, Doors, Endpoint, Limits, NodeIdentity, Peer, Reason, Role, Setup, Socket, Trust,
     hello::{HELLO_LEN, Hello},
     tls,
 };
@@ -138,7 +138,7 @@ impl Intruder {
 }
 
 fn endpoint_of(key: &NodeKey, victim: (NodeId, NodeAddress), cluster: ClusterId) -> Endpoint {
-    let trust = Trust::new([(victim.0, Peer { addr: victim.1.0, role: Role::Vault })].into());
+    let trust = Trust::new([(victim.0, Peer { addr: Some(victim.1.0), role: Role::Vault })].into());
     let mut chance = Chance::of(1);
     let draw = move |bytes: &mut [u8]| bytes.copy_from_slice(&chance.bytes(bytes.len()));
     let limits = Limits {
@@ -146,8 +146,13 @@ fn endpoint_of(key: &NodeKey, victim: (NodeId, NodeAddress), cluster: ClusterId)
         rest_max: Duration::from_millis(20),
         ..Limits::default()
     };
-    let setup =
-        Setup { cluster: Some(cluster), limits, provider: tls::default_provider(), chance: Box::new(draw) };
+    let setup = Setup {
+        cluster: Some(cluster),
+        limits,
+        provider: tls::default_provider(),
+        chance: Box::new(draw),
+        doors: Doors::Open,
+    };
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_nonblocking(true).unwrap();
     Endpoint::start(key, Socket::real(socket).unwrap(), trust, setup).unwrap().0
