@@ -15,7 +15,7 @@ bytes() { printf '%b' "$(sed 's/../\\x&/g' <<<"$1")"; }
 texts() { sed -n 's/^[^#].* = //p' "$golden/$1.txt"; }
 
 rm -rf seeds
-mkdir -p seeds/{batch,body,control,cursor,frame,join,message,name,raft_log,record}
+mkdir -p seeds/{batch,body,control,cursor,frame,join,message,name,raft_log,record,relay}
 
 number=0
 while read -r text; do
@@ -66,6 +66,12 @@ bytes 8201676d656d62657273 >seeds/control/members
 bytes "820181825820$(printf '01%.0s' {1..32})6a5b3a3a315d3a38343031" >seeds/control/whereabouts
 bytes 82016474696d65 >seeds/control/time
 bytes 82011b000001a3185c5000 >seeds/control/clock
+# As in src/relay/golden/messages.txt.
+number=0
+while read -r text; do
+    number=$((number + 1))
+    bytes "${text#*: }" >"seeds/relay/$number"
+done <../src/relay/golden/messages.txt
 
 body() { printf '%s' "$2" >"seeds/body/$1"; }
 body create '{"name":"app/db","value":"v","content_type":"text/plain","labels":{"env":"prod"},"description":"d","expires_at":"2030-01-01T00:00:00.000Z","owner":"dev"}'

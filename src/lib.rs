@@ -10,4 +10,5 @@ pub mod consensus;
 pub mod host;
 pub mod merge;
 pub mod node;
+pub mod relay;
 pub mod vault;

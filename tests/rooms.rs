@@ -23,10 +23,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("merge", &["model", "store", "net", "host"]),
     ("audit", &["model"]),
     ("vault", &["model", "seal", "store", "consensus", "merge", "audit", "host"]),
-    ("api", &["model", "seal", "vault"]),
-    ("node", &["model", "seal", "store", "net", "host", "consensus", "merge", "audit", "vault"]),
-    // The commands that run a node put HTTP in front of it; all others speak HTTP to one.
-    ("cli", &["model", "seal", "host", "audit", "node", "api"]),
+    ("relay", &["model", "net", "host"]),
+    ("api", &["model", "seal", "vault", "relay"]),
+    ("node", &["model", "seal", "store", "net", "host", "consensus", "merge", "audit", "vault", "relay"]),
+    // The commands that run a node put HTTP in front of it, or of the way to nodes; all others speak HTTP to one.
+    ("cli", &["model", "seal", "host", "audit", "node", "api", "relay"]),
     ("lib", &["model", "seal", "vault", "node", "host"]),
     ("main", &["cli"]),
 ];

@@ -10,7 +10,7 @@ use std::{
 use covault_model::{limits::VALUE_BYTES_MAX, name::CallerName};
 use covault_seal::KeyringSource;
 use covault_store::WriterMode;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{error::ConfigError, keys::DEFAULT_KEYRING_FILE};
 use crate::consensus::ConsensusConfig;
@@ -213,23 +213,119 @@ struct LimitsText {
     request_seconds: Option<u64>,
 }
 
+/// A whole configuration file of an API process.
+#[derive(Debug, Clone)]
+pub struct ApiConfigFile {
+    /// The directory that `covault join --api` made.
+    pub data: PathBuf,
+    /// Its HTTP interface.
+    pub http: HttpConfig,
+    /// The largest value taken, in bytes; at most 1 MiB.
+    pub value_bytes_max: usize,
+    /// Its log.
+    pub log: LogConfig,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApiFileText {
+    data: PathBuf,
+    listen: Option<SocketAddr>,
+    tls: Option<TlsFiles>,
+    #[serde(default)]
+    plain_http: PlainHttp,
+    #[serde(default)]
+    log: LogConfig,
+    #[serde(default)]
+    limits: ApiLimitsText,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct ApiLimitsText {
+    value_bytes_max: Option<usize>,
+    connections_max: Option<usize>,
+    request_seconds: Option<u64>,
+}
+
 impl ConfigFile {
     /// Reads and checks the file at `path`. Relative paths in it are relative to its directory.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|why| ConfigError::Unreadable(path.into(), why))?;
-        let file: FileText = toml::from_str(&text).map_err(|error| ConfigError::Malformed {
-            path: path.into(),
-            place: error.span().map_or(String::new(), |span| {
-                format!(":{}", 1 + text[..span.start.min(text.len())].matches('\n').count())
-            }),
-            what: error.message().to_owned(),
-        })?;
-        let malformed = |what: &str| ConfigError::Malformed {
-            path: path.into(),
-            place: String::new(),
-            what: what.into(),
+        read(path, FileText::check)
+    }
+}
+
+impl ApiConfigFile {
+    /// As [`ConfigFile::read`].
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        read(path, ApiFileText::check)
+    }
+}
+
+fn read<T: DeserializeOwned, C>(
+    path: &Path,
+    check: impl FnOnce(T, &Path) -> Result<C, &'static str>,
+) -> Result<C, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|why| ConfigError::Unreadable(path.into(), why))?;
+    let file = toml::from_str(&text).map_err(|error| ConfigError::Malformed {
+        path: path.into(),
+        place: error.span().map_or(String::new(), |span| {
+            format!(":{}", 1 + text[..span.start.min(text.len())].matches('\n').count())
+        }),
+        what: error.message().to_owned(),
+    })?;
+    check(file, path.parent().unwrap_or(Path::new("."))).map_err(|what| ConfigError::Malformed {
+        path: path.into(),
+        place: String::new(),
+        what: what.into(),
+    })
+}
+
+/// What configuration files say of HTTP.
+struct HttpText {
+    listen: Option<SocketAddr>,
+    tls: Option<TlsFiles>,
+    plain_http: PlainHttp,
+    connections_max: Option<usize>,
+    request_seconds: Option<u64>,
+}
+
+impl HttpText {
+    fn check(self, base: &Path) -> Result<HttpConfig, &'static str> {
+        let default = HttpConfig::default();
+        let seconds = self.request_seconds.map(Duration::from_secs);
+        let http = HttpConfig {
+            listen: self.listen.unwrap_or(default.listen),
+            tls: self.tls.map(|tls| TlsFiles { cert: base.join(tls.cert), key: base.join(tls.key) }),
+            plain_http: self.plain_http,
+            connections_max: self.connections_max.unwrap_or(default.connections_max),
+            request_deadline: seconds.unwrap_or(default.request_deadline),
         };
-        file.check(path.parent().unwrap_or(Path::new("."))).map_err(malformed)
+        if http.connections_max == 0 || http.request_deadline.is_zero() {
+            return Err("limits.connections_max and limits.request_seconds must be at least 1");
+        }
+        Ok(http)
+    }
+}
+
+fn check_value_bytes_max(told: Option<usize>) -> Result<usize, &'static str> {
+    match told.unwrap_or(VALUE_BYTES_MAX) {
+        bytes @ 1..=VALUE_BYTES_MAX => Ok(bytes),
+        _ => Err("limits.value_bytes_max must be from 1 to 1048576"),
+    }
+}
+
+impl ApiFileText {
+    fn check(self, base: &Path) -> Result<ApiConfigFile, &'static str> {
+        let Self { listen, tls, plain_http, limits, .. } = self;
+        let (connections_max, request_seconds) = (limits.connections_max, limits.request_seconds);
+        let http = HttpText { listen, tls, plain_http, connections_max, request_seconds };
+        Ok(ApiConfigFile {
+            data: base.join(&self.data),
+            http: http.check(base)?,
+            value_bytes_max: check_value_bytes_max(limits.value_bytes_max)?,
+            log: self.log,
+        })
     }
 }
 
@@ -240,27 +336,19 @@ impl FileText {
             node.keyring = keys.source(base)?;
         }
         node.quic = self.quic.map(QuicConfig::check).transpose()?;
-        node.value_bytes_max = self.limits.value_bytes_max.unwrap_or(node.value_bytes_max);
-        if node.value_bytes_max == 0 || VALUE_BYTES_MAX < node.value_bytes_max {
-            return Err("limits.value_bytes_max must be from 1 to 1048576");
-        }
+        node.value_bytes_max = check_value_bytes_max(self.limits.value_bytes_max)?;
         node.map_bytes = self.limits.map_bytes.unwrap_or(node.map_bytes);
         if node.map_bytes < MAP_BYTES_MIN || !node.map_bytes.is_multiple_of(4096) {
             return Err("limits.map_bytes must be at least 8388608 and a multiple of 4096");
         }
-        let default = HttpConfig::default();
-        let seconds = self.limits.request_seconds.map(Duration::from_secs);
-        let http = HttpConfig {
-            listen: self.listen.unwrap_or(default.listen),
-            tls: self.tls.map(|tls| TlsFiles { cert: base.join(tls.cert), key: base.join(tls.key) }),
+        let http = HttpText {
+            listen: self.listen,
+            tls: self.tls,
             plain_http: self.plain_http,
-            connections_max: self.limits.connections_max.unwrap_or(default.connections_max),
-            request_deadline: seconds.unwrap_or(default.request_deadline),
+            connections_max: self.limits.connections_max,
+            request_seconds: self.limits.request_seconds,
         };
-        if http.connections_max == 0 || http.request_deadline.is_zero() {
-            return Err("limits.connections_max and limits.request_seconds must be at least 1");
-        }
-        Ok(ConfigFile { node, http, log: self.log })
+        Ok(ConfigFile { node, http: http.check(base)?, log: self.log })
     }
 }
 

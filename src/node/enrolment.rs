@@ -1,5 +1,5 @@
-//! The one question of a stranger, on the channel Join: a node shows an invitation and asks to be taken in. Its
-//! bytes, both ways, are a format marker and CBOR. The key is proved by the connection, so it is not in them;
+//! The one question of a stranger, on the channel Join: a node, or an API process, shows an invitation and asks to be
+//! taken in. Its bytes, both ways, are a format marker and CBOR. The key is proved by the connection, so it is not in them;
 //! the secret travels to the node that the join token names, and no further: what is agreed on has its hash.
 //! Keeps M1 from the wire's side. Knows nothing of sockets.
 
@@ -8,7 +8,7 @@ use covault_model::{
     id::{InvitationHash, InvitationId, NodeId},
     invitation::{INVITATION_SECRET_LEN, JoinToken},
     refusal::Refusal,
-    roster::{Enrolment, NodeAddress},
+    roster::{ApiEnrolment, Enrolment, NodeAddress},
 };
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
@@ -16,7 +16,20 @@ use zeroize::Zeroizing;
 
 const ENROLMENT_FORMAT: u8 = 1;
 
+/// An API process asks in a form of its own, so that it is not taken for a node by one that does not know the other.
+const API_ENROLMENT_FORMAT: u8 = 2;
+
 type Ask = (u8, InvitationId, ByteArray<INVITATION_SECRET_LEN>, NodeAddress);
+type ApiAsk = (u8, InvitationId, ByteArray<INVITATION_SECRET_LEN>);
+
+/// Who shows an invitation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// A node, which becomes a member.
+    ByNode(Enrolment),
+    /// An API process, which asks the members.
+    ByApi(ApiEnrolment),
+}
 
 /// What becomes of it: the nodes there are, or why not.
 pub type Told = Result<Vec<(NodeId, NodeAddress)>, Refusal>;
@@ -30,14 +43,28 @@ pub fn write_ask(token: &JoinToken, address: NodeAddress) -> Zeroizing<Vec<u8>> 
     Zeroizing::new(encode(&ask))
 }
 
-/// Reads what the node with this proved key asks.
-pub fn read_ask(node: NodeId, bytes: &[u8]) -> Result<Enrolment, DecodeError> {
-    let (format, invitation, secret, address): Ask = decode(bytes)?;
-    if format != ENROLMENT_FORMAT {
-        return Err(DecodeError::UnknownFormat(format));
+/// The bytes with which an API process shows `token`.
+pub fn write_api_ask(token: &JoinToken) -> Zeroizing<Vec<u8>> {
+    let ask: ApiAsk = (API_ENROLMENT_FORMAT, token.id, ByteArray::new(*token.secret));
+    Zeroizing::new(encode(&ask))
+}
+
+/// Reads what the stranger with this proved key asks.
+pub fn read_ask(stranger: NodeId, bytes: &[u8]) -> Result<Shown, DecodeError> {
+    let hash =
+        |secret: ByteArray<INVITATION_SECRET_LEN>| InvitationHash::of(&*Zeroizing::new(secret.into_array()));
+    match bytes {
+        [_, ENROLMENT_FORMAT, ..] => {
+            let (_, invitation, secret, address): Ask = decode(bytes)?;
+            Ok(Shown::ByNode(Enrolment { invitation, hash: hash(secret), node: stranger, address }))
+        }
+        [_, API_ENROLMENT_FORMAT, ..] => {
+            let (_, invitation, secret): ApiAsk = decode(bytes)?;
+            Ok(Shown::ByApi(ApiEnrolment { invitation, hash: hash(secret), api: stranger }))
+        }
+        [_, format, ..] => Err(DecodeError::UnknownFormat(*format)),
+        _ => Err(DecodeError::Malformed),
     }
-    let secret = Zeroizing::new(secret.into_array());
-    Ok(Enrolment { invitation, hash: InvitationHash::of(&*secret), node, address })
 }
 
 /// The bytes of an answer.
@@ -85,6 +112,7 @@ mod tests {
             ("ask", hex(&write_ask(&token(), address))),
             ("taken in", hex(&write_told(Ok(vec![(NodeId([1; 32]), address)])))),
             ("refused", hex(&write_told(refused))),
+            ("api asks", hex(&write_api_ask(&token()))),
         ];
         let text: String = lines.iter().map(|(name, bytes)| format!("{name}: {bytes}\n")).collect();
         assert_eq!(text, include_str!("golden/enrolment.txt"));
@@ -96,14 +124,20 @@ mod tests {
         let ask = write_ask(&token(), address);
         let read = read_ask(NodeId([9; 32]), &ask).unwrap();
         let hash = InvitationHash::of(&[4; INVITATION_SECRET_LEN]);
-        assert_eq!(
-            read,
-            Enrolment { invitation: InvitationId([3; 8]), hash, node: NodeId([9; 32]), address }
-        );
-        for at in 0..ask.len() {
-            assert!(read_ask(NodeId([9; 32]), &ask[..at]).is_err(), "{at} bytes of it");
+        let node = NodeId([9; 32]);
+        let by_node = Enrolment { invitation: InvitationId([3; 8]), hash, node, address };
+        assert_eq!(read, Shown::ByNode(by_node));
+        let api_ask = write_api_ask(&token());
+        let by_api = ApiEnrolment { invitation: InvitationId([3; 8]), hash, api: node };
+        assert_eq!(read_ask(node, &api_ask).unwrap(), Shown::ByApi(by_api));
+        for ask in [ask, api_ask] {
+            for at in 0..ask.len() {
+                assert!(read_ask(node, &ask[..at]).is_err(), "{at} bytes of it");
+            }
+            assert!(read_ask(node, &[&ask[..], &[0]].concat()).is_err());
+            let swapped = [&ask[..1], &[3 - ask[1]], &ask[2..]].concat();
+            assert!(read_ask(node, &swapped).is_err(), "one is not read as the other");
         }
-        assert!(read_ask(NodeId([9; 32]), &[&ask[..], &[0]].concat()).is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod keys;
 mod offers;
 mod offline;
 mod peers;
+mod serving;
 mod start;
 mod tending;
 #[cfg(test)]
@@ -19,9 +20,11 @@ mod tests;
 mod upkeep;
 pub mod whereabouts;
 
-pub use config::{ConfigFile, HttpConfig, LogConfig, LogFormat, NodeConfig, PlainHttp, QuicConfig, TlsFiles};
+pub use config::{
+    ApiConfigFile, ConfigFile, HttpConfig, LogConfig, LogFormat, NodeConfig, PlainHttp, QuicConfig, TlsFiles,
+};
 pub use error::{ConfigError, StartError};
-pub use join::{JoinError, Joined, join};
+pub use join::{JoinError, Joined, JoinedApi, join, join_api};
 pub use keys::DEFAULT_KEYRING_FILE;
 pub use offline::{
     CheckError, CheckReport, Restored, back_up, back_up_with_log, check, restore, verify_audit,

@@ -30,15 +30,17 @@ use tokio::{
 use super::{
     clocks,
     config::QuicConfig,
-    enrolment::{self, Told},
+    enrolment::{self, Shown, Told},
     error::StartError,
-    joining::Joining,
+    joining,
+    serving::ApiService,
     whereabouts,
 };
 use crate::{
     consensus::{Consensus, Member},
     host::Host,
     merge::{Neighbours, Records},
+    relay::{Known, NOT_SERVING, Serving},
     vault::{Clocks, Vault},
 };
 
@@ -102,9 +104,11 @@ impl Door {
         store: &Arc<Store>,
     ) -> PeerService {
         let (consensus, records, vault) = (consensus.clone(), records.clone(), Arc::new(OnceLock::new()));
-        let (trust, host) = (self.trust.clone(), self.host);
-        let answering = Answering { consensus: consensus.clone(), records, trust, vault, host };
-        let vault = answering.vault.clone();
+        let apis = ApiService { consensus: consensus.clone(), vault: vault.clone(), serving: Arc::default() };
+        let serving = apis.serving.clone();
+        let (trust, answers, host) = (self.trust.clone(), vault.clone(), self.host);
+        let answering =
+            Answering { consensus: consensus.clone(), records, trust, vault: answers, apis, host };
         let told = here.joining.as_ref().map(|joining| joining.members.clone()).unwrap_or_default();
         let asking = clocks::ask_all(self.endpoint.clone(), consensus.clone(), self.clocks, here.node);
         let following = Following {
@@ -120,7 +124,7 @@ impl Door {
             tokio::spawn(following.run()),
             tokio::spawn(asking),
         ];
-        PeerService { endpoint: self.endpoint, vault, tasks }
+        PeerService { endpoint: self.endpoint, vault, serving, tasks }
     }
 }
 
@@ -129,13 +133,14 @@ pub(super) struct Here {
     pub node: NodeId,
     pub data: PathBuf,
     /// What it knows of its cluster before the log has reached it.
-    pub joining: Option<Joining>,
+    pub joining: Option<Known>,
 }
 
 /// The running tasks.
 pub(super) struct PeerService {
     endpoint: Endpoint,
     vault: Arc<OnceLock<Vault>>,
+    serving: Arc<OnceLock<Serving>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -144,6 +149,12 @@ impl PeerService {
     pub fn open_to_strangers(&self, vault: &Vault) {
         // It is set once, after the start.
         let _ = self.vault.set(vault.clone());
+    }
+
+    /// From now on API processes are served, in this way.
+    pub fn open_to_apis(&self, serving: Serving) {
+        // It is set once, after the start.
+        let _ = self.serving.set(serving);
     }
 
     /// Closes every connection. Takes no longer than five seconds.
@@ -163,6 +174,7 @@ struct Answering {
     trust: Trust,
     /// Absent until the node serves.
     vault: Arc<OnceLock<Vault>>,
+    apis: ApiService,
     host: Arc<dyn Host>,
 }
 
@@ -197,11 +209,19 @@ impl Answering {
             (Asker::Peer(peer), Channel::Control) if self.is_vault(&peer) && clocks::is_ask(&request) => {
                 Ok(clocks::write_told(self.host.now()))
             }
+            (Asker::Peer(peer), Channel::Serve) if self.is_api(&peer) => {
+                match self.apis.answer(&request).await {
+                    Ok(Some(told)) => Ok(told),
+                    Ok(None) => return reply.refuse(NOT_SERVING),
+                    Err(error) => Err(error),
+                }
+            }
             (Asker::Stranger(node), Channel::Join) => match enrolment::read_ask(node, &request) {
                 Ok(shown) => {
-                    let told = match self.vault.get() {
-                        Some(vault) => vault.enrol(shown).await,
-                        None => Err(NoAuthority::QuorumUnavailable.into()),
+                    let told = match (self.vault.get(), shown) {
+                        (Some(vault), Shown::ByNode(shown)) => vault.enrol(shown).await,
+                        (Some(vault), Shown::ByApi(shown)) => vault.enrol_api(shown).await,
+                        (None, _) => Err(NoAuthority::QuorumUnavailable.into()),
                     };
                     log_enrolment(&node, &told);
                     Ok(enrolment::write_told(told))
@@ -225,6 +245,10 @@ impl Answering {
     fn is_vault(&self, peer: &NodeId) -> bool {
         is_vault(&self.trust, peer)
     }
+
+    fn is_api(&self, peer: &NodeId) -> bool {
+        self.trust.peer(peer).is_some_and(|peer| peer.role == Role::Api)
+    }
 }
 
 /// Only a node that holds the vault may have commands ordered or members changed.
@@ -234,8 +258,8 @@ fn is_vault(trust: &Trust, peer: &NodeId) -> bool {
 
 fn log_enrolment(node: &NodeId, told: &Told) {
     match told {
-        Ok(_) => tracing::info!(peer = %node, "a node was taken in"),
-        Err(refusal) => tracing::warn!(peer = %node, code = refusal.code(), "a node was not taken in"),
+        Ok(_) => tracing::info!(peer = %node, "a stranger was taken in"),
+        Err(refusal) => tracing::warn!(peer = %node, code = refusal.code(), "a stranger was not taken in"),
     }
 }
 
@@ -306,7 +330,7 @@ impl Following {
         if self.told.is_empty() || !is_member(&self.here.node) || !leader.as_ref().is_some_and(is_member) {
             return;
         }
-        match Joining::remove(&self.here.data) {
+        match joining::remove(&self.here.data) {
             Ok(()) => self.told.clear(),
             Err(error) => tracing::error!(%error, "joining.json cannot be removed"),
         }

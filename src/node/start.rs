@@ -25,8 +25,7 @@ use tokio::{
 use super::{
     config::NodeConfig,
     error::StartError,
-    joining::Joining,
-    keys,
+    joining, keys,
     offers::Offers,
     peers::{Door, Here, PeerService},
     tending::Tending,
@@ -37,6 +36,7 @@ use crate::{
     consensus::{Consensus, Me, Peers},
     host::Host,
     merge::{Pace, Records, Rounds},
+    relay::{Known, Serving},
     vault::{Author, Clocks, Vault, VaultParts, draw_token, storage_refusal},
 };
 
@@ -115,7 +115,7 @@ impl Node {
             false => NodeIdentity::load(&config.data)?,
         };
         let audit = Arc::new(open_audit(&config, &store, now)?);
-        let joining = Joining::read(&config.data)?;
+        let joining = joining::read(&config.data)?;
         let cluster = cluster_of(&store, joining.as_ref(), &*host)?;
         let open = |quic| Door::open(quic, &identity, Some(cluster), &host);
         let door = config.quic.as_ref().map(open).transpose()?;
@@ -155,6 +155,14 @@ impl Node {
     /// The handle that can ask.
     pub fn vault(&self) -> &Vault {
         &self.vault
+    }
+
+    /// From now on API processes that the cluster has let in are served, in this way. Without an address for peers
+    /// there are none.
+    pub fn serve_apis(&self, serving: Serving) {
+        if let Some(peers) = &self.peers {
+            peers.open_to_apis(serving);
+        }
     }
 
     /// Where its peers reach it; absent when they cannot.
@@ -296,7 +304,7 @@ pub(crate) fn read_anchor(store: &Store) -> Result<Option<Anchor>, StoreError> {
 
 /// The cluster that this node is or will be a member of: what its registry says, what it joined, or for a new
 /// vault one just drawn.
-fn cluster_of(store: &Store, joining: Option<&Joining>, host: &dyn Host) -> Result<ClusterId, StoreError> {
+fn cluster_of(store: &Store, joining: Option<&Known>, host: &dyn Host) -> Result<ClusterId, StoreError> {
     let known = store.view()?.rows().cluster()?.or(joining.map(|joining| joining.cluster));
     Ok(known.unwrap_or_else(|| {
         let mut drawn = ClusterId::default();

@@ -4,9 +4,9 @@
 
 #![no_main]
 
-use covault::node::enrolment::{read_ask, read_told, write_ask, write_told};
+use covault::node::enrolment::{Shown, read_ask, read_told, write_api_ask, write_ask, write_told};
 use covault_model::{
-    id::NodeId,
+    id::{InvitationHash, InvitationId, NodeId},
     invitation::{JOIN_TOKEN_BYTES_MAX, JoinToken},
 };
 use libfuzzer_sys::fuzz_target;
@@ -20,14 +20,23 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!((again.cluster, again.node, again.address), (token.cluster, token.node, token.address));
         assert_eq!((again.id, again.hash()), (token.id, token.hash()));
         // What is asked with a token shows its invitation and its secret.
-        let asked = read_ask(NodeId::default(), &write_ask(&token, token.address));
-        let asked = asked.expect("what is asked is read");
-        assert_eq!((asked.invitation, asked.hash), (token.id, token.hash()));
+        for ask in [write_ask(&token, token.address), write_api_ask(&token)] {
+            let (invitation, hash, _) = shown(&ask).expect("what is asked is read");
+            assert_eq!((invitation, hash), (token.id, token.hash()));
+        }
     }
-    if let Ok(asked) = read_ask(NodeId::default(), bytes) {
-        assert_eq!(asked.node, NodeId::default(), "whose key it is stands not in the bytes");
+    if let Some((_, _, key)) = shown(bytes) {
+        assert_eq!(key, NodeId::default(), "whose key it is stands not in the bytes");
     }
     if let Ok(told) = read_told(bytes) {
         assert_eq!(read_told(&write_told(told.clone())), Ok(told));
     }
 });
+
+/// The invitation, the hash of its secret, and the key of who shows it.
+fn shown(ask: &[u8]) -> Option<(InvitationId, InvitationHash, NodeId)> {
+    match read_ask(NodeId::default(), ask).ok()? {
+        Shown::ByNode(asked) => Some((asked.invitation, asked.hash, asked.node)),
+        Shown::ByApi(asked) => Some((asked.invitation, asked.hash, asked.api)),
+    }
+}

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod api;
 mod clocks;
 mod exchange;
 mod intruder;

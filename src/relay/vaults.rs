@@ -1,0 +1,300 @@
+//! The vault nodes, as an API process asks them: one of them, and another when that one does not answer, has no
+//! majority behind it, or will not. What may have been done is asked again only if asking twice does what asking once
+//! does. Keeps A3. Knows nothing of HTTP, and nothing of what it carries.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex as Lock, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use covault_model::{
+    id::{ClusterId, NodeId, hex},
+    roster::NodeAddress,
+};
+use covault_net::{CallError, Channel, Endpoint, Loss, Peer, Reason, Trust};
+use tokio::{
+    sync::{Mutex, Semaphore, SemaphorePermit},
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+use super::{
+    Answered, Ask, Asked, Seen, Told,
+    board::{Board, Chosen},
+    door::{Kept, StartError, dialling},
+    lookout,
+};
+use crate::host::Host;
+
+/// How long a node may take to confirm that it has all that was agreed.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(1);
+/// How long a node is looked for that confirms it, before one is taken that answers at all.
+const SEARCH_WITHIN: Duration = Duration::from_secs(3);
+const SEARCH_AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// Nodes that one request is brought to; some perhaps twice.
+const TRIES_MAX: u32 = 8;
+/// Requests on their way at a time; more wait. Fewer than a node takes of one peer, so that it is never these that
+/// keep the lookout from asking.
+const REQUESTS_MAX: usize = 112;
+/// Bytes of requests on their way at a time, as few for the same reason. Any one request fits.
+const REQUEST_BYTES_MAX: usize = 24 << 20;
+/// Refusals after which surely nothing was done.
+const NOTHING_DONE: [&str; 4] = ["quorum_unavailable", "unconfirmed", "shutting_down", "overloaded"];
+
+/// What a request does, and so whether it may be asked again when nobody knows what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It only reads.
+    Nothing,
+    /// It has an idempotency key: asked twice, it is done once.
+    Keyed,
+    /// Asked twice, it might be answered as if it had failed.
+    Once,
+}
+
+/// Why a request has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// No node could be asked: nothing was done.
+    Nobody,
+    /// A node was asked and has not answered: whether it was done is not known.
+    Unknown,
+}
+
+/// The vault nodes of a cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct Vaults(Arc<Shared>);
+
+pub(super) struct Shared {
+    pub endpoint: Endpoint,
+    pub trust: Trust,
+    pub board: Board,
+    pub cluster: ClusterId,
+    pub data: PathBuf,
+    host: Arc<dyn Host>,
+    /// Held by whoever looks for a node, so that one look serves all who wait.
+    searching: Mutex<()>,
+    requests: Semaphore,
+    request_bytes: Semaphore,
+    lookout: Lock<Option<JoinHandle<()>>>,
+    _directory: File,
+}
+
+impl Shared {
+    /// The nodes, and where they are.
+    pub fn members(&self) -> BTreeMap<NodeId, NodeAddress> {
+        let address = |(node, peer): (NodeId, Peer)| Some((node, NodeAddress(peer.addr?)));
+        self.trust.peers().into_iter().filter_map(address).collect()
+    }
+}
+
+impl Vaults {
+    /// Takes the directory that `covault join --api` made, and begins to look after the nodes. Inside a tokio runtime.
+    pub fn start(data: &Path, host: Arc<dyn Host>) -> Result<Self, StartError> {
+        let Kept { identity, known, lock } = Kept::take(data)?;
+        let trust = Trust::new(lookout::peers(&known.members));
+        let shared = Arc::new(Shared {
+            endpoint: dialling(&identity, Some(known.cluster), trust.clone(), &host)?,
+            trust,
+            board: Board::new(identity.id(), known.members.into_keys()),
+            cluster: known.cluster,
+            data: data.into(),
+            host,
+            searching: Mutex::new(()),
+            requests: Semaphore::new(REQUESTS_MAX),
+            request_bytes: Semaphore::new(REQUEST_BYTES_MAX),
+            lookout: Lock::new(None),
+            _directory: lock,
+        });
+        let task = tokio::spawn(lookout::run(shared.clone()));
+        *shared.lookout.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        Ok(Self(shared))
+    }
+
+    /// Closes all connections. Takes no longer than five seconds.
+    pub async fn stop(&self) {
+        let task = self.0.lookout.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            task.abort();
+            let _ = task.await;
+        }
+        self.0.endpoint.close().await;
+    }
+
+    /// The key of this process.
+    pub fn id(&self) -> NodeId {
+        self.0.board.me()
+    }
+
+    /// How many nodes were last seen so.
+    pub fn count(&self, seen: Seen) -> usize {
+        self.0.board.count(seen)
+    }
+
+    /// A new idempotency key.
+    pub fn draw_key(&self) -> String {
+        let mut drawn = [0; 16];
+        self.0.host.fill(&mut drawn);
+        format!("api-{}", hex(&drawn))
+    }
+
+    /// Has a node carry out what a client asks for. Each try may take as long as `within`; whoever waits bounds all
+    /// of them together.
+    pub async fn carry_out(
+        &self,
+        asked: Asked,
+        effect: Effect,
+        within: Duration,
+    ) -> Result<Answered, NoAnswer> {
+        let frame = Bytes::from(Ask::CarryOut(Box::new(asked)).to_bytes());
+        let _room = self.room_for(&frame).await;
+        let mut so_far = SoFar::default();
+        for _ in 0..TRIES_MAX {
+            let Some(node) = self.next(&so_far.refused_by).await else { break };
+            match self.try_at(node, &frame, effect, within).await {
+                Tried::Answered(answer) if is_final(&answer, effect) => return Ok(answer),
+                Tried::Answered(answer) => so_far.refused(node, Some(answer)),
+                Tried::NotServing => so_far.refused(node, None),
+                Tried::Unheard => drop(self.0.board.note(node, Seen::Silent)),
+                Tried::Lost(loss) => {
+                    so_far.lost = true;
+                    if effect == Effect::Once {
+                        break;
+                    }
+                    match loss {
+                        Loss::Broken | Loss::GivenUp(Reason::Closing) => {
+                            self.0.board.note(node, Seen::Silent);
+                        }
+                        Loss::Deadline | Loss::GivenUp(_) => so_far.refused(node, None),
+                    }
+                }
+            }
+        }
+        so_far.outcome(effect)
+    }
+
+    async fn room_for(&self, frame: &Bytes) -> (SemaphorePermit<'_>, SemaphorePermit<'_>) {
+        let bytes = frame.len().min(REQUEST_BYTES_MAX) as u32;
+        let open = "the room for requests is never closed";
+        let request = self.0.requests.acquire().await.expect(open);
+        (request, self.0.request_bytes.acquire_many(bytes).await.expect(open))
+    }
+
+    /// The node to ask next: at first the one that is chosen, then each other one that answers.
+    async fn next(&self, refused_by: &BTreeSet<NodeId>) -> Option<NodeId> {
+        if refused_by.is_empty() {
+            return self.choose().await;
+        }
+        let board = &self.0.board;
+        let answers = |node: &NodeId| board.seen(node) != Seen::Silent;
+        board.candidates().into_iter().find(|node| !refused_by.contains(node) && answers(node))
+    }
+
+    async fn choose(&self) -> Option<NodeId> {
+        let board = &self.0.board;
+        if let Some(node) = board.choice() {
+            return Some(node);
+        }
+        let _turn = self.0.searching.lock().await;
+        if let Some(node) = board.choice() {
+            return Some(node);
+        }
+        let found = self.search().await;
+        board.choose(found);
+        found.map(|chosen| chosen.node)
+    }
+
+    /// Looks for a node that confirms that it has all that was agreed, so that a client which has seen something of
+    /// the one before sees it here too; if there is none, for one that answers.
+    async fn search(&self) -> Option<Chosen> {
+        let board = &self.0.board;
+        let until = Instant::now() + SEARCH_WITHIN;
+        loop {
+            for node in board.candidates() {
+                let asked = self.0.standing(node, &Ask::Confirmed, CONFIRM_WITHIN).await;
+                if asked.is_ok_and(|standing| standing.majority) {
+                    board.note(node, Seen::Majority);
+                    return Some(Chosen { node, confirmed: true });
+                }
+            }
+            if until <= Instant::now() {
+                break;
+            }
+            sleep(SEARCH_AGAIN_AFTER).await;
+        }
+        let node = board.candidates().into_iter().find(|node| board.seen(node) != Seen::Silent)?;
+        Some(Chosen { node, confirmed: false })
+    }
+
+    async fn try_at(&self, node: NodeId, frame: &Bytes, effect: Effect, within: Duration) -> Tried {
+        let call = self.0.endpoint.call(node, Channel::Serve, frame.clone(), within);
+        let told = match effect {
+            Effect::Once => call.await,
+            Effect::Nothing | Effect::Keyed => tokio::select! {
+                biased;
+                told = call => told,
+                () = self.0.board.silence_of(node) => return Tried::Lost(Loss::Broken),
+            },
+        };
+        match told {
+            Ok(bytes) => match Told::from_bytes(&bytes) {
+                Ok(Told::CarriedOut(answer)) => Tried::Answered(*answer),
+                _ => {
+                    tracing::error!(peer = %node, "what a vault node answers cannot be read");
+                    Tried::Lost(Loss::GivenUp(Reason::MalformedFrame))
+                }
+            },
+            Err(CallError::Refused(_)) => Tried::NotServing,
+            Err(CallError::Misuse(_) | CallError::Unreachable(_)) => Tried::Unheard,
+            Err(CallError::Lost(loss)) => Tried::Lost(loss),
+            Err(CallError::Misbehaved(reason)) => Tried::Lost(Loss::GivenUp(reason)),
+        }
+    }
+}
+
+/// What came of one try.
+enum Tried {
+    Answered(Answered),
+    /// The node does not carry out requests now: nothing was done.
+    NotServing,
+    /// The node was not reached: nothing was done.
+    Unheard,
+    /// It may have been done.
+    Lost(Loss),
+}
+
+/// Whether no other node is to be asked: it is an answer, or one that another could only give again.
+fn is_final(answer: &Answered, effect: Effect) -> bool {
+    let nothing_done = answer.code.as_deref().is_some_and(|code| NOTHING_DONE.contains(&code));
+    answer.status != 503 || (effect == Effect::Once && !nothing_done)
+}
+
+/// What came of all tries.
+#[derive(Default)]
+struct SoFar {
+    refused_by: BTreeSet<NodeId>,
+    /// The last refusal.
+    last: Option<Answered>,
+    /// Whether a node was asked that has not answered.
+    lost: bool,
+}
+
+impl SoFar {
+    fn refused(&mut self, node: NodeId, answer: Option<Answered>) {
+        self.refused_by.insert(node);
+        self.last = answer.or(self.last.take());
+    }
+
+    /// A refusal says what was done by the node that gave it, not what became of an earlier try.
+    fn outcome(self, effect: Effect) -> Result<Answered, NoAnswer> {
+        match self.last {
+            Some(answer) if !self.lost || effect == Effect::Nothing => Ok(answer),
+            _ if self.lost && effect != Effect::Nothing => Err(NoAnswer::Unknown),
+            _ => Err(NoAnswer::Nobody),
+        }
+    }
+}
