@@ -16,7 +16,11 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::{
-    api::{headers, problem::Problem, time::Time},
+    api::{
+        headers,
+        problem::{Code, Problem},
+        time::Time,
+    },
     vault::{
         CallerInfo, GrantInfo, Marked, MemberStatus, NewInvitation, NewToken, Opened, Replication, Standing,
         Status, Summary, TokenInfo, Version, Written,
@@ -33,12 +37,19 @@ pub struct Answer {
     content_type: &'static str,
     body: Bytes,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// Why it was refused; absent unless it was.
+    code: Option<Code>,
 }
 
 impl Answer {
     /// An answer with this body.
     pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type, body: body.into(), headers: Vec::new() }
+        Self { status, content_type, body: body.into(), headers: Vec::new(), code: None }
+    }
+
+    /// The same, refused for this reason.
+    pub fn refused(self, code: Code) -> Self {
+        Self { code: Some(code), ..self }
     }
 
     /// An answer in JSON.
@@ -66,9 +77,24 @@ impl Answer {
         self.status
     }
 
+    /// Why it was refused, if it was.
+    pub fn code(&self) -> Option<Code> {
+        self.code
+    }
+
+    /// The media type of its body; empty without one.
+    pub fn content_type(&self) -> &'static str {
+        self.content_type
+    }
+
     /// Its body.
     pub fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// The headers that were set.
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
     }
 
     /// A header that was set.

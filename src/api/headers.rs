@@ -22,6 +22,14 @@ pub const STANDING: HeaderName = HeaderName::from_static("covault-standing");
 pub const LAST_CONTACT: HeaderName = HeaderName::from_static("covault-last-contact-ms");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
+/// What requests say to operations, and no more than that: these are brought to the node that carries them out.
+pub const OF_OPERATIONS: [HeaderName; 4] = [header::IF_MATCH, header::IF_NONE_MATCH, PREFER, IDEMPOTENCY_KEY];
+
+/// A preference that refuses a provisional version.
+pub fn agreed() -> (HeaderName, HeaderValue) {
+    (PREFER, HeaderValue::from_static("agreed"))
+}
+
 /// The bearer token of the request; absent when there is none, or more than one.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let text = only(headers, &header::AUTHORIZATION)?.to_str().ok()?;

@@ -112,8 +112,7 @@ impl Metrics {
             ("covault_takes_writes", "1 while writes are taken.", u64::from(status.refuses_writes.is_none())),
         ];
         for (name, meaning, value) in facts {
-            self.recorder.describe_gauge(name.into(), None, meaning.into());
-            self.recorder.register_gauge(&Key::from_static_name(name), &METADATA).set(value as f64);
+            self.gauge(name, meaning, value);
         }
         let name = "covault_clock_skew_seconds";
         self.recorder.describe_gauge(
@@ -133,6 +132,22 @@ impl Metrics {
                 self.recorder.register_counter(&key, &METADATA).absolute(*count);
             }
         }
+    }
+
+    /// Takes in how the vault nodes are that an API process asks.
+    pub fn observed_nodes(&self, [majority, minority, silent]: [usize; 3]) {
+        for (name, meaning, count) in [
+            ("covault_nodes_majority", "Vault nodes that answer with a majority behind them.", majority),
+            ("covault_nodes_minority", "Vault nodes that answer without one.", minority),
+            ("covault_nodes_silent", "Vault nodes that do not answer.", silent),
+        ] {
+            self.gauge(name, meaning, count as u64);
+        }
+    }
+
+    fn gauge(&self, name: &'static str, meaning: &'static str, value: u64) {
+        self.recorder.describe_gauge(name.into(), None, meaning.into());
+        self.recorder.register_gauge(&Key::from_static_name(name), &METADATA).set(value as f64);
     }
 
     /// The text of all metrics.

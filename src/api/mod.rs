@@ -1,8 +1,10 @@
 //! The API service: HTTP in front of the vault. It identifies the caller, reads the request into checked
-//! values, asks the vault and writes the answer; it decides nothing.
+//! values, asks the vault and writes the answer; it decides nothing. In a process of its own it has no vault and brings
+//! requests to nodes that have; on those, it carries out what such a process brings.
 //!
 //! Read in this order: [`table`] is all there is, [`service`] takes a request through it,
-//! [`call`] and [`resources`] read requests, [`answer`] and [`problem`] write answers, [`server`] listens.
+//! [`call`] and [`resources`] read requests, [`answer`] and [`problem`] write answers, [`server`] listens;
+//! [`relayed`] is the way to nodes, and from API processes.
 //! Knows nothing of tables, sealing or consensus.
 
 pub mod answer;
@@ -14,6 +16,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod problem;
 pub mod query;
+pub mod relayed;
 pub mod resources;
 pub mod routes;
 pub mod schemas;
@@ -23,5 +26,6 @@ pub mod table;
 pub mod time;
 pub mod tls;
 
-pub use server::{Listener, ServerLimits, serve};
-pub use service::{Api, RequestLimits};
+pub use relayed::Relay;
+pub use server::{Listener, ServerLimits, attend, serve};
+pub use service::{Api, Behind, RequestLimits};

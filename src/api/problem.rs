@@ -107,6 +107,11 @@ impl Code {
         self.facts().2
     }
 
+    /// The code with this word; none for one of another release.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == word)
+    }
+
     /// Seconds after which a repetition makes sense; absent where it does not.
     fn retry_after(self) -> Option<&'static str> {
         match self {
@@ -159,6 +164,16 @@ impl Problem {
         Self { more: More::Challenge(challenge), ..Self::new(Code::Unauthenticated, detail) }
     }
 
+    /// It was asked for, and whether it was done is not known; `version` is the one that it would have made.
+    pub fn outcome_unknown(version: Option<VersionId>) -> Self {
+        let detail = "It may still be agreed. A retry with the same Idempotency-Key learns the truth.";
+        let problem = Self::new(Code::OutcomeUnknown, detail);
+        match version {
+            Some(id) => problem.with("version", id.to_string()),
+            None => problem,
+        }
+    }
+
     /// The path knows other methods: `allow` lists them.
     pub fn method_not_allowed(allow: String) -> Self {
         let detail = "The Allow header lists the methods of this path.";
@@ -174,7 +189,7 @@ impl Problem {
     pub fn into_answer(self) -> Answer {
         let code = self.code;
         let status = StatusCode::from_u16(code.status()).expect("the table holds valid status codes");
-        let mut answer = Answer::new(status, "application/problem+json", self.body());
+        let mut answer = Answer::new(status, "application/problem+json", self.body()).refused(code);
         if let Some(seconds) = code.retry_after() {
             answer.set(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
@@ -281,22 +296,13 @@ fn of_no_authority(why: NoAuthority) -> Problem {
     use NoAuthority as Why;
     match why {
         Why::QuorumUnavailable => Problem::new(Code::QuorumUnavailable, "Nothing was stored."),
-        Why::OutcomeUnknown(version) => outcome_unknown(version),
+        Why::OutcomeUnknown(version) => Problem::outcome_unknown(version),
         Why::Unconfirmed => {
             Problem::new(Code::Unconfirmed, "Without a majority, missing cannot be told from not yet seen.")
         }
         Why::StaleTime => Problem::new(Code::StaleTime, "Another write came first; nothing was stored."),
         Why::ShuttingDown => Problem::new(Code::ShuttingDown, "Nothing was stored."),
         Why::Overloaded => Problem::new(Code::Overloaded, "Nothing was stored."),
-    }
-}
-
-fn outcome_unknown(version: Option<VersionId>) -> Problem {
-    let detail = "It may still be agreed. A retry with the same Idempotency-Key learns the truth.";
-    let problem = Problem::new(Code::OutcomeUnknown, detail);
-    match version {
-        Some(id) => problem.with("version", id.to_string()),
-        None => problem,
     }
 }
 

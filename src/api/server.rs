@@ -111,6 +111,19 @@ pub async fn serve<L: Listener>(
     timeout(limits.drain, graceful.shutdown()).await.is_ok()
 }
 
+/// Keeps `api` going without a listener until `stop` is ready: other processes bring its requests.
+pub async fn attend(api: &Api, stop: impl Future<Output = ()>) {
+    let mut upkeep = interval(METRICS_UPKEEP);
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => return,
+            _ = upkeep.tick() => api.metrics().upkeep(),
+        }
+    }
+}
+
 async fn accepted<L: Listener>(listener: &mut L) -> L::Stream {
     loop {
         match listener.accept().await {

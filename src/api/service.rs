@@ -33,6 +33,7 @@ use crate::{
         openapi,
         problem::{Code, Problem},
         query::Query,
+        relayed::Relay,
         resources::{callers, grants, health, history, members, secrets},
         routes::{self, Body, Found, Operation, Right, Route},
     },
@@ -56,12 +57,20 @@ pub struct RequestLimits {
     pub value_bytes_max: usize,
 }
 
-/// The API of one node. Cheap to clone.
+/// What carries requests out.
+pub enum Behind {
+    /// The vault of this process.
+    Here(Vault),
+    /// The vault nodes that this process asks.
+    Away(Relay),
+}
+
+/// The API of one node, or of a process that asks nodes. Cheap to clone.
 #[derive(Clone)]
 pub struct Api(Arc<Shared>);
 
 struct Shared {
-    vault: Vault,
+    behind: Behind,
     limits: RequestLimits,
     metrics: Metrics,
     /// Begins the ids of requests whose client gave none.
@@ -77,17 +86,32 @@ struct Arrival {
     headers: HeaderMap,
 }
 
+/// A request whose route is known.
+pub(super) struct Matched<'p> {
+    pub route: &'static Route,
+    /// The path's parameters, as sent.
+    pub captured: [&'p str; 2],
+    pub query: &'p str,
+    pub headers: HeaderMap,
+    pub request: RequestId,
+}
+
 impl Api {
-    /// An API in front of `vault`. `request_prefix` is drawn at random at each start, so that ids of
-    /// requests do not come again.
-    pub fn new(vault: Vault, limits: RequestLimits, request_prefix: u32) -> Self {
+    /// An API in front of what carries requests out. `request_prefix` is drawn at random at each start, so that
+    /// ids of requests do not come again.
+    pub fn new(behind: Behind, limits: RequestLimits, request_prefix: u32) -> Self {
         let (metrics, requests) = (Metrics::new(), AtomicU64::new(0));
-        Self(Arc::new(Shared { vault, limits, metrics, request_prefix, requests }))
+        Self(Arc::new(Shared { behind, limits, metrics, request_prefix, requests }))
     }
 
     /// What is counted.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// The bounds of one request.
+    pub(super) fn limits(&self) -> &RequestLimits {
+        &self.0.limits
     }
 
     /// The service that answers requests.
@@ -128,16 +152,13 @@ impl Api {
         let confidential = arrival.path.as_str().starts_with("/v1/");
         let mut body = pin!(body);
         let (operation, result) = self.route(arrival, body.as_mut(), request).await;
+        let answer = result.unwrap_or_else(Problem::into_answer);
         let gone = [Code::BodyTimeout, Code::BodyCutOff];
-        if result.as_ref().is_err_and(|problem| !gone.contains(&problem.code())) {
+        if answer.code().is_some_and(|code| !gone.contains(&code)) {
             // A client that is still sending may miss an answer that comes before it has finished.
             let _ = timeout(self.0.limits.time, discard(body)).await;
         }
-        let code = result.as_ref().err().map(|problem| problem.code());
-        let answer = result.unwrap_or_else(Problem::into_answer);
-        let (status, took) = (answer.status(), started.elapsed());
-        self.0.metrics.answered(operation, status.as_u16(), took);
-        log(operation, status, code, &shown, took);
+        self.answered(operation, &answer, shown.to_str().unwrap_or_default(), started);
         let mut response = answer.into_response();
         let headers = response.headers_mut();
         headers.insert(headers::REQUEST_ID, shown);
@@ -145,6 +166,13 @@ impl Api {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         response
+    }
+
+    /// Counts and logs what a request came to.
+    pub(super) fn answered(&self, operation: Operation, answer: &Answer, request: &str, started: Instant) {
+        let (status, took) = (answer.status(), started.elapsed());
+        self.0.metrics.answered(operation, status.as_u16(), took);
+        log(operation, status, answer.code(), request, took);
     }
 
     async fn route<S, B, E>(
@@ -175,9 +203,14 @@ impl Api {
         let result = match route.right {
             Right::Public => self.answer_anybody(route, query).await,
             Right::Caller | Right::Admin => {
-                match self.identify(route, captured, query, headers, body, request).await {
-                    Ok(call) => self.carry_out(route, call).await,
-                    Err(problem) => Err(problem),
+                let matched = Matched { route, captured, query, headers: mem::take(headers), request };
+                match &self.0.behind {
+                    // In a box: what is carried out here would carry the room for it.
+                    Behind::Away(relay) => Box::pin(self.relay(relay, matched, body)).await,
+                    Behind::Here(vault) => match self.identify(vault, matched, body).await {
+                        Ok(call) => self.carry_out(vault, route, call).await,
+                        Err(problem) => Err(problem),
+                    },
                 }
             }
         };
@@ -187,67 +220,76 @@ impl Api {
     /// Finds out who asks, and only then reads the body.
     async fn identify<S, B, E>(
         &self,
-        route: &'static Route,
-        captured: [&str; 2],
-        query: &str,
-        headers: &mut HeaderMap,
+        vault: &Vault,
+        matched: Matched<'_>,
         body: Pin<&mut S>,
-        request: RequestId,
     ) -> Result<Call, Problem>
     where
         S: Stream<Item = Result<B, E>>,
         B: Buf,
     {
-        let session =
-            self.0.vault.authenticate(headers::bearer(headers), &request).map_err(not_identified)?;
-        let value_bytes_max = self.0.limits.value_bytes_max;
-        let body = match route.body {
-            None => Bytes::new(),
-            Some(taken) => {
-                let arriving = read_body(taken, headers, body, value_bytes_max);
-                // In a box: requests without a body would carry the room for it.
-                Box::pin(timeout(self.0.limits.time, arriving))
-                    .await
-                    .unwrap_or_else(|_| Err(Problem::new(Code::BodyTimeout, "Nothing was done.")))?
-            }
-        };
+        let Matched { route, captured, query, headers, request } = matched;
+        let session = vault.authenticate(headers::bearer(&headers), &request).map_err(not_identified)?;
+        let body = self.body_of(route, &headers, body).await?;
         Ok(Call {
             asker: Asker { session, request },
             captures: call::decoded(route, captured)?,
             query: Query::parse(query)?,
-            headers: mem::take(headers),
+            headers,
             body,
-            value_bytes_max,
+            value_bytes_max: self.0.limits.value_bytes_max,
         })
+    }
+
+    /// The body, once it has arrived; empty when the route takes none.
+    pub(super) async fn body_of<S, B, E>(
+        &self,
+        route: &Route,
+        headers: &HeaderMap,
+        body: Pin<&mut S>,
+    ) -> Result<Bytes, Problem>
+    where
+        S: Stream<Item = Result<B, E>>,
+        B: Buf,
+    {
+        let Some(taken) = route.body else { return Ok(Bytes::new()) };
+        let arriving = read_body(taken, headers, body, self.0.limits.value_bytes_max);
+        // In a box: requests without a body would carry the room for it.
+        let arrived = Box::pin(timeout(self.0.limits.time, arriving)).await;
+        arrived.unwrap_or_else(|_| Err(Problem::new(Code::BodyTimeout, "Nothing was done.")))
     }
 
     async fn answer_anybody(&self, route: &Route, query: &str) -> Result<Answer, Problem> {
         Query::parse(query)?.end()?;
-        match route.operation {
-            Operation::Health => Ok(health::health()),
-            Operation::Metrics => Ok(health::metrics(&self.0.metrics, &self.0.vault)),
-            Operation::OpenApi => Ok(openapi::answer()),
-            _ => match timeout(self.0.limits.time, health::ready(&self.0.vault)).await {
+        match (route.operation, &self.0.behind) {
+            (Operation::Health, _) => Ok(health::health()),
+            (Operation::OpenApi, _) => Ok(openapi::answer()),
+            (Operation::Metrics, Behind::Here(vault)) => Ok(health::metrics(&self.0.metrics, vault)),
+            (Operation::Metrics, Behind::Away(relay)) => Ok(relay.metrics(&self.0.metrics)),
+            (_, Behind::Away(relay)) => relay.ready(),
+            (_, Behind::Here(vault)) => match timeout(self.0.limits.time, health::ready(vault)).await {
                 Ok(result) => result,
-                Err(_) => Err(Problem::new(Code::Timeout, "Nothing was done.")),
+                Err(_) => Err(read_too_late()),
             },
         }
     }
 
-    async fn carry_out(&self, route: &'static Route, call: Call) -> Result<Answer, Problem> {
+    pub(super) async fn carry_out(
+        &self,
+        vault: &Vault,
+        route: &'static Route,
+        call: Call,
+    ) -> Result<Answer, Problem> {
         if route.method == Method::GET {
-            let done = within(self.0.limits.time, carry_out(&self.0.vault, route.operation, call)).await;
-            return done.unwrap_or_else(|| Err(Problem::new(Code::Timeout, "Nothing was done.")));
+            let done = within(self.0.limits.time, carry_out(vault, route.operation, call)).await;
+            return done.unwrap_or_else(|| Err(read_too_late()));
         }
-        let api = self.clone();
-        let task = tokio::spawn(async move { carry_out(&api.0.vault, route.operation, call).await });
+        let vault = vault.clone();
+        let task = tokio::spawn(async move { carry_out(&vault, route.operation, call).await });
         match timeout(self.0.limits.time, task).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Problem::new(Code::Internal, "The node's log says why.")),
-            Err(_) => {
-                let detail = "It may still be done. A retry with the same Idempotency-Key learns the truth.";
-                Err(Problem::new(Code::Timeout, detail))
-            }
+            Err(_) => Err(write_too_late()),
         }
     }
 }
@@ -318,11 +360,20 @@ async fn within(time: Duration, mut work: Doing<'_>) -> Option<Result<Answer, Pr
     }
 }
 
-fn unknown_path() -> Problem {
+pub(super) fn read_too_late() -> Problem {
+    Problem::new(Code::Timeout, "Nothing was done.")
+}
+
+pub(super) fn write_too_late() -> Problem {
+    let detail = "It may still be done. A retry with the same Idempotency-Key learns the truth.";
+    Problem::new(Code::Timeout, detail)
+}
+
+pub(super) fn unknown_path() -> Problem {
     Problem::new(Code::UnknownPath, "GET /openapi.json lists all paths.")
 }
 
-fn not_identified(failure: AuthFailure) -> Problem {
+pub(super) fn not_identified(failure: AuthFailure) -> Problem {
     match failure {
         AuthFailure::Missing => {
             Problem::unauthenticated("Bearer", "Send one header Authorization: Bearer with a token.")
@@ -346,11 +397,7 @@ where
     S: Stream<Item = Result<B, E>>,
     B: Buf,
 {
-    let max = match taken {
-        // Escapes may double the length of a value; a value of many control characters goes as base64.
-        Body::Required("CreateSecret" | "UpdateSecret") => 2 * value_bytes_max + BODY_BYTES_MAX,
-        _ => BODY_BYTES_MAX,
-    };
+    let max = body_bytes_max(Some(taken), value_bytes_max);
     let declared = headers::content_length(headers);
     if declared.is_some_and(|len| (max as u64) < len) {
         return Err(too_large(max));
@@ -364,6 +411,16 @@ where
         headers::require_json(headers)?;
     }
     Ok(bytes)
+}
+
+/// What a body may have, in bytes.
+pub(super) fn body_bytes_max(taken: Option<Body>, value_bytes_max: usize) -> usize {
+    match taken {
+        None => 0,
+        // Escapes may double the length of a value; a value of many control characters goes as base64.
+        Some(Body::Required("CreateSecret" | "UpdateSecret")) => 2 * value_bytes_max + BODY_BYTES_MAX,
+        Some(_) => BODY_BYTES_MAX,
+    }
 }
 
 async fn collect<S, B, E>(mut body: Pin<&mut S>, room: usize, max: usize) -> Result<Bytes, Problem>
@@ -402,15 +459,14 @@ where
     }
 }
 
-fn too_large(max: usize) -> Problem {
+pub(super) fn too_large(max: usize) -> Problem {
     Problem::new(Code::BodyTooLarge, format!("The body may have {max} bytes."))
 }
 
 /// One line per request. What changes something is information, what only reads is for debugging (the
 /// audit log has every read), and what the node is to blame for is a warning.
-fn log(operation: Operation, status: StatusCode, code: Option<Code>, request: &HeaderValue, took: Duration) {
+fn log(operation: Operation, status: StatusCode, code: Option<Code>, request: &str, took: Duration) {
     let (status, micros) = (status.as_u16(), took.as_micros() as u64);
-    let request = request.to_str().unwrap_or_default();
     match code {
         None if operation.only_reads() => tracing::debug!(%operation, status, request, micros, "done"),
         None => tracing::info!(%operation, status, request, micros, "done"),

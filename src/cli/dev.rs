@@ -13,7 +13,7 @@ use clap::Args;
 use super::{
     failure::Failure,
     output::Output,
-    serve::{self, Stop, Told},
+    serve::{self, Services, Stop, Told},
     trial::{Tokens, nodes_in},
 };
 use crate::node::{ConfigFile, HttpConfig, LogConfig, LogFormat, NodeConfig};
@@ -71,12 +71,13 @@ impl DevArgs {
         let node = NodeConfig { create: true, ..NodeConfig::at(&self.data) };
         let http = HttpConfig { listen: self.listen, ..HttpConfig::default() };
         let log = LogConfig { format: LogFormat::Text, level: "info,covault::api=debug,openraft=off".into() };
-        serve::run(ConfigFile { node, http, log }, Stop::Signal, async |mut told: Told| {
+        let config = ConfigFile { node, http, log };
+        serve::run(config, Services::VaultAndApi, Stop::Signal, async |mut told: Told| {
             let tokens = Tokens::of(&mut told.node, &self.data).await?;
             let data = std::path::absolute(&self.data).unwrap_or_else(|_| self.data.clone());
             let shown = Some((tokens.admin.as_str(), tokens.member.as_str()));
             serve::write_ready_file(self.ready_file.as_ref(), &told, &data, shown)?;
-            output.text(&welcome(&told.url, &self.data, &tokens))?;
+            output.text(&welcome(told.url.as_deref().unwrap_or_default(), &self.data, &tokens))?;
             Ok(told.node)
         })
     }

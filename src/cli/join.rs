@@ -16,22 +16,27 @@ use zeroize::Zeroizing;
 use super::{failure::Failure, output::Output, private_file::read_private};
 use crate::{
     host::Machine,
-    node::{JoinError, Joined, QuicConfig, join},
+    node::{JoinError, Joined, JoinedApi, QuicConfig, join, join_api},
 };
 
-/// Make a node that becomes a member of a cluster.
+/// Make a node that becomes a member of a cluster, or an API process that asks its nodes.
 ///
 /// Makes the node's identity and asks the node that the join token names to take it in. Then bring the
 /// cluster's master keyring, which is not sent, and start `covault node`: it catches up and becomes a voter.
+/// With --api, and a token of `covault invite --api`, it makes the directory of `covault api`, which needs no keyring.
 /// Cut off on the way, the same command goes on with the same token.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     covault join --data /var/lib/covault --token-file join.token --quic 10.0.0.2:8401 --config-out node.toml\n  \
-    covault invite | ssh node2 covault join --data /var/lib/covault --quic 10.0.0.2:8401")]
+    covault invite | ssh node2 covault join --data /var/lib/covault --quic 10.0.0.2:8401\n  \
+    covault join --api --data /var/lib/covault-api --token-file api.token --config-out api.toml")]
 pub struct JoinArgs {
     /// Where the data is to be.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    /// Make an API process instead of a node.
+    #[arg(long)]
+    api: bool,
     /// A file with the join token, readable by its owner only; `-` is stdin. By default it is read from stdin
     /// when that is a pipe or a file, and else asked for without showing it.
     #[arg(long, value_name = "FILE")]
@@ -39,13 +44,13 @@ pub struct JoinArgs {
     /// Where to listen for HTTP; written to --config-out.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8400")]
     listen: SocketAddr,
-    /// Where to listen for peers, UDP.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8401")]
+    /// Where to listen for peers, UDP. An API process listens for none.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8401", conflicts_with = "api")]
     quic: SocketAddr,
     /// Where peers reach this node, when that is not where it listens.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "api")]
     advertise: Option<SocketAddr>,
-    /// Write a configuration for `covault node` to this file, which must not exist.
+    /// Write a configuration for `covault node`, or `covault api`, to this file, which must not exist.
     #[arg(long, value_name = "FILE")]
     config_out: Option<PathBuf>,
 }
@@ -62,13 +67,17 @@ impl JoinArgs {
         let token = self.read_token()?;
         let token = JoinToken::parse(token.trim())
             .ok_or_else(|| Failure::new("invitation_invalid", "what was given is not a join token"))?;
-        let quic = QuicConfig { listen: self.quic, advertise: self.advertise };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new("cannot_join", error.to_string()))?;
+        if self.api {
+            let joined = runtime.block_on(join_api(&self.data, &token, Arc::new(Machine)));
+            return self.tell_of_api(output, &joined.map_err(|error| failure(&error))?);
+        }
+        let quic = QuicConfig { listen: self.quic, advertise: self.advertise };
         let joined = runtime.block_on(join(&self.data, &token, quic, Arc::new(Machine)));
         let joined = joined.map_err(|error| failure(&error))?;
         if let Some(path) = &self.config_out {
-            write_config(path, &self.data, self.listen, &joined.quic)?;
+            write_config(path, &self.data, self.listen, Some(&joined.quic))?;
         }
         self.tell(output, &joined)
     }
@@ -107,6 +116,23 @@ impl JoinArgs {
     }
 }
 
+impl JoinArgs {
+    fn tell_of_api(&self, output: &Output, joined: &JoinedApi) -> Result<(), Failure> {
+        if let Some(path) = &self.config_out {
+            write_config(path, &self.data, self.listen, None)?;
+        }
+        let (api, nodes) = (joined.id.to_string(), joined.nodes);
+        let document = json!({ "api": api, "nodes": nodes, "data": self.data, "config": self.config_out });
+        output.answer(&document, || format!("{api} is let in as an API process of {nodes} nodes"))?;
+        let config = match &self.config_out {
+            Some(path) => format!("`covault api --config {}`", path.display()),
+            None => "`covault api` with a configuration that names its directory".to_owned(),
+        };
+        output.note(&format!("start {config}"));
+        Ok(())
+    }
+}
+
 fn read_stdin() -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(2 * JOIN_TOKEN_BYTES_MAX));
     let read = io::stdin().lock().take(JOIN_TOKEN_BYTES_MAX as u64 + 2).read_to_end(&mut bytes);
@@ -134,13 +160,20 @@ pub fn failure(error: &JoinError) -> Failure {
     }
 }
 
-/// Writes the configuration of a node to a file that must not exist.
-pub fn write_config(path: &Path, data: &Path, listen: SocketAddr, quic: &QuicConfig) -> Result<(), Failure> {
+/// Writes the configuration of a node, or of an API process without `quic`, to a file that must not exist.
+pub fn write_config(
+    path: &Path,
+    data: &Path,
+    listen: SocketAddr,
+    quic: Option<&QuicConfig>,
+) -> Result<(), Failure> {
     let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
-    let advertise = quic.advertise.map_or(String::new(), |address| format!("advertise = \"{address}\"\n"));
     let data = toml::Value::String(data.to_string_lossy().into_owned());
-    let text =
-        format!("data = {data}\nlisten = \"{listen}\"\n\n[quic]\nlisten = \"{}\"\n{advertise}", quic.listen);
+    let mut text = format!("data = {data}\nlisten = \"{listen}\"\n");
+    if let Some(QuicConfig { listen, advertise }) = quic {
+        text += &format!("\n[quic]\nlisten = \"{listen}\"\n");
+        text += &advertise.map_or(String::new(), |address| format!("advertise = \"{address}\"\n"));
+    }
     let written =
         std::fs::File::create_new(path).and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()));
     written.map_err(|error| Failure::file("write", path, &error))

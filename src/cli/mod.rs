@@ -6,6 +6,7 @@ mod answer;
 mod client;
 mod connection;
 mod failure;
+mod front;
 mod output;
 mod pages;
 mod private_file;
@@ -15,6 +16,7 @@ mod table;
 mod trial;
 mod value;
 
+mod api;
 mod audit;
 mod backup;
 mod caller;
@@ -32,6 +34,7 @@ mod remove;
 mod restore;
 mod secret;
 mod status;
+mod vault;
 mod whoami;
 
 use clap::{Parser, Subcommand};
@@ -54,7 +57,7 @@ pub enum Exit {
 /// A secrets vault for programs and people.
 ///
 /// `covault dev` starts one to try, `covault demo` shows what three nodes do. The commands `secret`, `caller`, `grant`, `self` and `status` talk to
-/// a running vault over HTTP, and so do `invite`, `members` and `remove`; `init`, `join`, `node`, `backup`, `restore`, `check` and `audit` run one.
+/// a running vault over HTTP, and so do `invite`, `members` and `remove`; `init`, `join`, `node`, `vault`, `api`, `backup`, `restore`, `check` and `audit` run one.
 #[derive(Parser)]
 #[command(name = "covault", version, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 done, 1 refused or failed (the code is on stderr), 2 usage.")]
@@ -73,6 +76,8 @@ enum Command {
     Init(init::InitArgs),
     Join(join::JoinArgs),
     Node(node::NodeArgs),
+    Vault(vault::VaultArgs),
+    Api(api::ApiArgs),
     Secret(secret::SecretArgs),
     Caller(caller::CallerArgs),
     Grant(grant::GrantArgs),
@@ -110,6 +115,8 @@ impl Command {
             Self::Init(args) => args.run(output),
             Self::Join(args) => args.run(output),
             Self::Node(args) => args.run(output),
+            Self::Vault(args) => args.run(output),
+            Self::Api(args) => args.run(output),
             Self::Secret(args) => args.run(output),
             Self::Caller(args) => args.run(output),
             Self::Grant(args) => args.run(output),

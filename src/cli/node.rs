@@ -7,7 +7,7 @@ use clap::Args;
 use super::{
     failure::Failure,
     output::Output,
-    serve::{self, Stop, Told},
+    serve::{self, Services, Stop, Told},
 };
 use crate::node::{ConfigFile, PlainHttp};
 
@@ -56,9 +56,10 @@ impl NodeArgs {
         }
         let data = config.node.data.clone();
         let stop = if self.stop_with_stdin { Stop::SignalOrStdin } else { Stop::Signal };
-        serve::run(config, stop, async |told: Told| {
+        serve::run(config, Services::VaultAndApi, stop, async |told: Told| {
             serve::write_ready_file(self.ready_file.as_ref(), &told, &data, None)?;
-            output.note(&format!("covault {} serves at {}", env!("CARGO_PKG_VERSION"), told.url));
+            let url = told.url.as_deref().unwrap_or_default();
+            output.note(&format!("covault {} serves at {url}", env!("CARGO_PKG_VERSION")));
             Ok(told.node)
         })
     }

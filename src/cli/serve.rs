@@ -1,47 +1,59 @@
-//! Serving: a node with the API in front, from start to a stop in order. Shared by `dev` and `node`.
+//! Serving: a node, with HTTP in front or without, from start to a stop in order. Shared by `dev`, `node` and `vault`.
 //! Knows nothing of where the configuration came from.
 
 use std::{
     future::Future,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use covault_seal::Plaintext;
 use serde_json::json;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
-use super::{failure::Failure, private_file::write_private};
-use crate::{
-    api::{Api, RequestLimits, ServerLimits, serve, tls},
-    host::{Host, Machine},
-    node::{ConfigFile, HttpConfig, LogConfig, LogFormat, Node, PlainHttp, StartError, TlsFiles},
+use super::{
+    failure::Failure,
+    front::{self, Front},
+    private_file::write_private,
 };
-
-/// How long requests in flight may take to finish once the process is told to stop.
-const DRAIN: Duration = Duration::from_secs(10);
-/// How long a TLS handshake, or the head of a request, may take.
-const HEAD: Duration = Duration::from_secs(10);
+use crate::{
+    api::{Behind, attend},
+    host::{Host, Machine},
+    node::{ConfigFile, LogConfig, LogFormat, Node, StartError},
+};
 
 /// Starts the node of `config`, tells `announce`, and serves until the process is told to stop.
 ///
 /// # Errors
 /// When the node or its listener cannot be started, when `announce` fails, or when the node has failed.
-pub fn run<A, F>(config: ConfigFile, stop: Stop, announce: A) -> Result<(), Failure>
+pub fn run<A, F>(config: ConfigFile, services: Services, stop: Stop, announce: A) -> Result<(), Failure>
 where
     A: FnOnce(Told) -> F,
     F: Future<Output = Result<Node, Failure>>,
 {
-    log_to_stderr(&config.log)?;
+    run_logging(&config.log.clone(), serve_until_stopped(config, services, stop, announce))
+}
+
+/// Runs a service to its end, with its log on stderr.
+pub fn run_logging(
+    log: &LogConfig,
+    service: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    log_to_stderr(log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new("cannot_start", error.to_string()))?;
-    runtime.block_on(serve_until_stopped(config, stop, announce))
+    runtime.block_on(service)
+}
+
+/// What a node's process serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Services {
+    /// The vault, and HTTP in front of it.
+    VaultAndApi,
+    /// The vault alone, for API processes.
+    Vault,
 }
 
 /// What tells a process to stop.
@@ -57,23 +69,25 @@ pub enum Stop {
 pub struct Told {
     /// The node; given back by whoever is told.
     pub node: Node,
-    /// Where it listens.
-    pub url: String,
+    /// Where it listens for HTTP; absent when it does not.
+    pub url: Option<String>,
 }
 
-async fn serve_until_stopped<A, F>(config: ConfigFile, stop: Stop, announce: A) -> Result<(), Failure>
+async fn serve_until_stopped<A, F>(
+    config: ConfigFile,
+    services: Services,
+    stop: Stop,
+    announce: A,
+) -> Result<(), Failure>
 where
     A: FnOnce(Told) -> F,
     F: Future<Output = Result<Node, Failure>>,
 {
     let ConfigFile { node, http, .. } = config;
-    refuse_open_plain_http(&http)?;
-    let tls = http.tls.as_ref().map(read_tls).transpose()?;
-    let listener = TcpListener::bind(http.listen).await;
-    let listener = listener.map_err(|error| {
-        Failure::new("cannot_listen", format!("cannot listen on {}: {error}", http.listen))
-    })?;
-    let address = listener.local_addr().map_err(|error| Failure::new("cannot_listen", error.to_string()))?;
+    let front = match services {
+        Services::VaultAndApi => Some(Front::open(&http).await?),
+        Services::Vault => None,
+    };
     let stopping = told_to_stop(stop)?;
     tokio::pin!(stopping);
     let value_bytes_max = node.value_bytes_max;
@@ -84,15 +98,12 @@ where
         started = Node::start(node, machine.clone()) => started.map_err(|error| cannot_start(&error))?,
         () = &mut stopping => return Ok(()),
     };
-    let mut prefix = [0; 4];
-    machine.fill(&mut prefix);
-    let limits = RequestLimits { time: http.request_deadline, value_bytes_max };
-    let api = Api::new(started.vault().clone(), limits, u32::from_le_bytes(prefix));
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let node = announce(Told { node: started, url: format!("{scheme}://{address}") }).await?;
+    let vault = started.vault().clone();
+    let api = front::api(Behind::Here(vault.clone()), &http, value_bytes_max, &*machine);
+    started.serve_apis(api.serving(&vault));
+    let url = front.as_ref().map(|front| front.url().to_owned());
+    let node = announce(Told { node: started, url }).await?;
 
-    let limits =
-        ServerLimits { connections_max: http.connections_max, handshake: HEAD, head: HEAD, drain: DRAIN };
     let mut failure = None;
     let stop = async {
         tokio::select! {
@@ -101,37 +112,15 @@ where
             why = node.failed() => failure = Some(why),
         }
     };
-    let finished = serve(&api, listener, tls, limits, stop).await;
-    if !finished {
-        tracing::warn!("some requests did not finish in time");
+    match front {
+        Some(front) => front.serve(&api, stop).await,
+        None => attend(&api, stop).await,
     }
     node.stop().await;
     match failure {
         None => Ok(()),
         Some(why) => Err(Failure::new("storage_failed", format!("the node cannot go on: {why}"))),
     }
-}
-
-fn refuse_open_plain_http(http: &HttpConfig) -> Result<(), Failure> {
-    let open =
-        http.tls.is_none() && http.plain_http == PlainHttp::Loopback && !http.listen.ip().is_loopback();
-    if !open {
-        return Ok(());
-    }
-    let detail = format!("plain HTTP on {} would show tokens and values to the network", http.listen);
-    let hint = "give a certificate ([tls] in the configuration), or --plain-http-anywhere if something in \
-                front of the node encrypts";
-    Err(Failure::new("plain_http_refused", detail).with_hint(hint))
-}
-
-fn read_tls(files: &TlsFiles) -> Result<Arc<rustls::ServerConfig>, Failure> {
-    let read = |path: &Path| std::fs::read(path).map_err(|error| Failure::file("read", path, &error));
-    let (certificates, key) = (read(&files.cert)?, Zeroizing::new(read(&files.key)?));
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    tls::config(&certificates, &key, provider).map_err(|error| {
-        let (cert, key) = (files.cert.display(), files.key.display());
-        Failure::new("tls_unusable", format!("{cert} and {key}: {error}"))
-    })
 }
 
 /// Why a node did not start, with what may help.
@@ -143,7 +132,8 @@ pub fn cannot_start(error: &StartError) -> Failure {
     }
 }
 
-fn told_to_stop(stop: Stop) -> Result<impl Future<Output = ()>, Failure> {
+/// Ready once what tells the process to stop has done so.
+pub fn told_to_stop(stop: Stop) -> Result<impl Future<Output = ()>, Failure> {
     let signalled = stop_signal()?;
     if stop == Stop::SignalOrStdin {
         go_on_when_parent_dies();

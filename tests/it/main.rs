@@ -34,6 +34,7 @@ mod openapi;
 mod restart;
 mod rolling;
 mod secrets;
+mod services;
 mod shutdown;
 mod support;
 mod tls;

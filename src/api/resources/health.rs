@@ -21,7 +21,12 @@ pub fn health() -> Answer {
 /// `GET /ready`
 pub async fn ready(vault: &Vault) -> Result<Answer, Problem> {
     vault.ready().await?;
-    Ok(Answer::json(StatusCode::OK, &json!({ "status": "ready" })))
+    Ok(is_ready())
+}
+
+/// What `GET /ready` says when it is so.
+pub fn is_ready() -> Answer {
+    Answer::json(StatusCode::OK, &json!({ "status": "ready" }))
 }
 
 /// `GET /v1/status`
@@ -36,5 +41,10 @@ pub fn metrics(metrics: &Metrics, vault: &Vault) -> Answer {
         Ok(status) => metrics.observed(&status),
         Err(refusal) => tracing::warn!(code = refusal.code(), "the node cannot be observed for its metrics"),
     }
+    rendered(metrics)
+}
+
+/// What `GET /metrics` says.
+pub fn rendered(metrics: &Metrics) -> Answer {
     Answer::new(StatusCode::OK, "text/plain; version=0.0.4", metrics.render())
 }

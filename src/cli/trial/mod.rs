@@ -124,7 +124,7 @@ impl Trial {
         let keyring = first.data.join(DEFAULT_KEYRING_FILE);
         fs::copy(keyring, place.data.join(DEFAULT_KEYRING_FILE)).map_err(failed)?;
         let listen = self.listen_of(number)?;
-        join::write_config(&place.config(), &place.data, listen, &joined.quic)?;
+        join::write_config(&place.config(), &place.data, listen, Some(&joined.quic))?;
         self.nodes.push(Node::start(place, listen)?);
         Ok(())
     }
@@ -185,7 +185,7 @@ async fn found(folder: &Path, place: &Place) -> Result<Tokens, Failure> {
     let address = address.ok_or_else(|| Failure::new("cannot_start", "the node has no address"))?;
     let quic = QuicConfig { listen: address, advertise: None };
     let tokens = tokens?;
-    join::write_config(&place.config(), &place.data, any_port().listen, &quic)?;
+    join::write_config(&place.config(), &place.data, any_port().listen, Some(&quic))?;
     Ok(tokens)
 }
 

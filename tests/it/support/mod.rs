@@ -12,6 +12,7 @@ pub mod joining;
 pub mod node;
 pub mod process;
 pub mod register;
+pub mod services;
 pub mod trial;
 pub mod vault;
 pub mod wait;
