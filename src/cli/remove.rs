@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{client::Call, connection::ConnectionArgs, failure::Failure, members, output::Output};
 
-/// Take a node away from the cluster for good.
+/// Take a node, or an API process, away from the cluster for good.
 ///
 /// The others close their connections to it and let it in no more; its id is not given again. Its data stays
 /// where it is. It takes the role admin, and a majority of the nodes there are, the one to be removed among

@@ -248,6 +248,27 @@ mod tests {
         }
     }
 
+    /// Each byte of a message changed, to each of these.
+    fn changed(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+        let to = |was: u8| [0, was ^ 1, was ^ 0x20, was ^ 0x80, 0x5b, 0x7f, 0x9f, 0xff];
+        let all = bytes.iter().enumerate().flat_map(move |(at, was)| to(*was).map(|to| (at, to)));
+        all.map(|(at, to)| [&bytes[..at], &[to], &bytes[at + 1..]].concat())
+    }
+
+    #[test]
+    fn a_changed_message_is_refused_or_another_message() {
+        for bytes in asks().iter().flat_map(|(_, ask)| changed(&ask.to_bytes()).collect::<Vec<_>>()) {
+            if let Ok(ask) = Ask::from_bytes(&bytes) {
+                assert!(Ask::from_bytes(&ask.to_bytes()).is_ok_and(|again| again == ask));
+            }
+        }
+        for bytes in tolds().iter().flat_map(|(_, told)| changed(&told.to_bytes()).collect::<Vec<_>>()) {
+            if let Ok(told) = Told::from_bytes(&bytes) {
+                assert!(Told::from_bytes(&told.to_bytes()).is_ok_and(|again| again == told));
+            }
+        }
+    }
+
     #[test]
     fn what_this_release_does_not_know_is_refused() {
         let newer = encode(&(2u8, Ask::Standing));

@@ -22,6 +22,7 @@ mod faults;
 mod full_disk;
 mod history;
 mod hostile;
+mod hostile_api;
 mod idempotency;
 mod isolation;
 mod keys;
