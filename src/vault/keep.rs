@@ -5,13 +5,13 @@
 //! Keeps X7. Knows nothing of values.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use covault_model::{
     command::{Action, Command, NewVersion, SealedVersion},
-    id::{CommandId, NodeId},
+    id::{CommandId, NodeId, RecordId},
     name::SecretPath,
     record::{Idempotency, Record, key_apart},
     refusal::{NoAuthority, Refusal},
@@ -33,8 +33,8 @@ pub(super) struct Kept(Mutex<ToOffer>);
 struct ToOffer {
     /// The nodes of whose making it is; none before all secrets were looked at.
     by: BTreeSet<NodeId>,
-    /// The secrets with such versions.
-    paths: BTreeSet<SecretPath>,
+    /// The secrets with such versions, each with those that this node has kept since its start.
+    paths: BTreeMap<SecretPath, Vec<RecordId>>,
 }
 
 impl Kept {
@@ -71,7 +71,7 @@ impl Vault {
         keeping.await?;
         self.parts.records.push(path, &version.record, Some(&version.payload));
         marks.iter().for_each(|marks| self.parts.records.push(path, marks, None));
-        self.kept.held().paths.insert(path.clone());
+        self.kept.held().paths.entry(path.clone()).or_default().push(made.id());
         self.written_apart(path, &made, false)
     }
 
@@ -85,9 +85,11 @@ impl Vault {
             let found = self.find_kept().await?;
             let mut held = self.kept.held();
             held.by.clone_from(&by);
-            held.paths.extend(found);
+            for path in found {
+                held.paths.entry(path).or_default();
+            }
         }
-        let paths = self.kept.held().paths.clone();
+        let paths: Vec<SecretPath> = self.kept.held().paths.keys().cloned().collect();
         for path in paths {
             self.offer_kept_of(&path, &by).await?;
         }
@@ -111,21 +113,31 @@ impl Vault {
         self.settled(path).await?;
         while let Some(version) = self.next_kept(path, by)? {
             let (id, bytes) = (version.record.id(), version.payload.len());
-            let offering = self.offering(path, version.clone());
-            let applied = self.parts.consensus.propose(offering, bytes + FIXED_BYTES).await?;
+            let applied =
+                self.parts.consensus.propose(self.offering(path, version), bytes + FIXED_BYTES).await?;
             match applied.outcome {
                 Ok(Outcome::Agreed(agreed)) if agreed.iter().any(|(agreed, _)| *agreed == id) => {}
-                // Something newer was agreed, which this node has applied by now. What is passed over does not
-                // come with the log, and when it was made there was nobody to be pushed to.
-                Err(Refusal::NotNow(NoAuthority::StaleTime)) => {
-                    self.parts.records.push(path, &version.record, Some(&version.payload));
-                }
+                // Something newer was agreed, which this node has applied by now.
+                Err(Refusal::NotNow(NoAuthority::StaleTime)) => {}
                 // Another try of the same request was agreed, or the secret can have no version.
                 _ => break,
             }
             self.settled(path).await?;
         }
-        self.kept.held().paths.remove(path);
+        let kept = self.kept.held().paths.remove(path);
+        self.push_again(path, &kept.unwrap_or_default())
+    }
+
+    /// What is passed over does not come with the log, and when it was kept there may have been nobody to push it to.
+    fn push_again(&self, path: &SecretPath, kept: &[RecordId]) -> Result<(), Refusal> {
+        let view = self.look()?;
+        let rows = view.rows();
+        for id in kept {
+            let Some(record) = rows.record(path, id).map_err(storage_refusal)? else { continue };
+            let Some(version) = record.version() else { continue };
+            let payload = rows.payload(path, &version.payload).map_err(storage_refusal)?;
+            self.parts.records.push(path, &record, payload);
+        }
         Ok(())
     }
 
