@@ -12,6 +12,7 @@ mod canary;
 mod cli;
 mod cluster;
 mod concurrency;
+mod config;
 mod crash;
 mod demo;
 mod destroy;
