@@ -73,7 +73,7 @@ impl JoinArgs {
             let joined = runtime.block_on(join_api(&self.data, &token, Arc::new(Machine)));
             return self.tell_of_api(output, &joined.map_err(|error| failure(&error))?);
         }
-        let quic = QuicConfig { listen: self.quic, advertise: self.advertise };
+        let quic = QuicConfig { advertise: self.advertise, ..QuicConfig::at(self.quic) };
         let joined = runtime.block_on(join(&self.data, &token, quic, Arc::new(Machine)));
         let joined = joined.map_err(|error| failure(&error))?;
         if let Some(path) = &self.config_out {
@@ -170,7 +170,7 @@ pub fn write_config(
     let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
     let data = toml::Value::String(data.to_string_lossy().into_owned());
     let mut text = format!("data = {data}\nlisten = \"{listen}\"\n");
-    if let Some(QuicConfig { listen, advertise }) = quic {
+    if let Some(QuicConfig { listen, advertise, .. }) = quic {
         text += &format!("\n[quic]\nlisten = \"{listen}\"\n");
         text += &advertise.map_or(String::new(), |address| format!("advertise = \"{address}\"\n"));
     }

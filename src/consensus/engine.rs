@@ -54,6 +54,8 @@ pub struct ConsensusConfig {
     pub log_bytes_max: u64,
     /// Whether agreement runs in a thread of its own. Not in a simulation, which has one thread.
     pub own_thread: bool,
+    /// The longest round trip between two members.
+    pub round_trip: Duration,
 }
 
 impl Default for ConsensusConfig {
@@ -64,6 +66,7 @@ impl Default for ConsensusConfig {
             entries_kept: 1000,
             log_bytes_max: 256 << 20,
             own_thread: true,
+            round_trip: Duration::from_millis(50),
         }
     }
 }
@@ -386,14 +389,18 @@ fn stored_membership(store: &Store) -> Result<Option<StoredMembership>, StartErr
 }
 
 fn raft_config(config: ConsensusConfig) -> Result<Config, StartError> {
+    // An answer to the leader counts if it comes before the next heartbeat, a vote if it comes before the shortest
+    // wait for an election is over.
+    let round_trip = config.round_trip.as_millis() as u64;
+    let (heartbeat, election) = ((round_trip * 3 / 2).max(75), (round_trip * 2).max(200));
     let raft = Config {
         cluster_name: "covault".into(),
-        // Who hears nothing of the leader for the longest time, and then for its own, stands for election: within
-        // 0.6 to 0.8 seconds, since creates wait for that. A disk or a network that stalls for longer moves the
-        // leadership, which is not to be had for less.
-        heartbeat_interval: 75,
-        election_timeout_min: 200,
-        election_timeout_max: 400,
+        // Who hears nothing of the leader for the longest time, and then for its own, stands for election: of members
+        // near each other within 0.6 to 0.8 seconds, since creates wait for that. A disk or a network that stalls for
+        // longer moves the leadership, which is not to be had for less.
+        heartbeat_interval: heartbeat,
+        election_timeout_min: election,
+        election_timeout_max: 2 * election,
         install_snapshot_timeout: 2000,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(config.entries_per_snapshot),
         max_in_snapshot_log_to_keep: config.entries_kept,

@@ -48,9 +48,25 @@ pub struct QuicConfig {
     pub listen: SocketAddr,
     /// Where peers reach it; absent when that is where it listens.
     pub advertise: Option<SocketAddr>,
+    /// The longest round trip between any two members, in milliseconds: from 1 to [`ROUND_TRIP_MS_MAX`], the same on
+    /// all of them. The farther they are apart, the longer they wait before they take a leader for dead.
+    #[serde(default = "default_round_trip_ms")]
+    pub round_trip_ms: u16,
+}
+
+/// How far apart members may be, in milliseconds there and back: half the way round the earth.
+pub const ROUND_TRIP_MS_MAX: u16 = 300;
+
+fn default_round_trip_ms() -> u16 {
+    50
 }
 
 impl QuicConfig {
+    /// The defaults, listening there.
+    pub fn at(listen: SocketAddr) -> Self {
+        Self { listen, advertise: None, round_trip_ms: default_round_trip_ms() }
+    }
+
     /// Refuses what peers could not dial.
     pub(super) fn check(self) -> Result<Self, &'static str> {
         let told = self.advertise.unwrap_or(self.listen);
@@ -59,6 +75,9 @@ impl QuicConfig {
         }
         if self.advertise.is_some_and(|address| address.port() == 0) {
             return Err("quic.advertise needs a port");
+        }
+        if !(1..=ROUND_TRIP_MS_MAX).contains(&self.round_trip_ms) {
+            return Err("quic.round_trip_ms must be from 1 to 300");
         }
         Ok(self)
     }

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     audit::{Anchor, AuditLog},
-    consensus::{Consensus, Me, Peers},
+    consensus::{Consensus, ConsensusConfig, Me, Peers},
     host::Host,
     merge::{Pace, Records, Rounds},
     relay::{Known, Serving},
@@ -127,7 +127,7 @@ impl Node {
             founds: !joins,
         };
         let peers = Peers::over(door.as_ref().map(|door| door.endpoint.clone()));
-        let consensus = Consensus::start(store.clone(), me, peers, config.consensus).await?;
+        let consensus = Consensus::start(store.clone(), me, peers, agreement(&config)).await?;
         let neighbours = door.as_ref().map(Door::neighbours);
         let records = Records::new(store.clone(), host.clone(), identity.id(), neighbours);
         let clocks = door.as_ref().map(|door| door.clocks.clone()).unwrap_or_default();
@@ -234,6 +234,14 @@ impl Node {
         stop_agreement(self.peers, &self.rooms.consensus).await;
         self.upkeep.stop().await;
     }
+}
+
+/// How agreement is run among members that are as far apart as configured.
+fn agreement(config: &NodeConfig) -> ConsensusConfig {
+    let round_trip = config
+        .quic
+        .map_or(config.consensus.round_trip, |quic| Duration::from_millis(quic.round_trip_ms.into()));
+    ConsensusConfig { round_trip, ..config.consensus }
 }
 
 /// Founds the vault if it is new, or waits for what the cluster has; compares the keys, and puts the vault

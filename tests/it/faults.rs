@@ -43,6 +43,8 @@ const FAR_AWAY: Fault = Fault {
 };
 const ALL_FAR: Fault =
     Fault { name: "all far apart", wire: Wire::slow(20), to: |_, _| true, alone: 0, either: 0 };
+const ON_OTHER_CONTINENTS: Fault =
+    Fault { name: "on other continents", wire: Wire::slow(125), to: |_, _| true, alone: 0, either: 0 };
 const LOSSY: Fault =
     Fault { name: "a packet in twenty lost", wire: Wire::lossy(5), to: |_, _| true, alone: 0, either: 0 };
 const TWO_AND_THREE: Fault = Fault {
@@ -79,7 +81,11 @@ fn strike(trial: &Trial, wires: &Wires, fault: &Fault, first: usize) {
 /// Each fault with the leader hit first, or with another node.
 fn survive(nodes: usize, faults: &[(Fault, bool)]) {
     let mut chance = Chance::announced("faults");
-    let (trial, wires) = Trial::start_wired(nodes, chance.next());
+    survive_in(Trial::start_wired(nodes, chance.next()), faults);
+}
+
+fn survive_in((trial, wires): (Trial, Wires), faults: &[(Fault, bool)]) {
+    let nodes = trial.cluster.places().len();
     for (fault, hits_leader) in faults {
         let leader = trial.cluster.leader(0);
         let first = if *hits_leader { leader } else { (leader + 1) % nodes };
@@ -111,6 +117,13 @@ fn three_nodes_whose_wires_fail_answer_as_the_table_says_and_heal() {
             (LOSSY, true),
         ],
     );
+}
+
+#[test]
+fn nodes_that_are_told_how_far_apart_they_are_agree_over_that_distance() {
+    let mut chance = Chance::announced("faults");
+    let trial = Trial::start_far_apart(3, chance.next());
+    survive_in(trial, &[(ON_OTHER_CONTINENTS, true), (CUT_OFF, true)]);
 }
 
 #[test]

@@ -183,7 +183,7 @@ async fn found(folder: &Path, place: &Place) -> Result<Tokens, Failure> {
     let address = node.peer_address();
     node.stop().await;
     let address = address.ok_or_else(|| Failure::new("cannot_start", "the node has no address"))?;
-    let quic = QuicConfig { listen: address, advertise: None };
+    let quic = QuicConfig::at(address);
     let tokens = tokens?;
     join::write_config(&place.config(), &place.data, any_port().listen, Some(&quic))?;
     Ok(tokens)
@@ -191,5 +191,5 @@ async fn found(folder: &Path, place: &Place) -> Result<Tokens, Failure> {
 
 /// Any free port of this machine. It is kept in the node's configuration: its peers know it by that.
 fn any_port() -> QuicConfig {
-    QuicConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), advertise: None }
+    QuicConfig::at(SocketAddr::from(([127, 0, 0, 1], 0)))
 }

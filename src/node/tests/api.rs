@@ -36,7 +36,7 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-        let quic = QuicConfig { listen: "127.0.0.1:0".parse().unwrap(), advertise: None };
+        let quic = QuicConfig::at("127.0.0.1:0".parse().unwrap());
         let config = NodeConfig { create: true, quic: Some(quic), ..NodeConfig::at(dirs[0].path()) };
         let node = Node::start(config, Arc::new(Machine)).await.unwrap();
         let session = node.local_session(CallerName::parse("admin").unwrap()).await.unwrap();

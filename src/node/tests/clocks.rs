@@ -50,7 +50,7 @@ fn config(dir: &Path, quic: QuicConfig) -> NodeConfig {
 
 fn at_home() -> (TempDir, Arc<Clock>, QuicConfig) {
     let clock = Arc::new(Clock(1_800_000_000_000.into()));
-    (tempfile::tempdir().unwrap(), clock, QuicConfig { listen: loopback(), advertise: None })
+    (tempfile::tempdir().unwrap(), clock, QuicConfig::at(loopback()))
 }
 
 async fn founded() -> Whole {

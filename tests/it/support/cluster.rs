@@ -41,10 +41,15 @@ impl Cluster {
     /// As [`Self::start`], with the wires between the nodes in the hands of the test: each node is told to listen
     /// elsewhere, and its relay takes the place that the others know.
     pub fn start_wired(nodes: usize, seed: u64) -> (Self, Wires) {
+        Self::start_wired_with(nodes, seed, |_| {})
+    }
+
+    /// As [`Self::start_wired`], with something said of its peers in the configuration of each node.
+    pub fn start_wired_with(nodes: usize, seed: u64, quic: fn(&mut toml::Table)) -> (Self, Wires) {
         let mut cluster = Self::start(nodes);
         cluster.process.ask_to_stop();
         cluster.process.wait();
-        let ends = cluster.places().map(|place| move_behind_relay(&cluster.data(place))).collect();
+        let ends = cluster.places().map(|place| move_behind_relay(&cluster.data(place), quic)).collect();
         let wires = Wires::lay(ends, seed);
         cluster.start_again();
         (cluster, wires)
@@ -214,7 +219,7 @@ impl Drop for Cluster {
 }
 
 /// Has the node listen on another port, and say that it is reached where it listened before.
-fn move_behind_relay(data: &Path) -> Ends {
+fn move_behind_relay(data: &Path, say: fn(&mut toml::Table)) -> Ends {
     let config = data.join("covault.toml");
     let mut table: toml::Table = fs::read_to_string(&config).unwrap().parse().unwrap();
     let quic = table["quic"].as_table_mut().unwrap();
@@ -222,6 +227,7 @@ fn move_behind_relay(data: &Path) -> Ends {
     let node = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     quic.insert("listen".into(), node.to_string().into());
     quic.insert("advertise".into(), relay.to_string().into());
+    say(quic);
     fs::write(config, table.to_string()).unwrap();
     Ends { node, relay }
 }

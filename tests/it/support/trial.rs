@@ -42,6 +42,9 @@ pub const KEYLESS: Row = [
     "200",
 ];
 
+/// The round trip that nodes far apart are told of, in milliseconds.
+const FAR_APART_MS: i64 = 300;
+
 /// What may be answered while it is not settled yet who leads, and by a node that has not caught up.
 const MEANWHILE: [&str; 6] = [
     "503 quorum_unavailable",
@@ -100,6 +103,13 @@ impl Trial {
     /// So many nodes, and the wires between them.
     pub fn start_wired(nodes: usize, seed: u64) -> (Self, Wires) {
         let (cluster, wires) = Cluster::start_wired(nodes, seed);
+        (Self::of(cluster), wires)
+    }
+
+    /// As [`Self::start_wired`], of nodes that are told that a round trip may take so long.
+    pub fn start_far_apart(nodes: usize, seed: u64) -> (Self, Wires) {
+        let far = |quic: &mut toml::Table| drop(quic.insert("round_trip_ms".into(), FAR_APART_MS.into()));
+        let (cluster, wires) = Cluster::start_wired_with(nodes, seed, far);
         (Self::of(cluster), wires)
     }
 
