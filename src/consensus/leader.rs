@@ -261,7 +261,9 @@ impl Leader {
             Ok(_) => return LeaderTold::NotProposed(Some(NodeFault::StorageFull.into())),
             Err(_) => return LeaderTold::NotProposed(Some(NodeFault::StorageFailed.into())),
         }
-        self.order_here(Arc::new(commands)).await
+        // Whoever asks has given up by then.
+        let told = timeout(ASK_DEADLINE, self.order_here(Arc::new(commands))).await;
+        told.unwrap_or(LeaderTold::Unknown)
     }
 
     /// Whether a majority stands behind this node: it follows a leader, or leads one that answered a moment
