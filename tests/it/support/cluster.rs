@@ -246,7 +246,15 @@ fn launch(folder: &Path, more: &[&str]) -> (Process, Value) {
 
 fn until_ready(process: &mut Process, ready: &Path) -> Value {
     eventually("the nodes to serve", || {
-        assert!(process.ended().is_none(), "the process ended: {}", process.output());
+        assert!(process.ended().is_none(), "the process ended: {}", last_words(process));
         serde_json::from_slice(&fs::read(ready).ok()?).ok()
     })
+}
+
+/// What a process said, with the log of a node that it names.
+fn last_words(process: &Process) -> String {
+    let said = process.output();
+    let log = said.lines().find_map(|line| line.strip_prefix("hint: see "));
+    let log = log.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+    format!("{said}\n{log}")
 }
