@@ -7,7 +7,7 @@ use std::{fs, path::Path, thread};
 use serde_json::json;
 
 use crate::support::{
-    Place, Trial, eventually,
+    Place, Trial, covault, eventually,
     joining::{invite, join, start, until_all_vote},
     trial::{ALONE, KEYLESS, SERVES},
 };
@@ -207,7 +207,15 @@ fn an_empty_disk_joins_anew_and_has_everything() {
     let lost = (trial.cluster.leader(0) + 1) % 3;
     let (left, other) = ((lost + 1) % 3, (lost + 2) % 3);
     trial.cluster.kill(lost);
-    fs::remove_dir_all(trial.cluster.data(lost)).unwrap();
+    let (data, aside) = (trial.cluster.data(lost), trial.cluster.folder().join("aside"));
+    fs::rename(&data, &aside).unwrap();
+    // With its key and its keyring, and without its data, it is not the one that it was.
+    fs::create_dir(&data).unwrap();
+    for name in ["covault.toml", "node.key", "master.keys"] {
+        fs::copy(aside.join(name), data.join(name)).unwrap();
+    }
+    let refused = covault(&["node", "--config", data.join("covault.toml").to_str().unwrap()]).expect(1);
+    assert!(refused.stderr.contains("no vault"), "{}", refused.stderr);
     trial.check_comes_to(left, &SERVES);
     let admin = trial.cluster.admin(left);
     admin.delete(&format!("/v1/members/{}", trial.cluster.id(lost))).expect(204);

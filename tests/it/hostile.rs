@@ -87,6 +87,14 @@ impl Siege {
         assert_eq!(self.refused(reason), before + 1, "{reason:?}");
     }
 
+    /// All records of a secret, with their payloads, as a member is given them once they are committed.
+    fn records(&self, name: &str, count: usize) -> Vec<Sent> {
+        eventually("the records to be committed", || {
+            let records = self.intruder.records(&path(name));
+            (records.len() == count && records.iter().all(|sent| sent.2.is_some())).then_some(records)
+        })
+    }
+
     fn refused_records(&self, code: &str) -> u64 {
         self.counted(&format!("covault_refused_records_total{{code=\"{code}\"}}"))
     }
@@ -282,7 +290,7 @@ fn a_member_that_forges_records_is_turned_away_and_counted() {
     let sound = Record::sign(header(&siege, "app/db", now()), &siege.intruder.key);
     let mut forged = sound.to_bytes();
     *forged.last_mut().unwrap() ^= 1;
-    let mut changed = siege.intruder.records(&path("app/db"))[0].1.to_vec();
+    let mut changed = siege.records("app/db", 2)[0].1.to_vec();
     let caller = changed.windows(5).position(|bytes| bytes == b"admin").unwrap();
     changed[caller] = b'A';
     let elsewhere = Record::sign(header(&siege, "app/other", now()), &siege.intruder.key).to_bytes();
@@ -339,13 +347,14 @@ fn a_member_makes_no_name_exist_no_number_and_nothing_of_tomorrow() {
 fn a_member_does_not_bring_back_what_was_destroyed() {
     let siege = Siege::lay();
     let admin = siege.first.admin();
-    let records = siege.intruder.records(&path("app/db"));
-    assert!(records.iter().all(|sent| sent.2.is_some()), "it has every payload");
+    let records = siege.records("app/db", 2);
     admin.post("/v1/destroy/app/db", &json!({"versions": [1]})).expect(200);
     siege.intruder.ask(Channel::Records, message(&Ask::Push(records))).unwrap();
     admin.get("/v1/secrets/app/db?version=1").expect_problem(410, "version_destroyed");
     assert_eq!(siege.refused_records("destroyed_payload"), 1);
-    assert!(siege.intruder.records(&path("app/db")).iter().any(|sent| sent.2.is_none()));
+    eventually("the payload to be given to nobody any more", || {
+        siege.intruder.records(&path("app/db")).iter().any(|sent| sent.2.is_none()).then_some(())
+    });
     assert_eq!(admin.value("app/db"), "second");
 }
 
@@ -367,6 +376,7 @@ fn a_flood_leaves_callers_served_and_memory_bounded() {
 fn a_member_that_takes_no_answers_loses_them() {
     let siege = Siege::lay();
     siege.first.admin().create("large", &"x".repeat(1 << 20));
+    siege.records("large", 1);
     let untaken = ask_and_take_nothing(&siege);
     eventually("answers beyond what a peer may leave untaken to be dropped", || {
         (0 < siege.refused(Reason::Busy)).then_some(())
