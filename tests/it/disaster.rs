@@ -2,7 +2,10 @@
 //! node had. Shows M4 and, from outside, what becomes of versions without a number (X7).
 //! Knows nothing of how nodes talk.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
@@ -10,8 +13,6 @@ use crate::support::{
     Client, Cluster, Place, Process, covault, eventually,
     joining::{invite, join, roles, start, until_all_vote},
 };
-
-const QUIC: &str = "[quic]\nlisten = \"127.0.0.1:0\"\n";
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("an ASCII path")
@@ -35,12 +36,12 @@ fn joined(admin: &Client, keyring: &Path) -> (Place, Process) {
     (place, node)
 }
 
-/// A node restored from `backup` that its peers can reach, running, and what the command told of it.
-fn restored(backup: &Path, keyring: &Path) -> (Place, Process, Value) {
+/// A node restored from `backup` that its peers reach at `quic`, running, and what the command told of it.
+fn restored(backup: &Path, keyring: &Path, quic: &str) -> (Place, Process, Value) {
     let place = Place::empty();
     let told = covault(&["--json", "restore", text(backup), "--data", text(&place.data())]).expect(0).json();
     fs::copy(keyring, place.keyring()).unwrap();
-    let node = place.serve(QUIC, &[]);
+    let node = place.serve(&format!("[quic]\nlisten = {quic:?}\n"), &[]);
     (place, node, told)
 }
 
@@ -60,6 +61,33 @@ fn heard_by_the_leader_alone(cluster: &mut Cluster) -> (usize, String) {
         cluster.resume();
     }
     panic!("no leader took anything down before it noticed that it was alone");
+}
+
+/// A backup of a node that was killed while it had heard more than it had carried out.
+fn backed_up_with_log(data: &Path, backup: PathBuf) -> PathBuf {
+    let arguments = ["--json", "backup", "--data", text(data), "--to", text(&backup)];
+    let refused = covault(&arguments).expect(1);
+    assert!(refused.stderr.contains("--with-log"), "{}", refused.stderr);
+    assert!(!backup.exists(), "nothing is copied");
+    let made = covault(&[&arguments[..], &["--with-log"]].concat()).expect(0).json();
+    assert!(1 <= made["entries_from_log"].as_u64().unwrap(), "{made}");
+    assert_eq!(made["lacking"], 0);
+    backup
+}
+
+/// A node of the old cluster is refused by the new one, of which `admin` is a client.
+fn check_is_let_in_no_more(cluster: &mut Cluster, old: usize, admin: &Client) {
+    // A node of the old cluster that runs again finds nobody, though one answers where its peer was.
+    cluster.restart(old);
+    let asked = json!({"name": "from/the-old", "value": "x"});
+    cluster.member(old).post("/v1/secrets", &asked).expect_problem(503, "quorum_unavailable");
+    assert_eq!(roles(admin).len(), 3);
+    // Its key is let in no more.
+    let back = Place::empty();
+    fs::create_dir_all(back.data()).unwrap();
+    fs::copy(cluster.data(old).join("node.key"), back.data().join("node.key")).unwrap();
+    let refused = join(&back, &invite(admin)).expect(1);
+    assert!(refused.stderr.contains("(node_known)"), "{}", refused.stderr);
 }
 
 /// What was agreed, kept and granted before the nodes were lost is there for `here`, a client of a node after it.
@@ -92,17 +120,12 @@ fn a_cluster_comes_back_from_the_one_node_that_is_left() {
         (cluster.data(left), cluster.places().map(|at| cluster.id(at)).collect());
     cluster.places().for_each(|place| cluster.kill(place));
 
-    let backup = cluster.folder().join("backup");
-    let arguments = ["--json", "backup", "--data", text(&data), "--to", text(&backup)];
-    let refused = covault(&arguments).expect(1);
-    assert!(refused.stderr.contains("--with-log"), "{}", refused.stderr);
-    assert!(!backup.exists(), "nothing is copied");
-    let made = covault(&[&arguments[..], &["--with-log"]].concat()).expect(0).json();
-    assert!(1 <= made["entries_from_log"].as_u64().unwrap(), "{made}");
-    assert_eq!(made["lacking"], 0);
-
+    let backup = backed_up_with_log(&data, cluster.folder().join("backup"));
     let keyring = data.join("master.keys");
-    let (first, _node, told) = restored(&backup, &keyring);
+    // Where one of the dead was reached, so that the old nodes would find the new one if they could.
+    let dead = (left + 1) % 3;
+    let quic = cluster.ready()["nodes"][dead]["quic"].as_str().unwrap().to_owned();
+    let (first, _node, told) = restored(&backup, &keyring, &quic);
     let replaced: Vec<&str> = told["replaces"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert!(old.iter().all(|id| replaced.contains(&id.as_str())) && replaced.len() == 3, "{told}");
     assert!(told["last_log_index"].is_u64() && told["newest_record_at"].is_string(), "{told}");
@@ -119,12 +142,7 @@ fn a_cluster_comes_back_from_the_one_node_that_is_left() {
     for place in [&first, &others[0].0, &others[1].0] {
         check_has_all(&member.at(&place.url()), &late, &owner);
     }
-    // A node of the old cluster has a key that is let in no more.
-    let back = Place::empty();
-    fs::create_dir_all(back.data()).unwrap();
-    fs::copy(data.join("node.key"), back.data().join("node.key")).unwrap();
-    let refused = join(&back, &invite(&admin)).expect(1);
-    assert!(refused.stderr.contains("(node_known)"), "{}", refused.stderr);
+    check_is_let_in_no_more(&mut cluster, left, &admin);
 }
 
 #[test]
@@ -171,7 +189,7 @@ fn a_vault_of_one_node_grows_after_it_was_restored() {
     node.wait();
     let backup = place.path("backup");
     covault(&["backup", "--data", text(&place.data()), "--to", text(&backup)]).expect(0);
-    let (first, _first_node, _) = restored(&backup, &place.keyring());
+    let (first, _first_node, _) = restored(&backup, &place.keyring(), "127.0.0.1:0");
     let admin = place.admin().at(&first.url());
     let (second, _second_node) = joined(&admin, &place.keyring());
     until_all_vote(&admin, 2);
