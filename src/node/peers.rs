@@ -104,8 +104,8 @@ impl Door {
         store: &Arc<Store>,
     ) -> PeerService {
         let (consensus, records, vault) = (consensus.clone(), records.clone(), Arc::new(OnceLock::new()));
-        let apis = ApiService { consensus: consensus.clone(), vault: vault.clone(), serving: Arc::default() };
-        let serving = apis.serving.clone();
+        let apis = ApiService::new(consensus.clone(), vault.clone());
+        let served = apis.clone();
         let (trust, answers, host) = (self.trust.clone(), vault.clone(), self.host);
         let answering =
             Answering { consensus: consensus.clone(), records, trust, vault: answers, apis, host };
@@ -124,7 +124,7 @@ impl Door {
             tokio::spawn(following.run()),
             tokio::spawn(asking),
         ];
-        PeerService { endpoint: self.endpoint, vault, serving, tasks }
+        PeerService { endpoint: self.endpoint, vault, apis: served, tasks }
     }
 }
 
@@ -140,7 +140,7 @@ pub(super) struct Here {
 pub(super) struct PeerService {
     endpoint: Endpoint,
     vault: Arc<OnceLock<Vault>>,
-    serving: Arc<OnceLock<Serving>>,
+    apis: ApiService,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -153,12 +153,13 @@ impl PeerService {
 
     /// From now on API processes are served, in this way.
     pub fn open_to_apis(&self, serving: Serving) {
-        // It is set once, after the start.
-        let _ = self.serving.set(serving);
+        self.apis.open(serving);
     }
 
-    /// Closes every connection. Takes no longer than five seconds.
+    /// Lets API processes have what they are waiting for, then closes every connection. Takes no longer than fifteen
+    /// seconds.
     pub async fn stop(self) {
+        self.apis.close().await;
         self.endpoint.close().await;
         for task in self.tasks {
             task.abort();

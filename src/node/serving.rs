@@ -2,9 +2,13 @@
 //! Who the client is, the token says, which the vault checks; that the process brings it counts for nothing. Keeps A2.
 //! Knows nothing of what is in a request.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use covault_model::DecodeError;
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     consensus::Consensus,
@@ -12,25 +16,51 @@ use crate::{
     vault::Vault,
 };
 
+/// Requests carried out at a time: more than all lanes of API processes hold together.
+const IN_HAND_MAX: u32 = 4096;
+/// How long those in hand may take to finish once the node stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
 /// What serves API processes on this node.
 #[derive(Clone)]
 pub(super) struct ApiService {
-    pub consensus: Consensus,
+    consensus: Consensus,
     /// Absent until the node serves.
-    pub vault: Arc<OnceLock<Vault>>,
+    vault: Arc<OnceLock<Vault>>,
     /// Carries requests out; absent while nobody has said how.
-    pub serving: Arc<OnceLock<Serving>>,
+    serving: Arc<OnceLock<Serving>>,
+    /// What is left of the room for requests; nothing once the node stops.
+    room: Arc<Semaphore>,
 }
 
 impl ApiService {
+    /// A service that begins when `vault` is there and [`ApiService::open`] was called.
+    pub fn new(consensus: Consensus, vault: Arc<OnceLock<Vault>>) -> Self {
+        let room = Arc::new(Semaphore::new(IN_HAND_MAX as usize));
+        Self { consensus, vault, serving: Arc::default(), room }
+    }
+
+    /// From now on requests are carried out, in this way.
+    pub fn open(&self, serving: Serving) {
+        // It is set once, after the start.
+        let _ = self.serving.set(serving);
+    }
+
+    /// Takes no more requests, and lets those in hand finish.
+    pub async fn close(&self) {
+        if let Ok(Ok(all)) = timeout(DRAIN, self.room.acquire_many(IN_HAND_MAX)).await {
+            all.forget();
+        }
+    }
+
     /// The bytes of an answer; none when this node does not carry out requests.
     pub async fn answer(&self, ask: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
         let told = match Ask::from_bytes(ask)? {
             Ask::Standing => Told::Standing(self.standing(self.consensus.has_majority())),
             Ask::Confirmed => Told::Standing(self.standing(self.consensus.confirm().await.is_ok())),
-            Ask::CarryOut(asked) => match self.serving.get() {
-                Some(serving) => Told::CarriedOut(Box::new(serving(asked).await)),
-                None => return Ok(None),
+            Ask::CarryOut(asked) => match (self.serving.get(), self.room.try_acquire()) {
+                (Some(serving), Ok(_in_hand)) => Told::CarriedOut(Box::new(serving(asked).await)),
+                _ => return Ok(None),
             },
         };
         Ok(Some(told.to_bytes()))
@@ -38,7 +68,8 @@ impl ApiService {
 
     /// A node that carries out nothing has no majority to offer.
     fn standing(&self, majority: bool) -> Standing {
-        let vault = self.vault.get().filter(|_| majority && self.serving.get().is_some());
+        let serves = self.serving.get().is_some() && self.room.available_permits() != 0;
+        let vault = self.vault.get().filter(|_| majority && serves);
         let members = vault.map(|vault| vault.reachable().unwrap_or_default());
         Standing { majority: members.is_some(), members: members.unwrap_or_default() }
     }

@@ -12,7 +12,7 @@ use covault_model::{
 };
 use covault_net::{CallError, Channel, Endpoint, Loss, NodeIdentity, Peer, Reason, Role, Trust, Unreachable};
 use tempfile::TempDir;
-use tokio::time::sleep;
+use tokio::{sync::Notify, time::sleep};
 
 use super::DEADLINE;
 use crate::{
@@ -92,6 +92,10 @@ fn asked(token: Option<&str>) -> Asked {
     }
 }
 
+fn answered(body: &[u8]) -> Answered {
+    Answered { status: 200, code: None, content_type: String::new(), headers: Vec::new(), body: body.into() }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_process_asks_nothing_of_what_nodes_ask_each_other() {
     let scene = Scene::new().await;
@@ -122,13 +126,6 @@ async fn requests_are_refused_until_somebody_carries_them_out_and_judged_by_thei
     let standing = Told::Standing(Standing { majority: false, members: Vec::new() });
     assert_eq!(scene.ask(Channel::Serve, Ask::Confirmed.to_bytes()).await.unwrap(), standing.to_bytes());
     assert_eq!(scene.ask(Channel::Serve, ask(None)).await, Err(CallError::Refused(NOT_SERVING)));
-    let answered = |body: &[u8]| Answered {
-        status: 200,
-        code: None,
-        content_type: String::new(),
-        headers: Vec::new(),
-        body: body.into(),
-    };
     scene.node.serve_apis(Box::new(move |asked| {
         let shown = asked.token.map_or(String::new(), |token| token.text().to_owned());
         Box::pin(async move { answered(shown.as_bytes()) })
@@ -164,4 +161,36 @@ async fn a_removed_api_process_is_put_out_and_not_let_in_again() {
     fs::remove_file(directory.join(VAULTS_FILE)).unwrap();
     let again = join_api(directory, &invite(&scene.node, &scene.admin).await, Arc::new(Machine)).await;
     assert!(matches!(again, Err(JoinError::Refused(Refusal::Caller(CallerMistake::NodeKnown)))), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stops_takes_no_more_requests_and_answers_those_it_has_in_hand() {
+    let scene = Scene::new().await;
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tells, waits) = (begun.clone(), go_on.clone());
+    scene.node.serve_apis(Box::new(move |_| {
+        let (tells, waits) = (tells.clone(), waits.clone());
+        Box::pin(async move {
+            tells.notify_one();
+            waits.notified().await;
+            answered(b"done")
+        })
+    }));
+    let Scene { node, token, endpoint, dirs: _dirs, .. } = scene;
+    let asking = |ask: Ask| endpoint.call(token.node, Channel::Serve, ask.to_bytes().into(), DEADLINE);
+    let request = || Ask::CarryOut(Box::new(asked(None)));
+    let stopping = async {
+        begun.notified().await;
+        let stopped = tokio::spawn(node.stop());
+        let nothing = Told::Standing(Standing { majority: false, members: Vec::new() }).to_bytes();
+        while asking(Ask::Standing).await.unwrap() != nothing {
+            sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(asking(request()).await, Err(CallError::Refused(NOT_SERVING)));
+        go_on.notify_one();
+        stopped.await.unwrap();
+    };
+    let (in_hand, ()) = tokio::join!(asking(request()), stopping);
+    let done = Told::CarriedOut(Box::new(answered(b"done")));
+    assert_eq!(in_hand.unwrap(), done.to_bytes());
 }
