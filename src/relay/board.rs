@@ -1,6 +1,6 @@
 //! What an API process knows of the nodes: how each of them was last seen, and which one it asks. It stays with the one
 //! it has chosen, so that its clients read what they wrote; a node is chosen when it has confirmed that it has all that
-//! was agreed before, or, if none can, because it answers at all. Keeps A3.
+//! was agreed before, or, if none can, because it answers at all. An answer from elsewhere puts the choice in doubt. Keeps A3.
 //! Knows nothing of how nodes are asked.
 
 use std::collections::BTreeMap;
@@ -31,6 +31,22 @@ pub(super) struct Chosen {
 struct View {
     seen: BTreeMap<NodeId, Seen>,
     chosen: Option<Chosen>,
+    /// Whether a node is being looked for.
+    searching: bool,
+    /// Answers that a node which is being looked for may not know of.
+    doubts: u64,
+}
+
+impl View {
+    fn choice(&self) -> Option<NodeId> {
+        let Chosen { node, confirmed } = self.chosen?;
+        let holds = match self.seen.get(&node)? {
+            Seen::Majority => confirmed,
+            Seen::Minority => !self.seen.values().any(|seen| *seen == Seen::Majority),
+            Seen::Silent => false,
+        };
+        holds.then_some(node)
+    }
 }
 
 /// All of it, shared, with a way to wait for news.
@@ -44,7 +60,7 @@ impl Board {
     /// A board on which all of `nodes` are silent.
     pub fn new(me: NodeId, nodes: impl IntoIterator<Item = NodeId>) -> Self {
         let seen = nodes.into_iter().map(|node| (node, Seen::Silent)).collect();
-        Self { me, view: watch::Sender::new(View { seen, chosen: None }) }
+        Self { me, view: watch::Sender::new(View { seen, ..View::default() }) }
     }
 
     /// The process whose board it is.
@@ -71,22 +87,45 @@ impl Board {
         });
     }
 
-    /// Keeps which node is asked from now on.
-    pub fn choose(&self, chosen: Option<Chosen>) {
-        self.view.send_modify(|view| view.chosen = chosen);
+    /// A node is looked for from now on; gives what [`Board::settle`] is to be told.
+    pub fn begin_search(&self) -> u64 {
+        self.view.send_modify(|view| view.searching = true);
+        self.view.borrow().doubts
+    }
+
+    /// Ends a search with what it found, unless the node chosen before it is good again. False when a client has been
+    /// answered since it began: what was confirmed before that need not hold the answer, so it is to be begun again.
+    pub fn settle(&self, found: Option<Chosen>, doubts: u64) -> bool {
+        let mut settled = false;
+        self.view.send_modify(|view| {
+            let sure = view.doubts == doubts || found.is_none_or(|chosen| !chosen.confirmed);
+            let holds = view.choice().is_some();
+            if sure && !holds {
+                view.chosen = found;
+            }
+            settled = sure || holds;
+            view.searching = !settled;
+        });
+        settled
+    }
+
+    /// Notes that a client is given the answer of this node. What it asks next must not go to a node that knows less.
+    pub fn answered_by(&self, node: NodeId) {
+        self.view.send_if_modified(|view| {
+            let chosen = view.choice() == Some(node);
+            if !chosen {
+                view.chosen = None;
+            }
+            let doubted = view.searching || !chosen;
+            view.doubts += u64::from(doubted);
+            doubted
+        });
     }
 
     /// The node chosen last, unless there is reason to look for another: it is silent, or not confirmed or in the
     /// minority while one has a majority.
     pub fn choice(&self) -> Option<NodeId> {
-        let view = self.view.borrow();
-        let Chosen { node, confirmed } = view.chosen?;
-        let holds = match view.seen.get(&node)? {
-            Seen::Majority => confirmed,
-            Seen::Minority => !view.seen.values().any(|seen| *seen == Seen::Majority),
-            Seen::Silent => false,
-        };
-        holds.then_some(node)
+        self.view.borrow().choice()
     }
 
     /// All nodes, those first that are to be asked first.
@@ -121,6 +160,12 @@ mod tests {
 
     fn node(number: u8) -> NodeId {
         NodeId([number; 32])
+    }
+
+    impl Board {
+        fn choose(&self, chosen: Option<Chosen>) {
+            self.view.send_modify(|view| view.chosen = chosen);
+        }
     }
 
     fn board() -> Board {
@@ -165,6 +210,35 @@ mod tests {
         assert_eq!(board.choice(), Some(node(1)));
         board.note(node(1), Seen::Majority);
         assert_eq!(board.choice(), None);
+    }
+
+    #[test]
+    fn what_was_confirmed_before_a_client_was_answered_is_not_chosen() {
+        let board = board();
+        board.choose(chosen(1, true));
+        let doubts = board.begin_search();
+        board.note(node(2), Seen::Majority);
+        board.answered_by(node(1));
+        assert!(!board.settle(chosen(2, true), doubts), "node 2 may not know what node 1 answered");
+        let doubts = board.begin_search();
+        assert!(board.settle(chosen(2, true), doubts));
+        assert_eq!(board.choice(), Some(node(2)));
+        board.answered_by(node(2));
+        assert_eq!(board.choice(), Some(node(2)));
+        board.answered_by(node(1));
+        assert_eq!(board.choice(), None, "an answer on its way when the other was chosen");
+    }
+
+    #[test]
+    fn a_search_leaves_a_choice_that_is_good_again() {
+        let board = board();
+        board.choose(chosen(1, true));
+        let doubts = board.begin_search();
+        board.note(node(1), Seen::Majority);
+        board.answered_by(node(1));
+        assert!(board.settle(chosen(2, true), doubts));
+        assert_eq!(board.choice(), Some(node(1)));
+        assert!(board.settle(None, board.begin_search()) && board.choice().is_some());
     }
 
     #[test]

@@ -156,9 +156,11 @@ impl Vaults {
         for _ in 0..TRIES_MAX {
             let Some(node) = self.next(&so_far.refused_by).await else { break };
             match self.try_at(node, &frame, effect, within).await {
-                Tried::Answered(answer) if is_final(&answer, effect) => return Ok(answer),
+                Tried::Answered(answer) if is_final(&answer, effect) => {
+                    self.0.board.answered_by(node);
+                    return Ok(answer);
+                }
                 Tried::Answered(answer) => so_far.refused(node, Some(answer)),
-                Tried::NotServing => so_far.refused(node, None),
                 Tried::Unheard => drop(self.0.board.note(node, Seen::Silent)),
                 Tried::Lost(loss) => {
                     so_far.lost = true;
@@ -190,8 +192,9 @@ impl Vaults {
             return self.choose().await;
         }
         let board = &self.0.board;
-        let answers = |node: &NodeId| board.seen(node) != Seen::Silent;
-        board.candidates().into_iter().find(|node| !refused_by.contains(node) && answers(node))
+        let left = |node: &NodeId| !refused_by.contains(node) && board.seen(node) != Seen::Silent;
+        let left: Vec<NodeId> = board.candidates().into_iter().filter(left).collect();
+        self.confirmed_among(&left).await.or(left.first().copied())
     }
 
     async fn choose(&self) -> Option<NodeId> {
@@ -200,12 +203,16 @@ impl Vaults {
             return Some(node);
         }
         let _turn = self.0.searching.lock().await;
-        if let Some(node) = board.choice() {
-            return Some(node);
+        loop {
+            if let Some(node) = board.choice() {
+                return Some(node);
+            }
+            let doubts = board.begin_search();
+            let found = self.search().await;
+            if board.settle(found, doubts) {
+                return board.choice().or(found.map(|chosen| chosen.node));
+            }
         }
-        let found = self.search().await;
-        board.choose(found);
-        found.map(|chosen| chosen.node)
     }
 
     /// Looks for a node that confirms that it has all that was agreed, so that a client which has seen something of
@@ -214,12 +221,9 @@ impl Vaults {
         let board = &self.0.board;
         let until = Instant::now() + SEARCH_WITHIN;
         loop {
-            for node in board.candidates() {
-                let asked = self.0.standing(node, &Ask::Confirmed, CONFIRM_WITHIN).await;
-                if asked.is_ok_and(|standing| standing.majority) {
-                    board.note(node, Seen::Majority);
-                    return Some(Chosen { node, confirmed: true });
-                }
+            if let Some(node) = self.confirmed_among(&board.candidates()).await {
+                board.note(node, Seen::Majority);
+                return Some(Chosen { node, confirmed: true });
             }
             if until <= Instant::now() {
                 break;
@@ -228,6 +232,17 @@ impl Vaults {
         }
         let node = board.candidates().into_iter().find(|node| board.seen(node) != Seen::Silent)?;
         Some(Chosen { node, confirmed: false })
+    }
+
+    /// The first of these that confirms that it has all that was agreed before it was asked.
+    async fn confirmed_among(&self, nodes: &[NodeId]) -> Option<NodeId> {
+        for node in nodes {
+            let asked = self.0.standing(*node, &Ask::Confirmed, CONFIRM_WITHIN).await;
+            if asked.is_ok_and(|standing| standing.majority) {
+                return Some(*node);
+            }
+        }
+        None
     }
 
     async fn try_at(&self, node: NodeId, frame: &Bytes, effect: Effect, within: Duration) -> Tried {
@@ -248,8 +263,7 @@ impl Vaults {
                     Tried::Lost(Loss::GivenUp(Reason::MalformedFrame))
                 }
             },
-            Err(CallError::Refused(_)) => Tried::NotServing,
-            Err(CallError::Misuse(_) | CallError::Unreachable(_)) => Tried::Unheard,
+            Err(CallError::Refused(_) | CallError::Misuse(_) | CallError::Unreachable(_)) => Tried::Unheard,
             Err(CallError::Lost(loss)) => Tried::Lost(loss),
             Err(CallError::Misbehaved(reason)) => Tried::Lost(Loss::GivenUp(reason)),
         }
@@ -259,9 +273,7 @@ impl Vaults {
 /// What came of one try.
 enum Tried {
     Answered(Answered),
-    /// The node does not carry out requests now: nothing was done.
-    NotServing,
-    /// The node was not reached: nothing was done.
+    /// The node was not reached, or carries out no requests now: nothing was done.
     Unheard,
     /// It may have been done.
     Lost(Loss),

@@ -11,11 +11,12 @@ pub fn invite(admin: &Client) -> String {
     admin.post("/v1/invitations", &json!({})).expect(201).text("/token")
 }
 
-/// Runs `covault join` with this token on standard input.
+/// Runs `covault join` with this token on standard input. The same number for UDP as for TCP: while the node is down
+/// nobody else is given it.
 pub fn join(place: &Place, token: &str) -> Done {
     let (data, config) = (place.data(), place.path("joined.toml"));
-    let arguments =
-        ["join", "--json", "--quic", "127.0.0.1:0", "--listen", &format!("127.0.0.1:{}", place.port())];
+    let address = format!("127.0.0.1:{}", place.port());
+    let arguments = ["join", "--json", "--quic", &address, "--listen", &address];
     let paths = ["--data", data.to_str().unwrap(), "--config-out", config.to_str().unwrap()];
     run(&[&arguments[..], &paths].concat(), token.as_bytes(), &[])
 }
