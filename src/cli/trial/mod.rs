@@ -7,7 +7,8 @@ mod tokens;
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -24,7 +25,7 @@ use super::{
     join, serve,
 };
 use crate::{
-    host::Machine,
+    host::{Host, Machine},
     node::{self, DEFAULT_KEYRING_FILE, NodeConfig, QuicConfig},
 };
 
@@ -35,6 +36,9 @@ pub use tokens::Tokens;
 const READY_WITHIN: Duration = Duration::from_secs(120);
 /// How often to look whether something has happened that is waited for.
 pub const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Where nodes are reached by each other: below the ports that systems give to whoever asks for any.
+const PORTS: Range<u16> = 20_000..32_000;
 
 /// How many nodes an earlier start left in `folder`.
 pub fn nodes_in(folder: &Path) -> usize {
@@ -189,7 +193,15 @@ async fn found(folder: &Path, place: &Place) -> Result<Tokens, Failure> {
     Ok(tokens)
 }
 
-/// Any free port of this machine. It is kept in the node's configuration: its peers know it by that.
+/// A free port of this machine. It is kept in the node's configuration, since its peers know it by that; so it is none
+/// of those that the system gives to whoever asks for any, and may have given away when the node is started again.
 fn any_port() -> QuicConfig {
-    QuicConfig::at(SocketAddr::from(([127, 0, 0, 1], 0)))
+    let mut drawn = [0; 2];
+    Machine.fill(&mut drawn);
+    let count = PORTS.end - PORTS.start;
+    let first = u16::from_le_bytes(drawn) % count;
+    let here = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let mut candidates = (0..count).map(|after| here(PORTS.start + (first + after) % count));
+    let free = candidates.find(|address| UdpSocket::bind(address).is_ok());
+    QuicConfig::at(free.unwrap_or(here(0)))
 }
