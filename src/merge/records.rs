@@ -73,10 +73,13 @@ impl Records {
         &*self.0.host
     }
 
-    /// How often connections and requests between nodes were refused or given up here, by reason.
+    /// How often connections and requests between nodes were refused or given up here, by reason, also where that
+    /// never happened; none if there are no others.
     pub fn refused_peers(&self) -> Vec<(&'static str, u64)> {
-        let refused = self.endpoint().map(|endpoint| endpoint.stats().refused).unwrap_or_default();
-        refused.into_iter().map(|(reason, count)| (reason.name(), count)).collect()
+        let Some(endpoint) = self.endpoint() else { return Vec::new() };
+        let refused = endpoint.stats().refused;
+        let count = |reason: &Reason| refused.get(reason).copied().unwrap_or_default();
+        Reason::ALL.iter().map(|reason| (reason.name(), count(reason))).collect()
     }
 
     pub(super) fn endpoint(&self) -> Option<&Endpoint> {
