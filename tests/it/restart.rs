@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Cluster, Vault, eventually, healed};
+use crate::support::{Client, Vault};
 
 fn fill(member: &Client) {
     let body = json!({"name": "a/b", "value": "one", "labels": {"k": "v"}, "description": "d"});
@@ -78,32 +78,4 @@ fn the_log_is_compacted_and_nothing_is_lost() {
     let member = vault.member();
     assert_eq!(member.value("many"), "600");
     assert_eq!(member.history("many").len(), 601);
-}
-
-#[test]
-fn a_cluster_that_is_restarted_node_by_node_goes_on_and_loses_nothing() {
-    let mut cluster = Cluster::start(3);
-    let mut names = Vec::new();
-    for place in cluster.places() {
-        let other = cluster.member((place + 1) % 3);
-        let mut create = |name: String| {
-            let (body, key) = (json!({"name": name, "value": "v"}), [("idempotency-key", name.as_str())]);
-            // While another is elected it may be said that it is not known, or not to be had.
-            eventually("the create", || match other.json("POST", "/v1/secrets", &key, &body) {
-                answer if answer.status == 503 => None,
-                answer => Some(answer.expect(201)),
-            });
-            names.push(name);
-        };
-        create(format!("before/{place}"));
-        cluster.shut_down(place);
-        (0..5).for_each(|number| create(format!("without/{place}-{number}")));
-        cluster.restart(place);
-        let back = cluster.member(place);
-        eventually("the node to be ready", || (back.get("/ready").status == 200).then_some(()));
-    }
-    let members: Vec<Client> = cluster.places().map(|place| cluster.member(place)).collect();
-    let told = healed(&members, &names);
-    assert!(told.values().all(|versions| versions.len() == 1), "each is there, once");
-    cluster.stop_and_check();
 }

@@ -115,15 +115,6 @@ impl Cluster {
         })
     }
 
-    /// Asks the node's process to stop, and waits until it has ended.
-    pub fn shut_down(&self, place: usize) {
-        self.signal(place, Signal::TERM).expect("the process is there");
-        let stat = format!("/proc/{}/stat", self.node(place)["pid"]);
-        // Whoever started it may not have looked at how it ended yet.
-        let has_ended = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
-        eventually("the process to end", || has_ended().then_some(()));
-    }
-
     /// Kills the node's process as a power cut would, and waits until nobody answers there.
     pub fn kill(&mut self, place: usize) {
         self.signal(place, Signal::KILL).expect("the process is there");
