@@ -26,7 +26,7 @@ use super::{
     log::{LogStore, read_meta},
     machine::Machine,
     message::{self, Change, RaftAsk, SnapshotPart, SnapshotTold},
-    network::{Links, Peers},
+    network::{Links, Peers, tell_what_was_held_back},
     proposer::Proposer,
     silence::keep_quiet,
     snapshot::{Arriving, RegistrySnapshot},
@@ -369,6 +369,7 @@ async fn start_raft(
     tokio::spawn(keep_short(raft.clone(), store.clone(), config.log_bytes_max));
     let leader = Leader::new(raft.clone(), peers.clone(), store.clone(), node);
     tokio::spawn(keep_quiet(raft.clone(), leader.clone(), peers));
+    tokio::spawn(tell_what_was_held_back(raft.clone(), log.clone()));
     let (proposer, _) = Proposer::start(leader.clone(), store, config.deadline);
     Ok((raft, leader, proposer, log))
 }

@@ -8,7 +8,10 @@ use std::{
     collections::VecDeque,
     fmt::Debug,
     ops::{Bound, RangeBounds},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,7 +22,7 @@ use openraft::{
     storage::{LogFlushed, RaftLogStorage},
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::{
     machine::applied_as_of,
@@ -39,6 +42,10 @@ pub struct LogStore {
     /// The last vote that was saved since the start.
     vote: Arc<Mutex<Option<Vote<NodeId>>>>,
     own_thread: bool,
+    /// Whether somebody was not told what is agreed, since it lies beyond the sync.
+    held_back: Arc<AtomicBool>,
+    /// Notified once that can be told.
+    told_now: Arc<Notify>,
     /// Lets a test withhold the syncs of what runs ahead of the disk, and have them fail.
     #[cfg(test)]
     pub fails: Arc<tokio::sync::RwLock<bool>>,
@@ -56,6 +63,8 @@ impl LogStore {
             newest: Arc::default(),
             vote: Arc::default(),
             own_thread,
+            held_back: Arc::default(),
+            told_now: Arc::default(),
             #[cfg(test)]
             fails: Arc::default(),
         })
@@ -106,16 +115,34 @@ impl LogStore {
         self.store.log().is_ok_and(|log| log.is_synced(index))
     }
 
+    /// Whether others may be told that this is agreed. If not, [`Self::may_tell`] returns once they may.
+    pub fn may_be_told(&self, agreed: &LogId) -> bool {
+        if self.has_synced(agreed.index) {
+            return true;
+        }
+        self.held_back.store(true, Ordering::Release);
+        // It may have been synced in between, and then nobody sees what was noted.
+        self.has_synced(agreed.index)
+    }
+
+    /// Returns when what was held back may be told.
+    pub async fn may_tell(&self) {
+        self.told_now.notified().await;
+    }
+
     /// Returns once the disk has the log up to `index`, as far as it goes.
     pub async fn synced(&self, index: u64) -> Result<(), StoreError> {
-        if self.has_synced(index) {
-            return Ok(());
+        if !self.has_synced(index) {
+            #[cfg(test)]
+            if *self.fails.read().await {
+                return Err(StoreError::Closed);
+            }
+            self.store.log()?.sync()?;
         }
-        #[cfg(test)]
-        if *self.fails.read().await {
-            return Err(StoreError::Closed);
+        if self.held_back.swap(false, Ordering::AcqRel) {
+            self.told_now.notify_one();
         }
-        self.store.log()?.sync()
+        Ok(())
     }
 
     /// Syncs what runs ahead of the disk once everything else that is ready to run has had its turn: by then it is

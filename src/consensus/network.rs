@@ -28,7 +28,7 @@ use serde_bytes::ByteBuf;
 use super::{
     log::LogStore,
     message::{self, AppendTold, RaftAsk, SnapshotPart, SnapshotTold, VoteTold},
-    types::Types,
+    types::{Raft, Types},
 };
 
 /// How long Raft waits before it asks an unreachable peer again.
@@ -185,6 +185,23 @@ impl RaftNetworkFactory<Types> for Links {
     }
 }
 
+/// Has the leader say what is agreed as soon as it may where it was held back: else the next heartbeat would, and who
+/// waits on another node waited for that. Ends when Raft does.
+pub async fn tell_what_was_held_back(raft: Raft, log: LogStore) {
+    let mut metrics = raft.server_metrics();
+    loop {
+        tokio::select! {
+            biased;
+            changed = metrics.changed() => if changed.is_err() {
+                return;
+            },
+            () = log.may_tell() => if raft.trigger().heartbeat().await.is_err() {
+                return;
+            },
+        }
+    }
+}
+
 impl RaftNetwork<Types> for Link {
     async fn append_entries(
         &mut self,
@@ -192,8 +209,8 @@ impl RaftNetwork<Types> for Link {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<NodeId>, RpcError> {
         // Raft has counted this node towards the majority already. What its own disk does not have yet is not said to
-        // be agreed; the next question says it.
-        request.leader_commit = request.leader_commit.filter(|agreed| self.log.has_synced(agreed.index));
+        // be agreed; a question after the sync says it.
+        request.leader_commit = request.leader_commit.filter(|agreed| self.log.may_be_told(agreed));
         if self.peers.quiet.load(Ordering::Relaxed) {
             return Err(Unreachable::from(AskError::Quiet).into());
         }

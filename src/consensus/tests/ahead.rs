@@ -76,6 +76,28 @@ async fn what_the_leaders_disk_lacks_is_neither_answered_nor_said_to_be_agreed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_held_back_is_told_as_soon_as_the_disk_has_it() {
+    let (nodes, leader, last) = level().await;
+    for node in &nodes {
+        // Without heartbeats nothing but the sync brings it about.
+        node.consensus().raft.runtime_config().heartbeat(false);
+        node.consensus().raft.runtime_config().elect(false);
+    }
+    let consensus = nodes[leader].consensus().clone();
+    let withheld = consensus.log.fails.clone().write_owned().await;
+    let asker = consensus.clone();
+    let proposed = tokio::spawn(async move { asker.propose(know_key(1, 1), 100).await });
+    eventually("the followers have it and the leader knows", || {
+        let matched = consensus.standing().matched;
+        matched.values().filter(|index| **index == last + 1).count() == 3
+    })
+    .await;
+    drop(withheld);
+    assert_eq!(proposed.await.unwrap().unwrap().outcome, Ok(Outcome::Done));
+    eventually("all have it", || nodes.iter().all(|node| node.known(1).is_some())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_leader_cannot_sync_it_answers_to_nobody_and_leads_no_more() {
     let (nodes, leader, last) = level().await;
     let consensus = nodes[leader].consensus().clone();
