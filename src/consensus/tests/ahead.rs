@@ -6,12 +6,16 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
-use covault_model::{refusal::NoAuthority, registry::Outcome};
-use covault_store::{LogEntry, Options, Store, WriterMode};
+use covault_model::{
+    refusal::{NoAuthority, Refusal},
+    registry::Outcome,
+};
+use covault_store::{Applied, LogEntry, Options, Store, WriterMode};
 use openraft::{Vote, storage::RaftLogStorage};
+use tokio::{sync::OwnedRwLockWriteGuard, task::JoinHandle};
 
 use super::three::{Node, config, eventually, id, know_key, leader_of, three};
-use crate::consensus::log::LogStore;
+use crate::consensus::{Consensus, log::LogStore};
 
 /// Questions that a follower waits for to see that one of them would have told it.
 const ENOUGH: usize = 5;
@@ -43,21 +47,30 @@ fn heard(node: &Node) -> usize {
     node.running().agreed.lock().unwrap().len()
 }
 
+/// A proposal of which Raft on the leader, whose log ended with `last`, knows that all have it, and which the leader's
+/// disk lacks until what is given is dropped.
+async fn propose_withheld(
+    consensus: &Consensus,
+    last: u64,
+) -> (OwnedRwLockWriteGuard<bool>, JoinHandle<Result<Applied, Refusal>>) {
+    let withheld = consensus.log.fails.clone().write_owned().await;
+    let asker = consensus.clone();
+    let proposed = tokio::spawn(async move { asker.propose(know_key(1, 1), 100).await });
+    eventually("the followers have it and the leader knows", || {
+        let matched = consensus.standing().matched;
+        matched.values().filter(|index| **index == last + 1).count() == 3
+    })
+    .await;
+    (withheld, proposed)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_leaders_disk_lacks_is_neither_answered_nor_said_to_be_agreed() {
     let (nodes, leader, last) = level().await;
     let followers: Vec<&Node> =
         nodes.iter().enumerate().filter(|(at, _)| *at != leader).map(|(_, node)| node).collect();
     let consensus = nodes[leader].consensus().clone();
-    let withheld = consensus.log.fails.clone().write_owned().await;
-    let asker = consensus.clone();
-    let proposed = tokio::spawn(async move { asker.propose(know_key(1, 1), 100).await });
-    // Raft on the leader counts it as agreed once it has heard of one of them.
-    eventually("the followers have it and the leader knows", || {
-        let matched = consensus.standing().matched;
-        matched.values().filter(|index| **index == last + 1).count() == 3
-    })
-    .await;
+    let (withheld, proposed) = propose_withheld(&consensus, last).await;
     let before: Vec<usize> = followers.iter().map(|node| heard(node)).collect();
     eventually("more questions", || {
         followers.iter().zip(&before).all(|(node, before)| before + ENOUGH <= heard(node))
@@ -84,14 +97,7 @@ async fn what_was_held_back_is_told_as_soon_as_the_disk_has_it() {
         node.consensus().raft.runtime_config().elect(false);
     }
     let consensus = nodes[leader].consensus().clone();
-    let withheld = consensus.log.fails.clone().write_owned().await;
-    let asker = consensus.clone();
-    let proposed = tokio::spawn(async move { asker.propose(know_key(1, 1), 100).await });
-    eventually("the followers have it and the leader knows", || {
-        let matched = consensus.standing().matched;
-        matched.values().filter(|index| **index == last + 1).count() == 3
-    })
-    .await;
+    let (withheld, proposed) = propose_withheld(&consensus, last).await;
     drop(withheld);
     assert_eq!(proposed.await.unwrap().unwrap().outcome, Ok(Outcome::Done));
     eventually("all have it", || nodes.iter().all(|node| node.known(1).is_some())).await;
