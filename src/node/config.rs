@@ -48,7 +48,7 @@ pub struct QuicConfig {
     pub listen: SocketAddr,
     /// Where peers reach it; absent when that is where it listens.
     pub advertise: Option<SocketAddr>,
-    /// The longest round trip between any two members, in milliseconds: from 1 to [`ROUND_TRIP_MS_MAX`], the same on
+    /// The longest round trip between any two members, in milliseconds: from 1 to 300, the same on
     /// all of them. The farther they are apart, the longer they wait before they take a leader for dead.
     #[serde(default = "default_round_trip_ms")]
     pub round_trip_ms: u16,
