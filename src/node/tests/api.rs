@@ -12,7 +12,10 @@ use covault_model::{
 };
 use covault_net::{CallError, Channel, Endpoint, Loss, NodeIdentity, Peer, Reason, Role, Trust, Unreachable};
 use tempfile::TempDir;
-use tokio::{sync::Notify, time::sleep};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 
 use super::DEADLINE;
 use crate::{
@@ -56,9 +59,12 @@ impl Scene {
     }
 
     async fn until_let_in(&self) {
-        while self.ask(Channel::Serve, Ask::Standing.to_bytes()).await.is_err() {
-            sleep(Duration::from_millis(20)).await;
-        }
+        let let_in = async {
+            while self.ask(Channel::Serve, Ask::Standing.to_bytes()).await.is_err() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(DEADLINE, let_in).await.expect("it is let in");
     }
 
     async fn members(&self) -> Vec<(NodeId, MemberRole)> {
@@ -149,9 +155,12 @@ async fn a_removed_api_process_is_put_out_and_not_let_in_again() {
         let whys = [Reason::Removed, Reason::UnknownKey].map(Unreachable::Rejected);
         matches!(answer, Err(CallError::Unreachable(why)) if whys.contains(why))
     };
-    while !removed(&scene.ask(Channel::Serve, Ask::Standing.to_bytes()).await) {
-        sleep(Duration::from_millis(20)).await;
-    }
+    let put_out = async {
+        while !removed(&scene.ask(Channel::Serve, Ask::Standing.to_bytes()).await) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(DEADLINE, put_out).await.expect("it is put out");
     assert_eq!(scene.members().await, [(scene.token.node, MemberRole::Leader)]);
     let fresh = endpoint(&scene.stolen, &scene.token);
     let told = fresh.call(scene.token.node, Channel::Serve, Ask::Standing.to_bytes().into(), DEADLINE).await;
