@@ -36,16 +36,26 @@ pub(crate) enum Answer {
     Refused(u16),
 }
 
+/// An answer on its way.
+#[derive(Debug)]
+pub(crate) struct Answering {
+    pub answer: Answer,
+    /// What the request holds until its answer has been written.
+    pub rooms: Vec<Room>,
+    /// Dropped once the asker has the answer or is gone; absent if nobody waits for that.
+    pub taken: Option<oneshot::Sender<()>>,
+}
+
 /// The way to answer one request. Dropping it tells the peer that there will be no answer.
 #[derive(Debug)]
 pub struct Reply {
-    to: oneshot::Sender<(Answer, Vec<Room>)>,
+    to: oneshot::Sender<Answering>,
     rooms: Vec<Room>,
 }
 
 impl Reply {
     /// A reply that holds `rooms` until its answer has been written.
-    pub(crate) fn new(rooms: Vec<Room>) -> (Self, oneshot::Receiver<(Answer, Vec<Room>)>) {
+    pub(crate) fn new(rooms: Vec<Room>) -> (Self, oneshot::Receiver<Answering>) {
         let (to, answered) = oneshot::channel();
         (Self { to, rooms }, answered)
     }
@@ -53,12 +63,25 @@ impl Reply {
     /// Answers with `answer`, of no more bytes than the request's channel allows. Does not wait; a peer that is
     /// gone gets nothing.
     pub fn send(self, answer: Bytes) {
-        let _ = self.to.send((Answer::Sent(answer), self.rooms));
+        self.answer(Answer::Sent(answer), None);
+    }
+
+    /// As [`Reply::send`], and waits until the peer has the answer or is gone: closing the endpoint then loses
+    /// nothing. Takes no longer than a frame may.
+    pub async fn deliver(self, answer: Bytes) {
+        let (taken, until_taken) = oneshot::channel();
+        self.answer(Answer::Sent(answer), Some(taken));
+        // It ends by being dropped.
+        let _ = until_taken.await;
     }
 
     /// Refuses with a code that the channel's users understand.
     pub fn refuse(self, code: u16) {
-        let _ = self.to.send((Answer::Refused(code), self.rooms));
+        self.answer(Answer::Refused(code), None);
+    }
+
+    fn answer(self, answer: Answer, taken: Option<oneshot::Sender<()>>) {
+        let _ = self.to.send(Answering { answer, rooms: self.rooms, taken });
     }
 }
 

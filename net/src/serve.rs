@@ -142,13 +142,17 @@ async fn serve_request(shared: &Shared, neighbour: &Neighbour, exchange: &mut Ex
     let (reply, answered) = Reply::new(rooms);
     let from = Asker::Peer(neighbour.node);
     shared.deliver(Incoming { from, channel, request, reply }).await?;
-    let (answer, rooms) = answered.await.map_err(|_| Fault::GiveUp(Reason::Unanswered))?;
-    let (head, body) = encode(answer, channel)?;
+    let answering = answered.await.map_err(|_| Fault::GiveUp(Reason::Unanswered))?;
+    let (head, body) = encode(answering.answer, channel)?;
     let kept = try_take(&neighbour.answers, body.len() as u32).ok_or(Fault::GiveUp(Reason::Busy))?;
     let sent = HEAD_LEN + body.len();
     within(deadline, exchange.write(&head, body)).await?;
     neighbour.traffic.went(sent);
-    drop((rooms, kept));
+    drop((answering.rooms, kept));
+    if let Some(_waiting) = answering.taken {
+        // It need not be known whether it was: the peer asks again if not.
+        let _ = timeout(deadline, exchange.taken()).await;
+    }
     Ok(())
 }
 
@@ -162,8 +166,8 @@ async fn serve_stranger(shared: &Shared, node: NodeId, connection: &Connection) 
     let request = exchange.read_body(length).await?;
     let (reply, answered) = Reply::new(Vec::new());
     shared.deliver(Incoming { from: Asker::Stranger(node), channel, request, reply }).await?;
-    let (answer, _) = answered.await.map_err(|_| Fault::GiveUp(Reason::Unanswered))?;
-    let (head, body) = encode(answer, channel)?;
+    let answering = answered.await.map_err(|_| Fault::GiveUp(Reason::Unanswered))?;
+    let (head, body) = encode(answering.answer, channel)?;
     exchange.write(&head, body).await?;
     exchange.taken().await;
     Ok(())

@@ -147,6 +147,22 @@ async fn closing_ends_the_inbox_and_the_peers_links() {
 }
 
 #[tokio::test]
+async fn an_answer_that_was_delivered_outlives_the_endpoint() {
+    let (a, b) = (Node::start(1).answering(), Node::start(2));
+    introduce(&a, &b);
+    let call = a.endpoint.call(b.id, Channel::Records, Bytes::new(), PATIENCE);
+    // So long that it takes many packets.
+    let whole = Bytes::from(vec![7; 1 << 20]);
+    let closing = async {
+        let incoming = soon("the request", b.inbox.unwrap().next()).await.unwrap();
+        soon("the delivery", incoming.reply.deliver(whole.clone())).await;
+        soon("the end", b.endpoint.close()).await;
+    };
+    let (answer, ()) = tokio::join!(call, closing);
+    assert!(answer == Ok(whole));
+}
+
+#[tokio::test]
 async fn a_peer_that_restarts_on_its_address_is_reached_again() {
     // So long that silence tells nobody anything: a peer that has restarted must say so.
     let hour = Duration::from_secs(3600);

@@ -11,6 +11,7 @@ use std::{
 };
 
 use covault_model::{
+    DecodeError,
     id::{ClusterId, NodeId},
     limits::MEMBERS_MAX,
     refusal::NoAuthority,
@@ -40,7 +41,7 @@ use crate::{
     consensus::{Consensus, Member},
     host::Host,
     merge::{Neighbours, Records},
-    relay::{Known, NOT_SERVING, Serving},
+    relay::{Known, Serving},
     vault::{Clocks, Vault},
 };
 
@@ -189,6 +190,9 @@ async fn answer_all(mut inbox: Inbox, answering: Answering) {
 impl Answering {
     /// A request that is dropped is one that this release does not answer; the peer is told so.
     async fn answer(&self, Incoming { from, channel, request, reply }: Incoming) {
+        let unreadable = |error: DecodeError| {
+            tracing::warn!(?from, %channel, %error, "a request of a peer cannot be read");
+        };
         let told = match (from, channel) {
             (Asker::Peer(peer), Channel::Raft) if self.is_vault(&peer) => {
                 self.consensus.answer_raft(&request).await
@@ -211,11 +215,7 @@ impl Answering {
                 Ok(clocks::write_told(self.host.now()))
             }
             (Asker::Peer(peer), Channel::Serve) if self.is_api(&peer) => {
-                match self.apis.answer(&request).await {
-                    Ok(Some(told)) => Ok(told),
-                    Ok(None) => return reply.refuse(NOT_SERVING),
-                    Err(error) => Err(error),
-                }
+                return self.apis.answer(&request, reply).await.unwrap_or_else(unreadable);
             }
             (Asker::Stranger(node), Channel::Join) => match enrolment::read_ask(node, &request) {
                 Ok(shown) => {
@@ -233,7 +233,7 @@ impl Answering {
         };
         match told {
             Ok(bytes) => reply.send(bytes.into()),
-            Err(error) => tracing::warn!(?from, %channel, %error, "a request of a peer cannot be read"),
+            Err(error) => unreadable(error),
         }
     }
 

@@ -8,11 +8,12 @@ use std::{
 };
 
 use covault_model::DecodeError;
+use covault_net::Reply;
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     consensus::Consensus,
-    relay::{Ask, Serving, Standing, Told},
+    relay::{Ask, NOT_SERVING, Serving, Standing, Told},
     vault::Vault,
 };
 
@@ -53,17 +54,24 @@ impl ApiService {
         }
     }
 
-    /// The bytes of an answer; none when this node does not carry out requests.
-    pub async fn answer(&self, ask: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
-        let told = match Ask::from_bytes(ask)? {
-            Ask::Standing => Told::Standing(self.standing(self.consensus.has_majority())),
-            Ask::Confirmed => Told::Standing(self.standing(self.consensus.confirm().await.is_ok())),
-            Ask::CarryOut(asked) => match (self.serving.get(), self.room.try_acquire()) {
-                (Some(serving), Ok(_in_hand)) => Told::CarriedOut(Box::new(serving(asked).await)),
-                _ => return Ok(None),
-            },
+    /// Answers; refuses when this node does not carry out requests. One that was carried out is in hand until the
+    /// process has what came of it.
+    pub async fn answer(&self, ask: &[u8], reply: Reply) -> Result<(), DecodeError> {
+        let majority = match Ask::from_bytes(ask)? {
+            Ask::Standing => self.consensus.has_majority(),
+            Ask::Confirmed => self.consensus.confirm().await.is_ok(),
+            Ask::CarryOut(asked) => {
+                let (Some(serving), Ok(_in_hand)) = (self.serving.get(), self.room.try_acquire()) else {
+                    reply.refuse(NOT_SERVING);
+                    return Ok(());
+                };
+                let told = Told::CarriedOut(Box::new(serving(asked).await));
+                reply.deliver(told.to_bytes().into()).await;
+                return Ok(());
+            }
         };
-        Ok(Some(told.to_bytes()))
+        reply.send(Told::Standing(self.standing(majority)).to_bytes().into());
+        Ok(())
     }
 
     /// A node that carries out nothing has no majority to offer.
