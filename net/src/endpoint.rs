@@ -29,6 +29,7 @@ use crate::{
     limits::{LONGEST_WAIT, Limits},
     link::{dial, loss},
     neighbour::Neighbours,
+    quota::LineQuota,
     reason::Reason,
     serve::receive,
     shared::Shared,
@@ -109,6 +110,7 @@ impl Endpoint {
             handshakes: room_for(limits.handshakes),
             strangers: room_for(limits.strangers),
             refusals: Refusals::default(),
+            lines: LineQuota::default(),
             inbox: Mutex::new(Some(to_inbox)),
             limits,
         });

@@ -14,6 +14,7 @@ mod lane;
 mod limits;
 mod link;
 mod neighbour;
+mod quota;
 mod reason;
 mod serve;
 mod shared;

@@ -7,7 +7,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use bytes::Bytes;
 use covault_model::id::NodeId;
 use quinn::Connection;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     frame::{AnswerHead, Channel, HEAD_LEN, REFUSAL_LEN, RequestHead, Status},
@@ -37,7 +37,9 @@ pub(crate) async fn receive(shared: Arc<Shared>, incoming: quinn::Incoming, slot
         failed => {
             shared.refusals.count(Reason::Handshake);
             let why = failed.map_or_else(|_| "silence".to_owned(), |failed| format!("{:?}", failed.err()));
-            tracing::info!(%addr, why, "a handshake failed");
+            if let Some(left_out) = shared.lines.take(Instant::now()) {
+                tracing::info!(%addr, why, left_out, "a handshake failed");
+            }
             return;
         }
     };

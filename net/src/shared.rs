@@ -4,13 +4,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use covault_model::id::{ClusterId, NodeId};
 use quinn::{Connection, TransportConfig, crypto::rustls::QuicClientConfig};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
 
 use crate::{
     inbox::Incoming,
     lane::Lanes,
     limits::Limits,
     neighbour::{Neighbour, Neighbours},
+    quota::LineQuota,
     reason::Reason,
     socket::Chance,
     stats::Refusals,
@@ -36,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) handshakes: Arc<Semaphore>,
     pub(crate) strangers: Arc<Semaphore>,
     pub(crate) refusals: Refusals,
+    pub(crate) lines: LineQuota,
     /// None once the endpoint is closed.
     pub(crate) inbox: Mutex<Option<mpsc::Sender<Incoming>>>,
 }
@@ -54,20 +59,16 @@ impl Shared {
         self.neighbours.get(node, &self.trust, &self.limits)
     }
 
-    /// Closes a connection, counts why, and says so once.
+    /// Closes a connection, counts why, and says so once if the log has room.
     pub(crate) fn refuse(&self, connection: &Connection, node: Option<NodeId>, reason: Reason) {
         if connection.close_reason().is_some() {
             return;
         }
         connection.close(reason.on_wire(), reason.name().as_bytes());
         self.refusals.count(reason);
-        let addr = connection.remote_address();
-        let node = node.map(|node| node.to_string());
-        // A crowd of strangers must not fill the log as well.
-        if reason == Reason::TooManyStrangers {
-            tracing::debug!(%addr, node, reason = reason.name(), "a connection was closed");
-        } else {
-            tracing::warn!(%addr, node, reason = reason.name(), "a connection was closed");
+        if let Some(left_out) = self.lines.take(Instant::now()) {
+            let (addr, node) = (connection.remote_address(), node.map(|node| node.to_string()));
+            tracing::warn!(%addr, node, reason = reason.name(), left_out, "a connection was closed");
         }
     }
 
