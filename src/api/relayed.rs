@@ -44,6 +44,8 @@ const REQUEST_KIB: usize = 256;
 /// How often its body may be in memory: as it came, to be asked again, and in a frame.
 const BODY_COPIES: usize = 3;
 
+const PUT_OUT: &str = "The vault nodes do not know this API process any more. Nothing was stored.";
+
 const _: () = assert!(2 * HEAD_BYTES_MAX < TEXT_BYTES_MAX, "the head of a request fits its frame");
 
 /// The way to the vault nodes.
@@ -61,6 +63,7 @@ impl Relay {
     /// `GET /ready`: whether a node answers that has a majority.
     pub fn ready(&self) -> Result<Answer, Problem> {
         match self.vaults.count(Seen::Majority) {
+            0 if self.vaults.is_put_out() => Err(Problem::new(Code::QuorumUnavailable, PUT_OUT)),
             0 => Err(Problem::new(Code::QuorumUnavailable, "No vault node that has a majority answers.")),
             _ => Ok(health::is_ready()),
         }
@@ -285,6 +288,7 @@ fn answer_of(told: Result<Answered, NoAnswer>) -> Result<Answer, Problem> {
         Err(NoAnswer::Nobody) => {
             Err(Problem::new(Code::QuorumUnavailable, "No vault node answers. Nothing was stored."))
         }
+        Err(NoAnswer::PutOut) => Err(Problem::new(Code::QuorumUnavailable, PUT_OUT)),
         Err(NoAnswer::Unknown) => Err(Problem::outcome_unknown(None)),
     }
 }

@@ -6,7 +6,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex as Lock, PoisonError},
+    sync::{
+        Arc, Mutex as Lock, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -61,6 +64,8 @@ pub enum Effect {
 pub enum NoAnswer {
     /// No node could be asked: nothing was done.
     Nobody,
+    /// No node lets this process in, as it was taken away: nothing was done.
+    PutOut,
     /// A node was asked and has not answered: whether it was done is not known.
     Unknown,
 }
@@ -78,6 +83,8 @@ pub(super) struct Shared {
     host: Arc<dyn Host>,
     /// Held by whoever looks for a node, so that one look serves all who wait.
     searching: Mutex<()>,
+    /// Whether all nodes said, when they were last asked, that they do not know this process.
+    pub put_out: AtomicBool,
     requests: Semaphore,
     request_bytes: Semaphore,
     lookout: Lock<Option<JoinHandle<()>>>,
@@ -105,6 +112,7 @@ impl Vaults {
             data: data.into(),
             host,
             searching: Mutex::new(()),
+            put_out: AtomicBool::new(false),
             requests: Semaphore::new(REQUESTS_MAX),
             request_bytes: Semaphore::new(REQUEST_BYTES_MAX),
             lookout: Lock::new(None),
@@ -135,6 +143,11 @@ impl Vaults {
         self.0.board.count(seen)
     }
 
+    /// Whether all nodes say that they do not know this process, or no more.
+    pub fn is_put_out(&self) -> bool {
+        self.0.put_out.load(Relaxed)
+    }
+
     /// A new idempotency key.
     pub fn draw_key(&self) -> String {
         let mut drawn = [0; 16];
@@ -150,6 +163,9 @@ impl Vaults {
         effect: Effect,
         within: Duration,
     ) -> Result<Answered, NoAnswer> {
+        if self.is_put_out() {
+            return Err(NoAnswer::PutOut);
+        }
         let frame = Bytes::from(Ask::CarryOut(Box::new(asked)).to_bytes());
         let _room = self.room_for(&frame).await;
         let mut so_far = SoFar::default();

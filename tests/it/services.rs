@@ -262,10 +262,15 @@ fn a_removed_api_process_is_let_in_no_more_and_its_key_not_again() {
     let token = invite_api(&node.admin());
     let id = api.id();
     node.admin().delete(&format!("/v1/members/{id}")).expect(204);
-    eventually("it to be let in no more", || {
+    let knows = |answer: Answer| {
+        let detail = answer.expect_problem(503, "quorum_unavailable").text("/detail");
+        detail.contains("not know this API process")
+    };
+    eventually("it to be let in no more, and to know that", || {
         let answer = api.admin().get("/v1/secrets");
-        (answer.status == 503).then(|| answer.expect_problem(503, "quorum_unavailable"))
+        (answer.status == 503 && knows(answer)).then_some(())
     });
+    assert!(knows(api.stranger().get("/ready")));
     assert!(roles(&node.admin()).iter().all(|(listed, _)| *listed != id));
     api.kill_and_restart();
     api.admin().get("/v1/secrets").expect_problem(503, "quorum_unavailable");
