@@ -1,14 +1,17 @@
 //! Which secrets' histories differ between two nodes, found without listing them: range-based set
 //! reconciliation over one item per secret. An item changes when its history does; both versions of it lie side
 //! by side, since they are ordered by the secret first, so that a difference costs half the bytes.
-//! The one door of the reconciliation library. Knows nothing of disk, peers or what is in a history.
+//! The one door of the reconciliation library. Knows nothing of peers or what is in a history, and of the disk only in
+//! which order secrets stand there.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use covault_model::{
     id::{RecordId, SecretId, derive},
     name::SecretPath,
 };
 use covault_store::SecretView;
-use negentropy::{Id, Negentropy, NegentropyStorageVector};
+use negentropy::{Bound, Id, Item, Negentropy, NegentropyStorageBase};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
@@ -42,30 +45,73 @@ impl ItemId {
 #[error("not a message of a search for differences")]
 pub struct Garbled;
 
+/// Secrets that stand side by side in the store, so many together: which one of them an item is of is looked up there
+/// when it is asked for. A path for every item took three times the memory of the items.
+const STRETCH_LEN: usize = 16;
+
 /// The items of a node, ready to be compared with another's.
+#[derive(Default)]
 pub struct Index {
-    items: NegentropyStorageVector,
-    /// By item.
-    paths: Vec<(ItemId, SecretPath)>,
+    /// Rising.
+    items: Vec<Indexed>,
+    /// The last secret of each stretch.
+    ends: Vec<SecretPath>,
+}
+
+/// An item, and where in the store its secret is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Indexed {
+    order: Order,
+    id: [u8; 32],
+    stretch: u32,
+}
+
+/// Where a secret stands among the items: the beginning of its id. Six bytes keep bounds short, and two secrets rarely
+/// share them.
+type Order = [u8; 6];
+
+/// An index that is being made.
+pub struct Making {
+    index: Index,
+}
+
+/// Secrets side by side, some of which are looked for.
+pub struct Stretch<'a> {
+    /// They come after this one, or are the first.
+    pub after: Option<&'a SecretPath>,
+    /// The last of them.
+    pub last: &'a SecretPath,
+    wanted: Vec<Order>,
 }
 
 impl Index {
-    /// The index of these secrets.
-    pub fn of(mut paths: Vec<(ItemId, SecretPath)>) -> Self {
-        let mut items = NegentropyStorageVector::with_capacity(paths.len());
-        for (item, path) in &paths {
-            let inserted = items.insert(order_of(&path.id()), Id::from_byte_array(*item.0));
-            inserted.expect("items are inserted before the index is sealed");
+    /// Makes an index of about so many secrets in the room of this one, or in more where that is too little.
+    pub fn begin_again(self, secrets: usize) -> Making {
+        // More secrets may come meanwhile, and growing would need the room of both.
+        let room = secrets + secrets / 8;
+        let mut items = self.items;
+        items.clear();
+        if items.capacity() < room {
+            drop(items);
+            items = Vec::with_capacity(room);
         }
-        items.seal().expect("an index is sealed once");
-        paths.sort_unstable();
-        Self { items, paths }
+        Making { index: Self { items, ends: Vec::new() } }
     }
 
-    /// The secret whose item this is.
-    pub fn path_of(&self, item: &ItemId) -> Option<&SecretPath> {
-        let at = self.paths.binary_search_by_key(item, |(item, _)| *item).ok()?;
-        Some(&self.paths[at].1)
+    /// Where the secrets are whose items these are. Looks through all items; that is far less than what is done with
+    /// what is found.
+    pub fn stretches_of(&self, items: &[ItemId]) -> Vec<Stretch<'_>> {
+        let wanted: BTreeSet<&[u8; 32]> = items.iter().map(|item| &*item.0).collect();
+        let mut found: BTreeMap<usize, Vec<Order>> = BTreeMap::new();
+        for indexed in self.items.iter().filter(|indexed| wanted.contains(&indexed.id)) {
+            found.entry(indexed.stretch as usize).or_default().push(indexed.order);
+        }
+        let stretch = |(at, wanted): (usize, _)| Stretch {
+            after: at.checked_sub(1).map(|before| &self.ends[before]),
+            last: &self.ends[at],
+            wanted,
+        };
+        found.into_iter().map(stretch).collect()
     }
 
     /// Answers a message of another node's search.
@@ -80,14 +126,78 @@ impl Index {
         (Search { comparison, found: Vec::new() }, first)
     }
 
-    fn comparison(&self) -> Negentropy<'_, NegentropyStorageVector> {
-        Negentropy::borrowed(&self.items, SEARCH_BYTES_MAX as u64).expect("the bound is above the least")
+    fn comparison(&self) -> Negentropy<'_, Self> {
+        Negentropy::borrowed(self, SEARCH_BYTES_MAX as u64).expect("the bound is above the least")
+    }
+}
+
+impl Making {
+    /// Adds a secret, which comes after those that were added before.
+    pub fn add(&mut self, path: SecretPath, item: ItemId) {
+        let Index { items, ends } = &mut self.index;
+        let stretch = (items.len() / STRETCH_LEN) as u32;
+        items.push(Indexed { order: order_of(&path.id()), id: *item.0, stretch });
+        ends.truncate(stretch as usize);
+        ends.push(path);
+    }
+
+    /// The index of what was added.
+    pub fn done(self) -> Index {
+        let mut index = self.index;
+        index.items.sort_unstable();
+        index
+    }
+}
+
+impl Stretch<'_> {
+    /// Whether this is one of those that are looked for, or, rarely, another that looks like one.
+    pub fn has(&self, secret: &SecretPath) -> bool {
+        self.wanted.contains(&order_of(&secret.id()))
+    }
+}
+
+impl Indexed {
+    fn item(&self) -> Item {
+        let [a, b, c, d, e, f] = self.order;
+        Item::with_timestamp_and_id(
+            u64::from_be_bytes([0, 0, a, b, c, d, e, f]),
+            Id::from_byte_array(self.id),
+        )
+    }
+}
+
+impl NegentropyStorageBase for Index {
+    fn size(&self) -> Result<usize, negentropy::Error> {
+        Ok(self.items.len())
+    }
+
+    fn get_item(&self, at: usize) -> Result<Option<Item>, negentropy::Error> {
+        Ok(self.items.get(at).map(Indexed::item))
+    }
+
+    fn iterate(
+        &self,
+        begin: usize,
+        end: usize,
+        each: &mut dyn FnMut(Item, usize) -> Result<bool, negentropy::Error>,
+    ) -> Result<(), negentropy::Error> {
+        let range = self.items.get(begin..end).ok_or(negentropy::Error::BadRange)?;
+        for (at, indexed) in (begin..).zip(range) {
+            if !each(indexed.item(), at)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn find_lower_bound(&self, first: usize, last: usize, bound: &Bound) -> usize {
+        first + self.items[first..last].partition_point(|indexed| indexed.item() < bound.item)
     }
 }
 
 /// A search for what another node has and this one lacks.
 pub struct Search<'a> {
-    comparison: Negentropy<'a, NegentropyStorageVector>,
+    comparison: Negentropy<'a, Index>,
     found: Vec<ItemId>,
 }
 
@@ -109,8 +219,7 @@ impl Search<'_> {
     }
 }
 
-/// Where a secret stands among the items. Six bytes keep bounds short, and two secrets rarely share them.
-fn order_of(secret: &SecretId) -> u64 {
+fn order_of(secret: &SecretId) -> Order {
     let [a, b, c, d, e, f, ..] = *secret.as_bytes();
-    u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+    [a, b, c, d, e, f]
 }

@@ -15,7 +15,7 @@ use covault_store::{Store, StoreError, View};
 use tokio::sync::{Mutex, Semaphore};
 
 use super::{
-    index::{Index, ItemId},
+    index::{Index, ItemId, Stretch},
     intake::{Intake, IntakeError},
     lacking::lacked,
     message::{Ask, Known, RECORDS_BYTES_MAX, RECORDS_MAX, Sent, Told, write},
@@ -177,9 +177,24 @@ impl Records {
         })
     }
 
+    /// The secrets whose items these are, as far as they were when the index was made.
     async fn paths(&self, items: &[ItemId]) -> Result<Vec<SecretPath>, StoreError> {
         let index = self.index(false).await?;
-        Ok(items.iter().filter_map(|item| index.path_of(item)).cloned().collect())
+        let mut paths = Vec::new();
+        for stretch in index.stretches_of(items) {
+            self.look_through(&stretch, &mut paths)?;
+            tokio::task::yield_now().await;
+        }
+        Ok(paths)
+    }
+
+    fn look_through(&self, stretch: &Stretch<'_>, found: &mut Vec<SecretPath>) -> Result<(), StoreError> {
+        let view = self.0.store.view()?;
+        view.rows().secrets_between(stretch.after, stretch.last, |path| {
+            if stretch.has(&path) {
+                found.push(path);
+            }
+        })
     }
 
     async fn lacking(&self, known: &[Known]) -> Result<Told, StoreError> {
@@ -226,21 +241,28 @@ impl Records {
         {
             return Ok(index.clone());
         }
-        let index = Arc::new(self.make_index().await?);
+        // Unless a search goes on with the old one, its room is that of the new one.
+        let old = kept.take().and_then(|(_, index)| Arc::into_inner(index)).unwrap_or_default();
+        let index = Arc::new(self.make_index(old).await?);
         *kept = Some((commit, index.clone()));
         Ok(index)
     }
 
     /// Looks at some secrets at a time: no read of the store is held for long, nor the thread.
-    async fn make_index(&self) -> Result<Index, StoreError> {
-        let mut items = Vec::new();
+    async fn make_index(&self, old: Index) -> Result<Index, StoreError> {
+        let secrets = self.0.store.view()?.rows().secrets()?;
+        let mut making = old.begin_again(secrets as usize);
         let mut last: Option<SecretPath> = None;
         loop {
             let some = self.0.store.view()?.rows().secrets_after(last.as_ref(), SECRETS_PER_TURN)?;
-            let Some((path, _)) = some.last() else { return Ok(Index::of(items)) };
+            let Some((path, _)) = some.last() else { return Ok(making.done()) };
             last = Some(path.clone());
-            let with_views = some.into_iter().filter_map(|(path, view)| Some((path, view?)));
-            items.extend(with_views.map(|(path, view)| (ItemId::of(&path.id(), &view), path)));
+            for (path, view) in some {
+                if let Some(view) = view {
+                    let item = ItemId::of(&path.id(), &view);
+                    making.add(path, item);
+                }
+            }
             tokio::task::yield_now().await;
         }
     }

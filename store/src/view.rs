@@ -213,6 +213,26 @@ impl<'t> Rows<'t> {
         Ok(found)
     }
 
+    /// Hands to `each` the secrets after `after` (or from the first) up to `last` whose names exist, by owner and name.
+    pub fn secrets_between(
+        &self,
+        after: Option<&SecretPath>,
+        last: &SecretPath,
+        mut each: impl FnMut(SecretPath),
+    ) -> Result<(), StoreError> {
+        let from = after.map_or_else(|| keys::FIRST.to_vec(), keys::end);
+        for found in self.walk(from) {
+            let (path, exists) = found?;
+            if *last < path {
+                break;
+            }
+            if exists {
+                each(path);
+            }
+        }
+        Ok(())
+    }
+
     /// Every secret of which anything is kept, agreed or not, by owner and name.
     pub(crate) fn histories(&self) -> Result<Vec<SecretPath>, StoreError> {
         self.walk(keys::FIRST.to_vec()).map(|found| Ok(found?.0)).collect()

@@ -19,11 +19,14 @@ use libfuzzer_sys::fuzz_target;
 /// The items of a hundred secrets, which a peer's search is answered from.
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
     let owner = CallerName::parse("ann").expect("a caller's name");
-    let paths = (0..100).map(|number| {
-        let name = SecretName::parse(&format!("s/{number}")).expect("a secret's name");
-        SecretPath { owner: owner.clone(), name }
-    });
-    Index::of(paths.map(|path| (ItemId::new(&path.id(), &[], &[]), path)).collect())
+    let mut making = Index::default().begin_again(100);
+    for number in 0..100 {
+        let name = SecretName::parse(&format!("s/{number:02}")).expect("a secret's name");
+        let path = SecretPath { owner: owner.clone(), name };
+        let item = ItemId::new(&path.id(), &[], &[]);
+        making.add(path, item);
+    }
+    making.done()
 });
 
 fuzz_target!(|bytes: &[u8]| {
@@ -32,7 +35,8 @@ fuzz_target!(|bytes: &[u8]| {
         match &ask {
             Ask::Push(sent) => judge(sent),
             Ask::Search(_, message) => search(message),
-            Ask::Paths(_) | Ask::Lacking(_) | Ask::Named(..) => {}
+            Ask::Paths(items) => drop(INDEX.stretches_of(items)),
+            Ask::Lacking(_) | Ask::Named(..) => {}
         }
     }
     if let Ok(told) = Told::read(bytes) {

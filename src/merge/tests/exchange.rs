@@ -141,24 +141,81 @@ fn message_of(ask: &[u8]) -> ByteBuf {
     message
 }
 
+/// Of these names, which rise.
 fn index(names: &[String], heads: impl Fn(usize) -> u8) -> Index {
-    let items = names.iter().enumerate().map(|(at, name)| (item(name, &[heads(at)]), path(name)));
-    Index::of(items.collect())
+    let mut making = Index::default().begin_again(names.len());
+    for (at, name) in names.iter().enumerate() {
+        making.add(path(name), item(name, &[heads(at)]));
+    }
+    making.done()
+}
+
+/// So many names that rise.
+fn names(many: usize) -> Vec<String> {
+    (0..many).map(|number| format!("s/{number:06}")).collect()
+}
+
+/// Those of these secrets, which rise, that a look where the index says would find.
+fn looked_up(index: &Index, items: &[ItemId], secrets: &[SecretPath]) -> Vec<SecretPath> {
+    let stretches = index.stretches_of(items);
+    let found = stretches.iter().flat_map(|stretch| {
+        let within = |path: &&SecretPath| stretch.after < Some(*path) && *path <= stretch.last;
+        secrets.iter().filter(within).filter(|path| stretch.has(path))
+    });
+    found.cloned().collect()
+}
+
+#[test]
+fn the_secrets_of_items_are_found_where_they_stand() {
+    let names = names(1000);
+    let paths: Vec<SecretPath> = names.iter().map(|name| path(name)).collect();
+    let index = index(&names, |_| 1);
+    for wanted in [vec![0], vec![999], vec![15, 16, 17], (0..1000).step_by(7).collect(), Vec::new()] {
+        let mut items: Vec<ItemId> = wanted.iter().map(|at| item(&names[*at], &[1])).collect();
+        items.sort_unstable();
+        let expected: Vec<SecretPath> = wanted.iter().map(|at| paths[*at].clone()).collect();
+        assert_eq!(looked_up(&index, &items, &paths), expected);
+    }
+    assert_eq!(looked_up(&index, &[item(&names[3], &[2])], &paths), [], "no item of this index");
+}
+
+#[test]
+fn secrets_that_came_or_changed_since_the_index_was_made_hide_none() {
+    let names = names(100);
+    let known: Vec<String> = names.iter().step_by(2).cloned().collect();
+    let index = index(&known, |_| 1);
+    let paths: Vec<SecretPath> = names.iter().map(|name| path(name)).collect();
+    let items: Vec<ItemId> = known.iter().map(|name| item(name, &[1])).collect();
+    let expected: Vec<SecretPath> = known.iter().map(|name| path(name)).collect();
+    assert_eq!(looked_up(&index, &items, &paths), expected);
+}
+
+#[test]
+fn an_index_made_in_the_room_of_another_has_nothing_of_it() {
+    let (many, few) = (names(1000), names(10));
+    let mut making = index(&many, |_| 1).begin_again(few.len());
+    few.iter().for_each(|name| making.add(path(name), item(name, &[1])));
+    let (again, fresh) = (making.done(), index(&few, |_| 1));
+    assert_eq!(search(&again, &fresh).0.len() + search(&fresh, &again).0.len(), 0);
+    let last = item(&few[9], &[1]);
+    assert_eq!(again.stretches_of(&[last])[0].last, &path(&few[9]));
 }
 
 #[test]
 fn ten_differences_among_a_hundred_thousand_secrets_cost_less_than_64_kib() {
-    let names: Vec<String> = (0..100_000).map(|number| format!("s/{number}")).collect();
+    let names = names(100_000);
     let differs = |at: usize| at % 10_000 == 3;
     let (ours, theirs) = (index(&names, |_| 1), index(&names, |at| if differs(at) { 2 } else { 1 }));
     let (found, bytes) = search(&ours, &theirs);
     let expected: BTreeSet<ItemId> =
         names.iter().enumerate().filter(|(at, _)| differs(*at)).map(|(_, name)| item(name, &[2])).collect();
     assert_eq!(found, expected);
-    assert_eq!(theirs.path_of(found.first().unwrap()).map(|path| path.name.starts_with("s/")), Some(true));
     assert!(bytes < 32 << 10, "the search took {bytes} bytes");
     // With the records themselves, one of marks for each, as the questions that follow carry them.
-    let paths: Vec<SecretPath> = found.iter().map(|item| theirs.path_of(item).unwrap().clone()).collect();
+    let all: Vec<SecretPath> = names.iter().map(|name| path(name)).collect();
+    let items: Vec<ItemId> = found.iter().copied().collect();
+    let paths = looked_up(&theirs, &items, &all);
+    assert_eq!(paths.len(), 10);
     let known = |path: &SecretPath| Known {
         path: path.clone(),
         has: vec![RecordId([1; 32]); 12],
@@ -167,7 +224,7 @@ fn ten_differences_among_a_hundred_thousand_secrets_cost_less_than_64_kib() {
     let sent: Vec<Sent> =
         paths.iter().map(|path| Sent(path.clone(), marks(&[], 1).to_bytes().into(), None)).collect();
     let rest = [
-        write(&Ask::Paths(found.into_iter().collect())),
+        write(&Ask::Paths(items)),
         write(&Told::Paths(paths.clone())),
         write(&Ask::Lacking(paths.iter().map(known).collect())),
         write(&Told::Records(sent, false)),
@@ -179,7 +236,7 @@ fn ten_differences_among_a_hundred_thousand_secrets_cost_less_than_64_kib() {
 
 #[test]
 fn nothing_is_found_where_nothing_differs() {
-    let names: Vec<String> = (0..1000).map(|number| format!("s/{number}")).collect();
+    let names = names(1000);
     let (found, bytes) = search(&index(&names, |_| 1), &index(&names, |_| 1));
     assert_eq!(found.len(), 0);
     assert!(bytes < 1024, "it took {bytes} bytes");
@@ -247,8 +304,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_a_message_of_a_search_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let names: Vec<String> = (0..100).map(|number| format!("s/{number}")).collect();
-        let index = index(&names, |_| 1);
+        let index = index(&names(100), |_| 1);
         let message = [&[0x61], bytes.as_slice()].concat();
         let _ = index.answer(&message);
         let _ = index.search().0.take_in(&message);
