@@ -26,7 +26,8 @@ use super::{
     log::{LogStore, read_meta},
     machine::Machine,
     message::{self, Change, RaftAsk, SnapshotPart, SnapshotTold},
-    network::{Links, Peers, tell_what_was_held_back},
+    network::{Links, Peers},
+    news::News,
     proposer::Proposer,
     silence::keep_quiet,
     snapshot::{Arriving, RegistrySnapshot},
@@ -350,8 +351,10 @@ async fn start_raft(
     }
     let members = stored_membership(&store)?;
     let sole_voter = members.as_ref().is_some_and(|stored| stored.voter_ids().eq([node]));
-    let log = LogStore::new(store.clone(), node, config.own_thread).map_err(engine_error)?;
-    let (links, machine) = (Links::new(peers.clone(), log.clone()), Machine::new(log.clone()));
+    let news = News::default();
+    let log = LogStore::new(store.clone(), node, config.own_thread, news.clone()).map_err(engine_error)?;
+    let links = Links::new(peers.clone(), log.clone(), news.clone());
+    let machine = Machine::new(log.clone());
     let raft = Raft::new(node, Arc::new(raft_config(config)?), links, log.clone(), machine).await;
     let raft = raft.map_err(engine_error)?;
     let initialized = raft.is_initialized().await.map_err(engine_error)?;
@@ -367,9 +370,9 @@ async fn start_raft(
         led.await.map_err(|_| StartError::NoLeader(config.deadline))?;
     }
     tokio::spawn(keep_short(raft.clone(), store.clone(), config.log_bytes_max));
-    let leader = Leader::new(raft.clone(), peers.clone(), store.clone(), node);
+    let leader = Leader::new(raft.clone(), peers.clone(), store.clone(), node, news.clone());
     tokio::spawn(keep_quiet(raft.clone(), leader.clone(), peers));
-    tokio::spawn(tell_what_was_held_back(raft.clone(), log.clone()));
+    tokio::spawn(news.spread(raft.clone()));
     let (proposer, _) = Proposer::start(leader.clone(), store, config.deadline);
     Ok((raft, leader, proposer, log))
 }

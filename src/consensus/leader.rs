@@ -34,6 +34,7 @@ use tokio::{
 use super::{
     message::{Change, LeaderAsk, LeaderTold},
     network::{AskError, Peers},
+    news::News,
     types::{Batch, Raft},
 };
 
@@ -54,6 +55,7 @@ pub struct Leader {
     store: Arc<Store>,
     leadership: watch::Receiver<RaftServerMetrics<NodeId, BasicNode>>,
     me: NodeId,
+    news: News,
     /// What this node orders as the leader goes through it; held alone by a handing over.
     gate: Arc<RwLock<()>>,
     /// Whether this node is about to stop.
@@ -61,9 +63,9 @@ pub struct Leader {
 }
 
 impl Leader {
-    pub fn new(raft: Raft, peers: Peers, store: Arc<Store>, me: NodeId) -> Self {
+    pub fn new(raft: Raft, peers: Peers, store: Arc<Store>, me: NodeId, news: News) -> Self {
         let (leadership, gate, stops) = (raft.server_metrics(), Arc::default(), Arc::default());
-        Self { raft, peers, store, leadership, me, gate, stops }
+        Self { raft, peers, store, leadership, me, news, gate, stops }
     }
 
     /// Has `commands` agreed and applied here. While `sent` says so they may be agreed whatever becomes of
@@ -238,6 +240,7 @@ impl Leader {
 
     /// Answers a peer that takes this node for the leader, or that leads and is about to stop.
     pub async fn answer(&self, from: NodeId, ask: LeaderAsk) -> LeaderTold {
+        self.news.is_asked_for();
         match ask {
             _ if self.has_failed() => LeaderTold::NotProposed(None),
             LeaderAsk::ReadIndex => match self.raft.ensure_linearizable().await {

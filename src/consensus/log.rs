@@ -8,10 +8,7 @@ use std::{
     collections::VecDeque,
     fmt::Debug,
     ops::{Bound, RangeBounds},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -22,10 +19,11 @@ use openraft::{
     storage::{LogFlushed, RaftLogStorage},
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     machine::applied_as_of,
+    news::News,
     types::{Entry, LogId, StorageError, Types, decode, encode, failed},
 };
 
@@ -42,10 +40,8 @@ pub struct LogStore {
     /// The last vote that was saved since the start.
     vote: Arc<Mutex<Option<Vote<NodeId>>>>,
     own_thread: bool,
-    /// Whether somebody was not told what is agreed, since it lies beyond the sync.
-    held_back: Arc<AtomicBool>,
-    /// Notified once that can be told.
-    told_now: Arc<Notify>,
+    /// What the others are told once the disk has it, among what else they are not told yet.
+    news: News,
     /// Lets a test withhold the syncs of what runs ahead of the disk, and have them fail.
     #[cfg(test)]
     pub fails: Arc<tokio::sync::RwLock<bool>>,
@@ -53,7 +49,7 @@ pub struct LogStore {
 
 impl LogStore {
     /// The log of `me` in `store`; `own_thread` where a write may hold the thread until it is synced.
-    pub fn new(store: Arc<Store>, me: NodeId, own_thread: bool) -> Result<Self, StorageError> {
+    pub fn new(store: Arc<Store>, me: NodeId, own_thread: bool, news: News) -> Result<Self, StorageError> {
         if let Some(purged) = read_meta::<LogId>(&store, Meta::Purged)? {
             store.log().and_then(|mut log| log.purge_below(purged.index + 1)).map_err(failed)?;
         }
@@ -63,8 +59,7 @@ impl LogStore {
             newest: Arc::default(),
             vote: Arc::default(),
             own_thread,
-            held_back: Arc::default(),
-            told_now: Arc::default(),
+            news,
             #[cfg(test)]
             fails: Arc::default(),
         })
@@ -115,19 +110,14 @@ impl LogStore {
         self.store.log().is_ok_and(|log| log.is_synced(index))
     }
 
-    /// Whether others may be told that this is agreed. If not, [`Self::may_tell`] returns once they may.
+    /// Whether others may be told that this is agreed. If not, they are asked again once they may.
     pub fn may_be_told(&self, agreed: &LogId) -> bool {
         if self.has_synced(agreed.index) {
             return true;
         }
-        self.held_back.store(true, Ordering::Release);
+        self.news.hold_back();
         // It may have been synced in between, and then nobody sees what was noted.
         self.has_synced(agreed.index)
-    }
-
-    /// Returns when what was held back may be told.
-    pub async fn may_tell(&self) {
-        self.told_now.notified().await;
     }
 
     /// Returns once the disk has the log up to `index`, as far as it goes.
@@ -139,9 +129,7 @@ impl LogStore {
             }
             self.store.log()?.sync()?;
         }
-        if self.held_back.swap(false, Ordering::AcqRel) {
-            self.told_now.notify_one();
-        }
+        self.news.release();
         Ok(())
     }
 

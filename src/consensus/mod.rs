@@ -8,6 +8,7 @@ mod log;
 mod machine;
 mod message;
 mod network;
+mod news;
 mod proposer;
 mod silence;
 mod snapshot;

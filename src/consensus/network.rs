@@ -24,11 +24,13 @@ use openraft::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
+use tokio::time::Instant;
 
 use super::{
     log::LogStore,
     message::{self, AppendTold, RaftAsk, SnapshotPart, SnapshotTold, VoteTold},
-    types::{Raft, Types},
+    news::{self, News},
+    types::{LogId, Types},
 };
 
 /// How long Raft waits before it asks an unreachable peer again.
@@ -127,12 +129,13 @@ impl From<AskError> for Unreachable {
 pub struct Links {
     peers: Peers,
     log: LogStore,
+    news: News,
 }
 
 impl Links {
-    /// The ways to `peers` for the node that keeps `log`.
-    pub fn new(peers: Peers, log: LogStore) -> Self {
-        Self { peers, log }
+    /// The ways to `peers` for the node that keeps `log` and has this news.
+    pub fn new(peers: Peers, log: LogStore, news: News) -> Self {
+        Self { peers, log, news }
     }
 }
 
@@ -140,7 +143,17 @@ impl Links {
 pub struct Link {
     peers: Peers,
     log: LogStore,
+    news: News,
     to: NodeId,
+    /// What the peer said last.
+    pub(super) heard: Option<Heard>,
+}
+
+/// That a peer follows the leader with this vote, has the leader's log up to there, and when it said so.
+pub struct Heard {
+    pub vote: Vote<NodeId>,
+    pub up_to: Option<LogId>,
+    pub at: Instant,
 }
 
 type RpcError = RPCError<NodeId, BasicNode, RaftError<NodeId>>;
@@ -172,6 +185,15 @@ impl Link {
         }
     }
 
+    /// Whether a question may wait: it has nothing but news, and the peer has just said what it would say to it.
+    fn may_wait(&self, request: &AppendEntriesRequest<Types>) -> bool {
+        let is_news = |heard: &Heard| {
+            request.entries.is_empty() && (request.vote, request.prev_log_id) == (heard.vote, heard.up_to)
+        };
+        let heard = self.heard.as_ref().filter(|heard| is_news(heard));
+        heard.is_some_and(|heard| heard.at.elapsed() < news::WAITS) && self.news.put_off()
+    }
+
     fn remote(&self, error: RaftError<NodeId>) -> RpcError {
         RPCError::RemoteError(RemoteError::new(self.to, error))
     }
@@ -181,24 +203,8 @@ impl RaftNetworkFactory<Types> for Links {
     type Network = Link;
 
     async fn new_client(&mut self, to: NodeId, _: &BasicNode) -> Link {
-        Link { peers: self.peers.clone(), log: self.log.clone(), to }
-    }
-}
-
-/// Has the leader say what is agreed as soon as it may where it was held back: else the next heartbeat would, and who
-/// waits on another node waited for that. Ends when Raft does.
-pub async fn tell_what_was_held_back(raft: Raft, log: LogStore) {
-    let mut metrics = raft.server_metrics();
-    loop {
-        tokio::select! {
-            biased;
-            changed = metrics.changed() => if changed.is_err() {
-                return;
-            },
-            () = log.may_tell() => if raft.trigger().heartbeat().await.is_err() {
-                return;
-            },
-        }
+        let Self { peers, log, news } = self;
+        Link { peers: peers.clone(), log: log.clone(), news: news.clone(), to, heard: None }
     }
 }
 
@@ -208,18 +214,27 @@ impl RaftNetwork<Types> for Link {
         mut request: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<NodeId>, RpcError> {
-        // Raft has counted this node towards the majority already. What its own disk does not have yet is not said to
-        // be agreed; a question after the sync says it.
-        request.leader_commit = request.leader_commit.filter(|agreed| self.log.may_be_told(agreed));
         if self.peers.quiet.load(Ordering::Relaxed) {
             return Err(Unreachable::from(AskError::Quiet).into());
         }
+        if self.may_wait(&request) {
+            return Ok(AppendEntriesResponse::Success);
+        }
+        // Raft has counted this node towards the majority already. What its own disk does not have yet is not said to
+        // be agreed; a question after the sync says it.
+        request.leader_commit = request.leader_commit.filter(|agreed| self.log.may_be_told(agreed));
         let entries = request.entries.len() as u64;
+        let up_to = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
+        let vote = request.vote;
         let ask = message::write(&RaftAsk::Append(request));
         if ASK_BYTES_MAX < ask.len() && 1 < entries {
             return Err(PayloadTooLarge::new_entries_hint(entries / 2).into());
         }
+        self.heard = None;
         let told: AppendTold = self.ask(ask, option.hard_ttl()).await.map_err(Unreachable::from)?;
+        if matches!(told, Ok(AppendEntriesResponse::Success)) {
+            self.heard = Some(Heard { vote, up_to, at: Instant::now() });
+        }
         told.map_err(|error| self.remote(error))
     }
 

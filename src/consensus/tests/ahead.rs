@@ -15,7 +15,7 @@ use openraft::{Vote, storage::RaftLogStorage};
 use tokio::{sync::OwnedRwLockWriteGuard, task::JoinHandle};
 
 use super::three::{Node, config, eventually, id, know_key, leader_of, three};
-use crate::consensus::{Consensus, log::LogStore};
+use crate::consensus::{Consensus, log::LogStore, news::News};
 
 /// Questions that a follower waits for to see that one of them would have told it.
 const ENOUGH: usize = 5;
@@ -121,7 +121,7 @@ async fn a_vote_is_saved_only_once_the_disk_has_all_that_was_appended() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { map_bytes: 64 << 20, create: true, sync: true, writer: WriterMode::Inline };
     let store = Arc::new(Store::open(dir.path(), options).unwrap());
-    let mut log = LogStore::new(store.clone(), id(1), true).unwrap();
+    let mut log = LogStore::new(store.clone(), id(1), true, News::default()).unwrap();
     let ahead = LogEntry { index: 1, bytes: b"of the leader".to_vec() };
     store.log().unwrap().append_ahead(&[ahead]).unwrap();
     let vote = Vote::new(2, id(2));
@@ -138,7 +138,7 @@ async fn a_node_that_led_when_it_went_down_leads_no_more() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { map_bytes: 64 << 20, create: true, sync: true, writer: WriterMode::Inline };
     let store = Arc::new(Store::open(dir.path(), options).unwrap());
-    let mut log = LogStore::new(store, id(1), true).unwrap();
+    let mut log = LogStore::new(store, id(1), true, News::default()).unwrap();
     log.save_vote(&Vote::new_committed(2, id(1))).await.unwrap();
     assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new(2, id(1))));
     log.save_vote(&Vote::new_committed(3, id(2))).await.unwrap();

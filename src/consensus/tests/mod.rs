@@ -4,4 +4,5 @@ mod ahead;
 mod alone;
 mod cluster;
 mod handover;
+mod news;
 mod three;
