@@ -7,6 +7,7 @@ pub mod api;
 pub mod audit;
 pub mod cli;
 pub mod consensus;
+pub mod envfile;
 pub mod host;
 pub mod merge;
 pub mod node;

@@ -24,10 +24,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("audit", &["model"]),
     ("vault", &["model", "seal", "store", "consensus", "merge", "audit", "host"]),
     ("relay", &["model", "net", "host"]),
-    ("api", &["model", "seal", "vault", "relay"]),
+    ("envfile", &["model"]),
+    ("api", &["model", "seal", "vault", "relay", "envfile"]),
     ("node", &["model", "seal", "store", "net", "host", "consensus", "merge", "audit", "vault", "relay"]),
     // The commands that run a node put HTTP in front of it, or of the way to nodes; all others speak HTTP to one.
-    ("cli", &["model", "seal", "host", "audit", "node", "api", "relay"]),
+    ("cli", &["model", "seal", "host", "audit", "node", "api", "relay", "envfile"]),
     ("lib", &["model", "seal", "vault", "node", "host"]),
     ("main", &["cli"]),
 ];
