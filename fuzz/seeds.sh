@@ -15,7 +15,7 @@ bytes() { printf '%b' "$(sed 's/../\\x&/g' <<<"$1")"; }
 texts() { sed -n 's/^[^#].* = //p' "$golden/$1.txt"; }
 
 rm -rf seeds
-mkdir -p seeds/{batch,body,control,cursor,frame,join,message,name,raft_log,record,relay}
+mkdir -p seeds/{batch,body,control,cursor,envfile,frame,join,message,name,raft_log,record,relay}
 
 number=0
 while read -r text; do
@@ -73,6 +73,11 @@ while read -r text; do
     bytes "${text#*: }" >"seeds/relay/$number"
 done <../src/relay/golden/messages.txt
 
+envfile() { printf '%b' "$2" >"seeds/envfile/$1"; }
+envfile lines '# c\nexport A=1 # d\r\nB="x\\\\n$C"\n\nC=`it`\nD='"'"'${x:-y}\nz'"'"''
+envfile calls 'A=secret(a/b@2#k)secret(c)\nB="x:secret(d)@h"\nC=secret\\\\(x) enc\\\\(y)\n'
+envfile enc 'A=enc(a)\na=1\nB=enc(b=x\\\\)y)\n'
+
 body() { printf '%s' "$2" >"seeds/body/$1"; }
 body create '{"name":"app/db","value":"v","content_type":"text/plain","labels":{"env":"prod"},"description":"d","expires_at":"2030-01-01T00:00:00.000Z","owner":"dev"}'
 body base64 '{"name":"a","value_base64":"AAEC"}'
@@ -80,6 +85,8 @@ body patch '{"labels":{"env":null,"a":"b"},"description":null}'
 body versions '{"versions":[1,"0000000000000000000000000000000000000000000000000000000000000000"]}'
 body rollback '{"version":1}'
 body caller '{"name":"web","role":"member","expires_at":null}'
+body env '{"content":"A=enc(a)","values":{"a":"1"}}'
+body expand '{"content":"A=secret(a)","format":"json"}'
 body grant '{"prefix":"app/","grantee":"web","access":"read"}'
 printf '%s' 'prefix=app%2F&label=a:b&limit=10&cursor=AXNhcHAvZGI' >seeds/cursor/query
 printf '%s' 'AXNhcHAvZGI' >seeds/cursor/secret

@@ -153,6 +153,11 @@ impl Command {
         }
     }
 
+    /// Whether it creates more than one secret, so that a refusal by a node that has not caught up may lack names.
+    pub fn makes_several(&self) -> bool {
+        matches!(&self.action, Action::Create(secrets) if 1 < secrets.len())
+    }
+
     /// Bytes of the payloads in it.
     pub fn payload_len(&self) -> u64 {
         self.sealed().map(|(version, _)| version.payload.len() as u64).sum()

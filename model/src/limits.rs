@@ -26,6 +26,11 @@ pub const MARKS_MAX: usize = 128;
 pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 /// Secrets one command may create.
 pub const CREATE_MAX: usize = 1024;
+/// Bytes that the values may have together which one command creates (1 MiB). With all there is beside them, and
+/// behind what else goes into the same log entry, they fit a frame between nodes.
+pub const CREATE_BYTES_MAX: usize = VALUE_BYTES_MAX;
+/// Secrets that one `.env` file may name.
+pub const ENV_REFERENCES_MAX: usize = CREATE_MAX;
 /// Versions one request may destroy, delete or bring back.
 pub const VERSIONS_PER_REQUEST_MAX: usize = 128;
 /// Longest idempotency key, in bytes.

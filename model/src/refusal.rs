@@ -71,6 +71,8 @@ pub enum Limit {
     Invitations,
     /// API processes of the cluster.
     ApiProcesses,
+    /// Secrets that one request creates or reads.
+    Secrets,
 }
 
 /// Why nobody may decide now.

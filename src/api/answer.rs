@@ -30,6 +30,9 @@ use crate::{
 /// Room for everything in a read answer but the value and the labels, in bytes.
 const READ_HEAD_BYTES: usize = 640;
 
+/// The media type of an answer that is text.
+pub const TEXT: &str = "text/plain; charset=utf-8";
+
 /// One answer, before it is an HTTP response.
 #[derive(Clone)]
 pub struct Answer {
@@ -121,11 +124,16 @@ pub fn opened(opened: &Opened, fresh: bool) -> Answer {
     let summary = &opened.summary;
     let mut answer = if fresh { Answer::empty(StatusCode::NOT_MODIFIED) } else { with_value(opened) };
     answer.set(header::ETAG, headers::entity_tag(&summary.version.id));
-    answer.set(headers::STANDING, HeaderValue::from_static(opened.standing.as_str()));
-    if let Standing::Minority(Some(silence)) = opened.standing {
+    set_standing(&mut answer, opened.standing);
+    answer
+}
+
+/// Says how the node stands that answers a read.
+pub fn set_standing(answer: &mut Answer, standing: Standing) {
+    answer.set(headers::STANDING, HeaderValue::from_static(standing.as_str()));
+    if let Standing::Minority(Some(silence)) = standing {
         answer.set(headers::LAST_CONTACT, HeaderValue::from(silence.as_millis() as u64));
     }
-    answer
 }
 
 fn with_value(opened: &Opened) -> Answer {
@@ -302,7 +310,13 @@ pub fn status(status: &Status) -> Answer {
     Answer::json(StatusCode::OK, &body)
 }
 
-fn mark_replayed(answer: &mut Answer, replayed: bool) {
+/// How widely a write is kept, in JSON.
+pub fn replication(replication: Replication) -> impl Serialize {
+    ReplicationBody::from(replication)
+}
+
+/// Says of a remembered answer that it is one.
+pub fn mark_replayed(answer: &mut Answer, replayed: bool) {
     if replayed {
         answer.set(headers::IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }

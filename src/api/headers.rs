@@ -79,21 +79,40 @@ pub fn prefers_agreed(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Refuses a body that is not declared to be JSON in UTF-8.
-pub fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+/// What a body is declared to be, in UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Media {
+    /// `application/json`
+    Json,
+    /// `text/plain`
+    Text,
+}
+
+/// What the body is declared to be; nothing when that is no text in UTF-8 of a kind that is known.
+pub fn media(headers: &HeaderMap) -> Option<Media> {
     let text = only(headers, &header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let mut parts = text.split(';').map(str::trim);
-    let is_json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    let essence = parts.next().unwrap_or_default();
+    let known = [("application/json", Media::Json), ("text/plain", Media::Text)];
+    let media =
+        known.into_iter().find(|(name, _)| essence.eq_ignore_ascii_case(name)).map(|(_, media)| media);
     let utf8 = |parameter: &str| {
         let parameter = parameter.replace('"', "");
         parameter.is_empty() || parameter.eq_ignore_ascii_case("charset=utf-8")
     };
-    if is_json && parts.all(utf8) {
-        Ok(())
-    } else {
-        let detail = "Send Content-Type: application/json.";
-        Err(Problem::new(Code::UnsupportedMediaType, detail).with_field("Content-Type"))
+    media.filter(|_| parts.all(utf8))
+}
+
+/// Refuses a body that is not declared to be one of these.
+pub fn require(headers: &HeaderMap, taken: &[Media]) -> Result<(), Problem> {
+    if media(headers).is_some_and(|media| taken.contains(&media)) {
+        return Ok(());
     }
+    let detail = match taken.contains(&Media::Text) {
+        true => "Send Content-Type: application/json or text/plain, in UTF-8.",
+        false => "Send Content-Type: application/json.",
+    };
+    Err(Problem::new(Code::UnsupportedMediaType, detail).with_field("Content-Type"))
 }
 
 /// The length the request declares for its body.
@@ -240,12 +259,15 @@ mod tests {
 
     #[test]
     fn only_json_in_utf8_is_json() {
-        let json = |value: &str| require_json(&with(header::CONTENT_TYPE, &[value])).is_ok();
+        let json = |value: &str| require(&with(header::CONTENT_TYPE, &[value]), &[Media::Json]).is_ok();
         assert!(json("application/json"));
         assert!(json("Application/JSON; charset=\"UTF-8\""));
         assert!(!json("application/json; charset=latin1"));
         assert!(!json("text/plain"));
-        assert!(require_json(&HeaderMap::new()).is_err());
+        assert!(require(&HeaderMap::new(), &[Media::Json]).is_err());
+        let text = with(header::CONTENT_TYPE, &["text/plain; charset=utf-8"]);
+        assert!(require(&text, &[Media::Json, Media::Text]).is_ok());
+        assert_eq!(media(&with(header::CONTENT_TYPE, &["text/plain; charset=latin1"])), None);
     }
 
     #[test]

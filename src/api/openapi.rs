@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::api::{
     answer::Answer,
+    headers::Media,
     problem::Code,
     routes::{Body, Right, Route},
     schemas,
@@ -103,10 +104,13 @@ fn operation(route: &Route) -> Value {
     });
     if let Some(body) = route.body {
         let (required, schema) = match body {
-            Body::Required(schema) => (true, schema),
+            Body::Required(schema) | Body::TextOr(schema) => (true, schema),
             Body::Optional(schema) => (false, schema),
         };
-        let content = json!({ "application/json": { "schema": reference("schemas", schema) } });
+        let mut content = json!({ "application/json": { "schema": reference("schemas", schema) } });
+        if body.media().contains(&Media::Text) {
+            content["text/plain"] = json!({ "schema": { "type": "string" } });
+        }
         operation["requestBody"] = json!({ "required": required, "content": content });
     }
     if route.right != Right::Public {
@@ -142,6 +146,9 @@ fn success(status: u16, schema: &str) -> Value {
     if !schema.is_empty() {
         response["content"] = json!({ content_type: { "schema": reference("schemas", schema) } });
     }
+    if matches!(schema, "EncryptedEnv" | "ExpandedEnv") {
+        response["content"]["text/plain"] = json!({ "schema": { "type": "string" } });
+    }
     response
 }
 
@@ -149,8 +156,9 @@ fn response_headers(schema: &str) -> Value {
     let mut headers = json!({ "X-Request-Id": reference("headers", "X-Request-Id") });
     let more: &[&str] = match schema {
         "Secret" => &["ETag", "Covault-Standing", "Covault-Last-Contact-Ms"],
+        "ExpandedEnv" => &["Covault-Standing", "Covault-Last-Contact-Ms"],
         "Written" | "Marked" => &["ETag", "Idempotency-Replayed"],
-        "NewToken" | "NewInvitation" => &["Idempotency-Replayed"],
+        "NewToken" | "NewInvitation" | "EncryptedEnv" => &["Idempotency-Replayed"],
         _ => &[],
     };
     for name in more {
@@ -161,10 +169,11 @@ fn response_headers(schema: &str) -> Value {
 
 fn refusals(route: &Route) -> BTreeMap<u16, Vec<&'static str>> {
     let cursor: &[Code] = if route.parameters.contains(&"cursor") { &[Code::InvalidCursor] } else { &[] };
-    let anybody_may = route.right != Right::Admin && route.method == Method::GET;
+    let only_reads = route.operation.only_reads();
+    let anybody_may = route.right != Right::Admin && only_reads;
     let forbidden: &[Code] = if anybody_may { &[] } else { &[Code::Forbidden] };
     let vault = if route.right == Right::Public { &[] } else { VAULT };
-    let change: &[Code] = if route.method == Method::GET { &[] } else { CHANGE };
+    let change: &[Code] = if only_reads { &[] } else { CHANGE };
     let body = if route.body.is_some() { BODY } else { &[] };
     let mut by_status: BTreeMap<u16, Vec<&'static str>> = BTreeMap::new();
     for code in [ALWAYS, QUERY, cursor, vault, change, forbidden, body, route.refusals].concat() {

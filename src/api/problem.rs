@@ -68,9 +68,11 @@ codes! {
     VersionMismatch = 412 "version_mismatch" "The secret has another version";
     BodyTooLarge = 413 "body_too_large" "The body is too large";
     ValueTooLarge = 413 "value_too_large" "The value is too large";
-    UnsupportedMediaType = 415 "unsupported_media_type" "The body must be JSON";
+    UnsupportedMediaType = 415 "unsupported_media_type" "The body is of another type";
     IdempotencyConflict = 422 "idempotency_conflict" "The idempotency key came with another request";
     InvitationInvalid = 422 "invitation_invalid" "The invitation is not valid";
+    InvalidEnv = 422 "invalid_env" "The .env file cannot be read";
+    UnresolvedReference = 422 "unresolved_reference" "References in the .env file cannot be replaced";
     LimitReached = 422 "limit_reached" "There may not be more of these";
     HeadersTooLarge = 431 "headers_too_large" "The head of the request is too large";
     Corrupt = 500 "corrupt" "A stored value is not what was written";
@@ -287,6 +289,7 @@ fn of_limit(limit: Limit) -> Problem {
         Limit::ApiProcesses => {
             (Code::LimitReached, "api_processes", "The cluster has as many API processes as it may.")
         }
+        Limit::Secrets => (Code::LimitReached, "secrets", "The request names too many secrets."),
         Limit::ValueBytes => (Code::ValueTooLarge, "value", "The value has more bytes than this node takes."),
     };
     Problem::new(code, detail).with("limit", what)
@@ -382,7 +385,7 @@ mod tests {
         check(CallerMistake::LastMember, 409, "last_member");
         check(CallerMistake::TooMany(Limit::ValueBytes), 413, "value_too_large");
         let limits = [Limit::Labels, Limit::Tokens, Limit::Grants, Limit::Members, Limit::Invitations];
-        for limit in limits.into_iter().chain([Limit::ApiProcesses]) {
+        for limit in limits.into_iter().chain([Limit::ApiProcesses, Limit::Secrets]) {
             check(CallerMistake::TooMany(limit), 422, "limit_reached");
         }
         check(NoAuthority::QuorumUnavailable, 503, "quorum_unavailable");

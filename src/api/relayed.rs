@@ -6,7 +6,7 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_bytes::ByteBuf;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -16,9 +16,9 @@ use warp::{Buf, Stream};
 
 use crate::{
     api::{
-        answer::Answer,
+        answer::{Answer, TEXT},
         call::{self, Call},
-        headers,
+        headers::{self, Media},
         metrics::Metrics,
         problem::{Code, Problem},
         query::Query,
@@ -192,10 +192,12 @@ fn take_room(
 /// What a request is to its vault. A change that takes an idempotency key always has one, so that it may be asked
 /// again.
 fn effect_of(route: &Route) -> Effect {
-    match &route.method {
-        &Method::GET => Effect::Nothing,
-        _ if route.parameters.contains(&"Idempotency-Key") => Effect::Keyed,
-        _ => Effect::Once,
+    if route.operation.only_reads() {
+        Effect::Nothing
+    } else if route.parameters.contains(&"Idempotency-Key") {
+        Effect::Keyed
+    } else {
+        Effect::Once
     }
 }
 
@@ -205,6 +207,11 @@ fn asked(matched: Matched<'_>, body: Bytes, effect: Effect, draw_key: impl FnOnc
     for name in headers::OF_OPERATIONS {
         let values = headers.get_all(&name).iter();
         said.extend(values.map(|value| (name.as_str().to_owned(), ByteBuf::from(value.as_bytes()))));
+    }
+    if route.body.is_some_and(|body| body.media().contains(&Media::Text)) {
+        let declared = headers.get_all(header::CONTENT_TYPE).iter();
+        let name = header::CONTENT_TYPE.as_str();
+        said.extend(declared.map(|value| (name.to_owned(), ByteBuf::from(value.as_bytes()))));
     }
     if effect == Effect::Keyed && !headers.contains_key(headers::IDEMPOTENCY_KEY) {
         let key = draw_key().into_bytes();
@@ -244,7 +251,8 @@ async fn ask_twice(vaults: &Vaults, asked: Asked, time: Duration) -> Result<Answ
 fn header_map(said: &[(String, ByteBuf)]) -> Result<HeaderMap, Problem> {
     let mut headers = HeaderMap::new();
     for (name, value) in said {
-        let known = headers::OF_OPERATIONS.into_iter().find(|known| known.as_str() == name);
+        let mut known = headers::OF_OPERATIONS.into_iter().chain([header::CONTENT_TYPE]);
+        let known = known.find(|known| known.as_str() == name);
         let value = HeaderValue::from_bytes(value).ok();
         match (known, value) {
             (Some(name), Some(value)) => drop(headers.append(name, value)),
@@ -294,7 +302,7 @@ fn answer_of(told: Result<Answered, NoAnswer>) -> Result<Answer, Problem> {
 }
 
 fn read_answer(told: Answered) -> Option<Answer> {
-    const CONTENT_TYPES: [&str; 3] = ["", "application/json", "application/problem+json"];
+    const CONTENT_TYPES: [&str; 4] = ["", "application/json", "application/problem+json", TEXT];
     let status = StatusCode::from_u16(told.status).ok()?;
     let content_type = CONTENT_TYPES.into_iter().find(|known| *known == told.content_type)?;
     let mut answer = Answer::new(status, content_type, told.body);

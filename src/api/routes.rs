@@ -5,7 +5,7 @@ use std::fmt;
 
 use http::Method;
 
-use crate::api::{problem::Code, table::ROUTES};
+use crate::api::{headers::Media, problem::Code, table::ROUTES};
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,10 @@ pub enum Operation {
     DestroySecret,
     /// `POST /v1/rollback/{name}`
     RollBackSecret,
+    /// `POST /v1/env/encrypt`
+    EncryptEnv,
+    /// `POST /v1/env/expand`
+    ExpandEnv,
     /// `GET /v1/callers`
     ListCallers,
     /// `POST /v1/callers`
@@ -81,13 +85,25 @@ pub enum Right {
     Admin,
 }
 
-/// The JSON body of a request, by the name of its schema.
+/// The body of a request, in JSON unless told otherwise, by the name of its schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
     /// A body that must be there.
     Required(&'static str),
     /// One that may be left out.
     Optional(&'static str),
+    /// A body that must be there, in JSON or as text.
+    TextOr(&'static str),
+}
+
+impl Body {
+    /// What it may be declared to be.
+    pub fn media(self) -> &'static [Media] {
+        match self {
+            Self::Required(_) | Self::Optional(_) => &[Media::Json],
+            Self::TextOr(_) => &[Media::Json, Media::Text],
+        }
+    }
 }
 
 /// One row of the table.
@@ -183,7 +199,7 @@ impl Operation {
 
     /// Whether it changes nothing.
     pub fn only_reads(self) -> bool {
-        ROUTES.get(self as usize).is_some_and(|route| route.method == Method::GET)
+        self == Self::ExpandEnv || ROUTES.get(self as usize).is_some_and(|route| route.method == Method::GET)
     }
 }
 

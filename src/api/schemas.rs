@@ -4,9 +4,9 @@
 
 use covault_model::{
     limits::{
-        CALLER_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, DESCRIPTION_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX,
-        INVITATION_SECONDS_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX,
-        PAGE_DEFAULT, PAGE_MAX, VERSIONS_PER_REQUEST_MAX,
+        CALLER_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, CREATE_MAX, DESCRIPTION_BYTES_MAX,
+        IDEMPOTENCY_KEY_BYTES_MAX, INVITATION_SECONDS_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX,
+        LABELS_MAX, NAME_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX, VERSIONS_PER_REQUEST_MAX,
     },
     line::State,
 };
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::problem::Code,
+    envfile::{Format, Reason},
     vault::{Invitee, MemberRole},
 };
 
@@ -105,10 +106,11 @@ pub fn headers() -> Value {
 /// Bodies and their parts, by name.
 pub fn schemas() -> Value {
     let mut all = parts();
-    for (name, schema) in [problem(), secret_requests(), other_requests(), secret_answers(), other_answers()]
-        .iter()
-        .filter_map(Value::as_object)
-        .flatten()
+    for (name, schema) in
+        [problem(), secret_requests(), other_requests(), secret_answers(), other_answers(), env()]
+            .iter()
+            .filter_map(Value::as_object)
+            .flatten()
     {
         all[name] = schema.clone();
     }
@@ -163,6 +165,7 @@ fn problem() -> Value {
                 "line": { "type": "integer" },
                 "column": { "type": "integer" },
                 "names": { "type": "array", "items": { "type": "string" } },
+                "references": { "type": "array", "items": of("UnresolvedReference") },
                 "version": { "type": "string" },
                 "key": { "type": "string" },
                 "limit": { "type": "string" },
@@ -230,6 +233,35 @@ fn other_requests() -> Value {
             "role": or_null(json!({ "type": "string", "enum": Invitee::ALL.map(Invitee::as_str) })),
         })),
         "AddGrant": object(&["prefix", "grantee", "access"], grant),
+    })
+}
+
+fn env() -> Value {
+    let content = json!({ "type": "string", "description": "The .env file." });
+    let position = json!({ "type": "integer", "minimum": 1 });
+    let formats = json!({ "type": "string", "enum": Format::ALL.map(Format::as_str) });
+    let values = json!({
+        "type": "object",
+        "description": "Values of names that the file asks for with enc(NAME) and does not have itself.",
+        "propertyNames": of("SecretName"),
+        "additionalProperties": { "type": "string" },
+        "maxProperties": CREATE_MAX,
+    });
+    json!({
+        "EncryptEnv": object(&["content"], json!({ "content": content.clone(), "values": or_null(values) })),
+        "ExpandEnv": object(&["content"], json!({ "content": content.clone(), "format": or_null(formats.clone()) })),
+        "EncryptedEnv": answer(json!({
+            "content": content.clone(),
+            "created": { "type": "array", "items": of("SecretName") },
+            "replication": of("Replication"),
+        })),
+        "ExpandedEnv": answer(json!({ "content": content, "format": formats })),
+        "UnresolvedReference": answer(json!({
+            "name": of("SecretName"),
+            "line": position.clone(),
+            "column": position,
+            "reason": { "type": "string", "enum": Reason::ALL.map(Reason::as_str) },
+        })),
     })
 }
 
@@ -380,7 +412,7 @@ mod tests {
     use super::*;
     use crate::api::{
         problem::Problem,
-        resources::{callers, grants, members, secrets},
+        resources::{callers, env, grants, members, secrets},
         routes::Body,
         table::ROUTES,
     };
@@ -397,6 +429,8 @@ mod tests {
             "AddCaller" => callers::add_body(bytes).err(),
             "AddToken" => callers::add_token_body(bytes).err(),
             "AddGrant" => grants::add_body(bytes).err(),
+            "EncryptEnv" => env::encrypt_body(bytes).err(),
+            "ExpandEnv" => env::expand_body(bytes).err(),
             "Invite" => members::invite_body(bytes).err(),
             other => panic!("{other} has no parser"),
         }
@@ -404,7 +438,7 @@ mod tests {
 
     fn bodies() -> impl Iterator<Item = &'static str> {
         ROUTES.iter().filter_map(|route| route.body).map(|body| match body {
-            Body::Required(schema) | Body::Optional(schema) => schema,
+            Body::Required(schema) | Body::Optional(schema) | Body::TextOr(schema) => schema,
         })
     }
 
@@ -417,6 +451,7 @@ mod tests {
             "DestroySecret" => json!({ "versions": [1] }),
             "RollBackSecret" => json!({ "version": 1 }),
             "AddCaller" => json!({ "name": "ci" }),
+            "EncryptEnv" | "ExpandEnv" => json!({ "content": "A=1" }),
             "AddGrant" => json!({ "prefix": "", "grantee": "ci", "access": "read" }),
             _ => json!({}),
         }

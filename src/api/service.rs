@@ -34,7 +34,7 @@ use crate::{
         problem::{Code, Problem},
         query::Query,
         relayed::Relay,
-        resources::{callers, grants, health, history, members, secrets},
+        resources::{callers, env, grants, health, history, members, secrets},
         routes::{self, Body, Found, Operation, Right, Route},
     },
     vault::{Asker, AuthFailure, RequestId, Vault},
@@ -280,7 +280,7 @@ impl Api {
         route: &'static Route,
         call: Call,
     ) -> Result<Answer, Problem> {
-        if route.method == Method::GET {
+        if route.operation.only_reads() {
             let done = within(self.0.limits.time, carry_out(vault, route.operation, call)).await;
             return done.unwrap_or_else(|| Err(read_too_late()));
         }
@@ -319,6 +319,8 @@ fn carry_out(vault: &Vault, operation: Operation, call: Call) -> Doing<'_> {
         Operation::UndeleteSecret => Box::pin(secrets::undelete(vault, call)),
         Operation::DestroySecret => Box::pin(secrets::destroy(vault, call)),
         Operation::RollBackSecret => Box::pin(secrets::roll_back(vault, call)),
+        Operation::EncryptEnv => Box::pin(env::encrypt(vault, call)),
+        Operation::ExpandEnv => Box::pin(env::expand(vault, call)),
         Operation::ListCallers => Box::pin(callers::list(vault, call)),
         Operation::AddCaller => Box::pin(callers::add(vault, call)),
         Operation::RemoveCaller => Box::pin(callers::remove(vault, call)),
@@ -386,7 +388,7 @@ pub(super) fn not_identified(failure: AuthFailure) -> Problem {
     }
 }
 
-/// Collects a body that is declared to be JSON and not too large, whatever its declared length.
+/// Collects a body that is declared to be what the route takes and not too large, whatever its declared length.
 async fn read_body<S, B, E>(
     taken: Body,
     headers: &HeaderMap,
@@ -403,12 +405,12 @@ where
         return Err(too_large(max));
     }
     if headers.contains_key(header::CONTENT_TYPE) {
-        headers::require_json(headers)?;
+        headers::require(headers, taken.media())?;
     }
     let room = declared.map_or(0, |len| usize::try_from(len).unwrap_or(max));
     let bytes = collect(body, room, max).await?;
     if !bytes.is_empty() {
-        headers::require_json(headers)?;
+        headers::require(headers, taken.media())?;
     }
     Ok(bytes)
 }
@@ -418,7 +420,9 @@ pub(super) fn body_bytes_max(taken: Option<Body>, value_bytes_max: usize) -> usi
     match taken {
         None => 0,
         // Escapes may double the length of a value; a value of many control characters goes as base64.
-        Some(Body::Required("CreateSecret" | "UpdateSecret")) => 2 * value_bytes_max + BODY_BYTES_MAX,
+        Some(Body::Required("CreateSecret" | "UpdateSecret") | Body::TextOr(_)) => {
+            2 * value_bytes_max + BODY_BYTES_MAX
+        }
         Some(_) => BODY_BYTES_MAX,
     }
 }

@@ -145,6 +145,10 @@ actions! {
     SecretList = "secret.list",
     /// Versions were to be listed.
     SecretHistory = "secret.history",
+    /// A secret was to be made out of a `.env` file.
+    EnvEncrypt = "env.encrypt",
+    /// A secret was to be put into a `.env` file.
+    EnvExpand = "env.expand",
     /// Callers were to be listed.
     CallerList = "caller.list",
     /// A caller was to be made.

@@ -1,4 +1,4 @@
-//! A file with its references replaced. All or nothing: every reference that cannot be replaced is told, and
+//! A file with its references replaced. All or nothing (F3): every reference that cannot be replaced is told, and
 //! then nothing comes out. Keeps S1: what is made is wiped.
 //! Knows nothing of where values come from; they come in as a function of the reference.
 

@@ -1,5 +1,5 @@
 //! What a `.env` file is: lines `KEY=value`, comments, blank lines; and where in its text each part stands.
-//! Nothing is kept but the text and places in it, so what is not changed is written as it was.
+//! Nothing is kept but the text and places in it, so what is not changed is written as it was (F1).
 //! Keeps S1: the text may hold secrets, so it is wiped and has no `Debug`.
 //! Knows nothing of what references are replaced by.
 //!

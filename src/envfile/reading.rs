@@ -1,5 +1,5 @@
 //! What a program sees of a value that stands in a file: what those of the three readers see that read the
-//! line at all. Where they see different things, nobody is right, and it is a mistake with its place.
+//! line at all. Where they see different things, nobody is right, and it is a mistake with its place (F2).
 //! Of backticks, which only motdotla/dotenv takes for quotes, it is what that one sees.
 //! Knows nothing of calls.
 

@@ -1,4 +1,4 @@
-//! How a value is put into a file so that motdotla/dotenv, python-dotenv and dotenvy all read it back exactly.
+//! How a value is put into a file so that motdotla/dotenv, python-dotenv and dotenvy all read it back exactly (F2).
 //! There is no escape that all three know, so a value is written as it is, between quotes that it does not
 //! contain. `docs/decisions/0025-what-three-readers-agree-on.md` has the experiments.
 //! Knows nothing of files.

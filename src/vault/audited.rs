@@ -4,7 +4,7 @@
 use std::future::Future;
 
 use covault_model::{
-    name::{CallerName, SecretPath},
+    name::{CallerName, SecretName, SecretPath},
     refusal::{NoAuthority, NodeFault, Refusal},
 };
 use tokio::task::yield_now;
@@ -79,6 +79,47 @@ impl Vault {
             outcome: outcome_of(&result),
         };
         ticket.record(&entry).map_err(|_| Refusal::from(NodeFault::AuditUnavailable))?;
+        result
+    }
+
+    /// As [`audited`](Self::audited), with a line for each name; without names it has one line. `line_of` says
+    /// what became of each when the whole was not refused.
+    pub(super) async fn audited_each<T>(
+        &self,
+        asker: &Asker,
+        action: Action,
+        owner: &CallerName,
+        names: &[&SecretName],
+        line_of: impl Fn(&T, usize) -> (Option<VersionRef>, Outcome),
+        operation: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        let subjects: Vec<_> = match names {
+            [] => vec![Subject::Nothing],
+            names => names.iter().map(|name| Subject::Secret(name)).collect(),
+        };
+        let tickets = subjects.iter().map(|_| self.ticket()).collect::<Result<Vec<_>, _>>()?;
+        let result = operation.await;
+        let mut lines = Vec::with_capacity(tickets.len());
+        for (at, (ticket, subject)) in tickets.into_iter().zip(subjects).enumerate() {
+            let (version, outcome) = match &result {
+                Ok(done) if !names.is_empty() => line_of(done, at),
+                whole => (None, outcome_of(whole)),
+            };
+            lines.push(ticket.enter(&Entry {
+                at: self.now(),
+                request: Some(&asker.request),
+                caller: Some(&asker.session.caller),
+                action,
+                owner: Some(owner),
+                subject,
+                version,
+                outcome,
+            }));
+        }
+        yield_now().await;
+        for line in lines {
+            line.write().map_err(|_| Refusal::from(NodeFault::AuditUnavailable))?;
+        }
         result
     }
 

@@ -16,6 +16,7 @@ mod grants;
 mod keep;
 mod keys;
 mod list;
+mod many;
 mod marks;
 mod members;
 mod named;
@@ -47,6 +48,7 @@ pub use author::Author;
 pub(crate) use callers::draw_token;
 pub use clocks::Clocks;
 pub use keys::{KeyVerdict, Keys};
+pub use many::{CreatedMany, Each, NewSecrets, OpenedMany, Wanted};
 pub use request::{
     Asker, Consistency, HistoryQuery, IdempotencyKey, Invitee, ListQuery, NewValue, Patch, UpdateTerms, Which,
 };

@@ -107,7 +107,7 @@ impl Vault {
         self.ask(move |rows| vault.open_as_of(rows, &session, &target, which)).await
     }
 
-    fn open_as_of(
+    pub(super) fn open_as_of(
         &self,
         rows: Rows<'_>,
         session: &Session,
@@ -163,7 +163,7 @@ impl Vault {
     }
 
     /// Waits until a majority has confirmed what this node knows.
-    async fn confirm(&self) -> Result<(), Refusal> {
+    pub(super) async fn confirm(&self) -> Result<(), Refusal> {
         self.parts.consensus.confirm().await
     }
 

@@ -53,7 +53,7 @@ impl Turns {
 }
 
 /// What becomes a version, apart from its place in history.
-struct Draftable<'a> {
+pub(super) struct Draftable<'a> {
     path: &'a SecretPath,
     value: &'a Plaintext,
     content_type: Option<covault_model::name::ContentType>,
@@ -241,7 +241,7 @@ impl Vault {
     }
 
     /// Seals the value and signs the version, and the marks that come with it.
-    fn seal_version(
+    pub(super) fn seal_version(
         &self,
         session: &Session,
         draft: &Draftable<'_>,
@@ -323,7 +323,10 @@ impl Vault {
                 Ok(plan) if plan.replayed => {
                     return Ok(Applied { outcome: Ok(plan.outcome), replayed: true });
                 }
-                Err(refusal) if refusal.is_for_good() || self.parts.consensus.voters() == 1 => {
+                Err(refusal)
+                    if self.parts.consensus.voters() == 1
+                        || refusal.is_for_good() && !command.makes_several() =>
+                {
                     return Err(refusal);
                 }
                 // Of several nodes this one may lack what the others have agreed since, so they are asked.
@@ -448,6 +451,17 @@ fn written_version(record: &Record, number: Option<u64>) -> Option<Version> {
         expires_at: body.expires_at,
         restores: body.restores,
     })
+}
+
+/// No labels.
+static NO_LABELS: BTreeMap<LabelKey, LabelValue> = BTreeMap::new();
+
+impl<'a> Draftable<'a> {
+    /// A value of which nothing else is said.
+    pub fn of_value(path: &'a SecretPath, value: &'a Plaintext) -> Self {
+        let labels = &NO_LABELS;
+        Self { path, value, content_type: None, expires_at: None, restores: None, labels, description: None }
+    }
 }
 
 fn draftable<'a>(path: &'a SecretPath, new: &'a NewValue) -> Draftable<'a> {

@@ -106,6 +106,19 @@ fn exercise(client: &Client, value: &str) {
     client.post("/v1/rollback/canary/a", &json!({"version": 1})).expect(200);
     client.get("/v1/secrets/canary/a").expect(200);
     client.get("/v1/secrets/canary/a?version=1").expect(200);
+    let file = format!("A=enc(canary/c={value})\nB='x enc(KEY)'\nKEY=\"{value}\"\nPLAIN={value}\n");
+    let encrypted = client.post("/v1/env/encrypt", &json!({"content": file})).expect(200).text("/content");
+    for format in ["dotenv", "json", "shell", "docker", "yaml"] {
+        let body = json!({"content": encrypted, "format": format});
+        assert!(client.post("/v1/env/expand", &body).expect(200).text("/content").contains(value));
+    }
+    client.post("/v1/env/encrypt", &json!({"content": file})).expect(409);
+    let unused = json!({"content": file, "values": {"canary/unused": value}});
+    client.post("/v1/env/encrypt", &unused).expect(400);
+    for broken in ["X='", "X=enc(none)", "X=secret(none)", "X=secret(canary/a#key)"] {
+        client.post("/v1/env/expand", &json!({"content": format!("{file}{broken}{value}")})).expect(422);
+        client.post("/v1/env/encrypt", &json!({"content": format!("{file}{broken}{value}")})).expect(422);
+    }
     let put = |headers: &[(&str, &str)], body: String| {
         let headers = [&[("content-type", "application/json")], headers].concat();
         client.send("PUT", "/v1/secrets/canary/a", &headers, Some(body.as_bytes()))

@@ -18,6 +18,7 @@ mod demo;
 mod destroy;
 mod directory;
 mod disaster;
+mod env;
 mod failure;
 mod faults;
 mod full_disk;

@@ -188,6 +188,7 @@ fn seen(answer: &Answer) -> (u16, Vec<(String, String)>, Vec<u8>) {
 type Request = (&'static str, &'static str, &'static [(&'static str, &'static str)], Option<&'static str>);
 
 const JSON: (&str, &str) = ("content-type", "application/json");
+const TEXT: (&str, &str) = ("content-type", "text/plain; charset=utf-8");
 
 /// What is answered alike wherever it is asked, and changes nothing.
 const REQUESTS: &[Request] = &[
@@ -212,6 +213,13 @@ const REQUESTS: &[Request] = &[
     ("POST", "/v1/secrets", &[JSON, ("idempotency-key", "a b")], Some("{}")),
     ("PUT", "/v1/secrets/app/db", &[JSON, ("if-match", "\"other\"")], Some(r#"{"value":"v"}"#)),
     ("PUT", "/v1/secrets/none", &[JSON], Some(r#"{"value":"v"}"#)),
+    ("POST", "/v1/env/expand", &[TEXT], Some("A=secret(app/db@1) # c\r\nB=x\n")),
+    ("POST", "/v1/env/expand", &[JSON], Some(r#"{"content":"A=secret(app/db)","format":"yaml"}"#)),
+    ("POST", "/v1/env/expand", &[TEXT], Some("A=secret(app/db)\nB=secret(none)")),
+    ("POST", "/v1/env/expand", &[("content-type", "text/html")], Some("A=1")),
+    ("POST", "/v1/env/encrypt", &[TEXT], Some("A='1\n")),
+    ("POST", "/v1/env/encrypt", &[TEXT], Some("A=secret(app/db)\n")),
+    ("POST", "/v1/env/encrypt", &[JSON], Some(r#"{"content":"A=enc(app/db=2)\nB=enc(new=1)"}"#)),
     ("DELETE", "/v1/callers/nobody", &[], None),
     ("GET", "/openapi.json", &[], None),
     ("GET", "/health", &[], None),

@@ -5,7 +5,7 @@
 
 use covault::api::{
     problem::Problem,
-    resources::{callers, grants, secrets},
+    resources::{callers, env, grants, secrets},
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -30,4 +30,6 @@ fuzz_target!(|bytes: &[u8]| {
     check(callers::add_body(bytes));
     check(callers::add_token_body(bytes));
     check(grants::add_body(bytes));
+    check(env::encrypt_body(bytes));
+    check(env::expand_body(bytes));
 });

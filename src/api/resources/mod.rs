@@ -2,6 +2,7 @@
 //! and hands the answer on.
 
 pub mod callers;
+pub mod env;
 pub mod grants;
 pub mod health;
 pub mod history;

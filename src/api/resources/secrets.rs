@@ -279,7 +279,7 @@ fn version(field: Field) -> Result<Which, Problem> {
     }
 }
 
-fn read_consistency(text: &str) -> Result<Consistency, &'static str> {
+pub(super) fn read_consistency(text: &str) -> Result<Consistency, &'static str> {
     match text {
         "local" => Ok(Consistency::Local),
         "quorum" => Ok(Consistency::Quorum),
