@@ -48,12 +48,18 @@ pub struct Call {
     headers: Vec<(&'static str, String)>,
     body: Option<Value>,
     key: Option<String>,
+    only_reads: bool,
 }
 
 impl Call {
     /// A read.
     pub fn get(path: impl Into<String>) -> Self {
         Self::new(Method::GET, path.into(), None)
+    }
+
+    /// A read that is too long for a path.
+    pub fn query_with(path: impl Into<String>, body: Value) -> Self {
+        Self { body: Some(body), only_reads: true, ..Self::new(Method::POST, path.into(), None) }
     }
 
     /// A write with a body.
@@ -96,12 +102,13 @@ impl Call {
 
     fn new(method: Method, path: String, write: Option<&WriteArgs>) -> Self {
         let key = write.map(|write| write.idempotency_key.clone().unwrap_or_else(random_key));
-        Self { method, path, query: Vec::new(), headers: Vec::new(), body: None, key }
+        let only_reads = method == Method::GET;
+        Self { method, path, query: Vec::new(), headers: Vec::new(), body: None, key, only_reads }
     }
 
     /// Whether sending it twice does no more than sending it once.
     fn is_repeatable(&self) -> bool {
-        self.method == Method::GET || self.key.is_some()
+        self.only_reads || self.key.is_some()
     }
 
     fn uri(&self, base: &str) -> String {
@@ -271,11 +278,20 @@ fn told_of(problem: &Value) -> String {
         text = format!("{text}{joint}{}", told("detail"));
     }
     for member in ["field", "line", "column", "names"] {
+        // References tell their names with their places.
+        if member == "names" && problem.get("references").is_some() {
+            continue;
+        }
         match problem.get(member) {
             Some(Value::String(name)) if text.contains(name.as_str()) => {}
             Some(_) => text = format!("{text} [{member}: {}]", cell(problem, &format!("/{member}"))),
             None => {}
         }
+    }
+    for reference in problem["references"].as_array().into_iter().flatten() {
+        let told = |member| cell(reference, member);
+        let (line, column, name, why) = (told("/line"), told("/column"), told("/name"), told("/reason"));
+        text = format!("{text} [{line}:{column} {name}: {why}]");
     }
     text
 }
@@ -285,7 +301,7 @@ fn with_key(failure: Failure, call: &Call) -> Failure {
     match &call.key {
         Some(key) => failure
             .with_hint(format!("the same command with --idempotency-key {key} tells what became of it")),
-        None if call.method == Method::GET => failure,
+        None if call.only_reads => failure,
         None => failure.with_hint("it may have been done; list to see"),
     }
 }

@@ -24,6 +24,7 @@ mod check;
 mod completions;
 mod demo;
 mod dev;
+mod env;
 mod grant;
 mod init;
 mod invite;
@@ -56,7 +57,7 @@ pub enum Exit {
 
 /// A secrets vault for programs and people.
 ///
-/// `covault dev` starts one to try, `covault demo` shows what three nodes do. The commands `secret`, `caller`, `grant`, `self` and `status` talk to
+/// `covault dev` starts one to try, `covault demo` shows what three nodes do. The commands `secret`, `env`, `caller`, `grant`, `self` and `status` talk to
 /// a running vault over HTTP, and so do `invite`, `members` and `remove`; `init`, `join`, `node`, `vault`, `api`, `backup`, `restore`, `check` and `audit` run one.
 #[derive(Parser)]
 #[command(name = "covault", version, arg_required_else_help = true)]
@@ -79,6 +80,7 @@ enum Command {
     Vault(vault::VaultArgs),
     Api(api::ApiArgs),
     Secret(secret::SecretArgs),
+    Env(env::EnvArgs),
     Caller(caller::CallerArgs),
     Grant(grant::GrantArgs),
     #[command(name = "self")]
@@ -118,6 +120,7 @@ impl Command {
             Self::Vault(args) => args.run(output),
             Self::Api(args) => args.run(output),
             Self::Secret(args) => args.run(output),
+            Self::Env(args) => args.run(output),
             Self::Caller(args) => args.run(output),
             Self::Grant(args) => args.run(output),
             Self::Whoami(args) => args.run(output),

@@ -4,6 +4,7 @@
 mod check;
 mod cluster;
 mod cut_off;
+mod env;
 mod folder;
 mod healthy;
 mod history;
@@ -80,6 +81,7 @@ async fn play(trial: &mut Trial, folder: &Folder, output: &Output) -> Result<(),
     let mut cluster = Cluster::new(trial);
     narration.say(&cluster.described())?;
     healthy::show(&cluster, &mut narration).await?;
+    env::show(&cluster, &mut narration).await?;
     killed::show(&mut cluster, &mut narration).await?;
     cut_off::show(&mut cluster, &mut narration).await?;
     history::show(&cluster, &mut narration).await?;

@@ -20,6 +20,7 @@ mod version;
 use clap::{Args, Subcommand};
 use covault_model::name::{CallerName, SecretName};
 
+pub use comparison::Comparison;
 pub use history::history_table;
 
 use super::{client::Call, connection::ConnectionArgs, failure::Failure, output::Output};

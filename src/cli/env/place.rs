@@ -1,0 +1,100 @@
+//! A file that is to be replaced: what takes its place is written beside it and put there whole or not at all.
+//! It has the mode and owner of what was there. Keeps S1: what was there is never copied.
+//! Knows nothing of what is in it.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
+    path::{Path, PathBuf},
+    process,
+};
+
+use crate::cli::failure::Failure;
+
+/// The place of a file, held by an empty one beside it until it is filled.
+pub struct Place {
+    /// The file itself, behind any links to it.
+    path: PathBuf,
+    beside: PathBuf,
+    file: File,
+}
+
+impl Place {
+    /// Takes the place of a file that is there. Done before the vault is asked, so that what can fail has failed.
+    ///
+    /// # Errors
+    /// When there is none, or nothing can be written beside it.
+    pub fn of(path: &Path) -> Result<Self, Failure> {
+        let failed = |error: io::Error| Failure::file("replace", path, &error);
+        let path = fs::canonicalize(path).map_err(failed)?;
+        let was = fs::metadata(&path).map_err(failed)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let beside = path.with_file_name(format!(".{name}.{}", process::id()));
+        let file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).map_err(failed)?;
+        let place = Self { path: path.clone(), beside, file };
+        let made = place.file.metadata().map_err(failed)?;
+        if (made.uid(), made.gid()) != (was.uid(), was.gid()) {
+            fchown(&place.file, Some(was.uid()), Some(was.gid())).map_err(failed)?;
+        }
+        place.file.set_permissions(Permissions::from_mode(was.mode() & 0o7777)).map_err(failed)?;
+        Ok(place)
+    }
+
+    /// Puts this in place of what was there.
+    ///
+    /// # Errors
+    /// When it cannot be written; then what was there still is.
+    pub fn fill(mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let written = self.write(bytes);
+        written.map_err(|error| Failure::file("replace", &self.path, &error))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.file.sync_all()?;
+        fs::rename(&self.beside, &self.path)?;
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        File::open(folder)?.sync_all()
+    }
+}
+
+impl Drop for Place {
+    /// What was not put in place is in nobody's way; after it was, nothing is there to be removed.
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.beside);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_is_filled_keeps_mode_and_links_and_leaves_nothing_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join(".env"), folder.path().join("link"));
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        Place::of(&link).unwrap().fill(b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_place_that_is_not_filled_leaves_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        assert!(Place::of(&path).is_err());
+        fs::write(&path, "old").unwrap();
+        drop(Place::of(&path).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
