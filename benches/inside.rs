@@ -4,14 +4,16 @@
 
 #![allow(missing_docs, reason = "criterion's macros make a public function")]
 
-use std::{cell::Cell, hint::black_box, iter};
+use std::{cell::Cell, hint::black_box, iter, sync::Arc};
 
 use covault::{
     api::answer,
     audit::{self, AuditLog, Entry, RequestId, Subject, VersionRef},
+    envfile::{EnvFile, Format, Reference},
     host::{Host, Machine},
     merge::change_hash_of,
-    vault::{Opened, Standing, Summary, Version},
+    node::{Node, NodeConfig},
+    vault::{Asker, Consistency, CreatedMany, NewSecrets, Opened, Standing, Summary, Version, Which},
 };
 use covault_model::{
     command::{Action, Command, NewSecret, SealedVersion},
@@ -25,6 +27,7 @@ use covault_model::{
 use covault_seal::{Context, Keyring, Plaintext, open, seal};
 use covault_store::{Options, Store, WriterMode};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use zeroize::Zeroizing;
 
 /// Bytes of every value here.
 const VALUE_LEN: usize = 256;
@@ -226,5 +229,37 @@ fn answers(c: &mut Criterion) {
     c.bench_function("api/answer of a read", |b| b.iter(|| answer::opened(black_box(&opened), false)));
 }
 
-criterion_group!(inside, sealing, records, storing, audit_lines, answers);
+/// A file of a hundred references, expanded by a node that has all its secrets: from its text to its text, with the
+/// reads, their audit lines, and everything opened.
+fn env_files(c: &mut Criterion) {
+    const REFERENCES: usize = 100;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let config = NodeConfig { create: true, ..NodeConfig::at(&dir.path().join("vault")) };
+    let node = runtime.block_on(Node::start(config, Arc::new(Machine))).expect("a new node");
+    let owner = CallerName::parse("bench").expect("a caller's name");
+    let session = runtime.block_on(node.local_session(owner.clone())).expect("a session");
+    let asker = Asker { session, request: RequestId::parse("bench").expect("a request's id") };
+    let wanted: Vec<_> = (0..REFERENCES as u64).map(|number| (Maker::name(number), Which::Current)).collect();
+    let secrets = wanted.iter().map(|(name, _)| (name.clone(), value())).collect();
+    let new = NewSecrets { owner: owner.clone(), secrets, needed: Vec::new(), request: value() };
+    let made = runtime.block_on(node.vault().create_many(&asker, &new, None, |_| None::<()>));
+    assert!(matches!(made, Ok(CreatedMany::All { .. })), "all are made");
+    let line = |(name, _): &(SecretName, Which)| format!("K{}=\"x:secret({name})@h\" # c\n", &name[6..]);
+    let text: String = wanted.iter().map(line).collect();
+    let expand = || async {
+        let file = EnvFile::parse(Zeroizing::new(text.clone())).expect("a file");
+        let opened = node.vault().read_many(&asker, &owner, &wanted, Consistency::Local).await;
+        let opened = opened.expect("all are there").each;
+        let find = |reference: &Reference| {
+            let at = wanted.binary_search_by(|(name, _)| name.cmp(&reference.name)).expect("it is wanted");
+            reference.pick(opened[at].as_ref().expect("it is there").value.expose_plaintext())
+        };
+        file.expand(Format::Dotenv, find).expect("all readers carry it").len()
+    };
+    c.bench_function("env/expand a file of 100 references", |b| b.iter(|| runtime.block_on(expand())));
+    runtime.block_on(node.stop());
+}
+
+criterion_group!(inside, sealing, records, storing, audit_lines, answers, env_files);
 criterion_main!(inside);
