@@ -29,7 +29,7 @@ pub const CREATE_MAX: usize = 1024;
 /// Bytes that the values may have together which one command creates (1 MiB). With all there is beside them, and
 /// behind what else goes into the same log entry, they fit a frame between nodes.
 pub const CREATE_BYTES_MAX: usize = VALUE_BYTES_MAX;
-/// Secrets that one `.env` file may name.
+/// References that one `.env` file may have.
 pub const ENV_REFERENCES_MAX: usize = CREATE_MAX;
 /// Versions one request may destroy, delete or bring back.
 pub const VERSIONS_PER_REQUEST_MAX: usize = 128;

@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 
-use covault_model::name::SecretName;
+use covault_model::{limits::ENV_REFERENCES_MAX, name::SecretName};
 use zeroize::Zeroizing;
 
 use super::{
@@ -149,7 +149,7 @@ impl Reader<'_> {
         if let Some(at) = self.text.find('\0') {
             return Err((at, "A file has no NUL bytes.".into()));
         }
-        let mut found = Vec::new();
+        let (mut found, mut calls) = (Vec::new(), 0);
         self.take("\u{feff}");
         while self.at < self.text.len() {
             self.skip_blanks();
@@ -160,7 +160,15 @@ impl Reader<'_> {
                 self.skip_comment();
                 continue;
             }
-            found.push(self.assignment()?);
+            let assignment = self.assignment()?;
+            calls += assignment.calls().count();
+            if ENV_REFERENCES_MAX < calls {
+                return Err((
+                    assignment.key.start,
+                    format!("A file has at most {ENV_REFERENCES_MAX} references."),
+                ));
+            }
+            found.push(assignment);
         }
         Ok(found)
     }

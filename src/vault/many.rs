@@ -100,7 +100,8 @@ impl Vault {
         key: Option<IdempotencyKey>,
         lacks: impl FnOnce(&Each<Opened>) -> Option<L>,
     ) -> Result<CreatedMany<L>, Refusal> {
-        let names: Vec<_> = new.secrets.iter().map(|(name, _)| name).collect();
+        let created = new.secrets.iter().map(|(name, _)| name);
+        let names: Vec<_> = created.chain(new.needed.iter().map(|(name, _)| name)).collect();
         let line = |created: &CreatedMany<L>, at: usize| match created {
             CreatedMany::All { versions, .. } => {
                 (versions.get(at).copied().map(VersionRef::Id), Outcome::Done)

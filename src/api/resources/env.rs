@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use covault_model::{
-    limits::{CREATE_MAX, ENV_REFERENCES_MAX},
+    limits::CREATE_MAX,
     name::SecretName,
-    refusal::{CallerMistake, Limit, Refusal},
+    refusal::{CallerMistake, Refusal},
 };
 use covault_seal::Plaintext;
 use http::{HeaderMap, StatusCode};
@@ -38,7 +38,7 @@ pub async fn expand(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
     };
     call.body.clear();
     let file = EnvFile::parse(content).map_err(of_mistake)?;
-    let wanted = wanted(file.references())?;
+    let wanted = wanted(file.references());
     let opened = vault.read_many(&call.asker, &owner, &wanted, consistency).await?;
     let find = |reference: &Reference| found(&wanted, &opened.each, reference);
     let text = file.expand(format, find).map_err(of_refused)?;
@@ -64,7 +64,7 @@ pub async fn encrypt(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
     let request = Plaintext::new(std::mem::take(&mut call.body).to_vec());
     let file = EnvFile::parse(content).map_err(of_mistake)?;
     let made = file.encrypt(values).map_err(of_refused)?;
-    let needed = wanted(file.references_beside(&made.secrets).into_iter())?;
+    let needed = wanted(file.references_beside(&made.secrets).into_iter());
     let names: Vec<String> = made.secrets.iter().map(|(name, _)| name.to_string()).collect();
     let secrets = made.secrets.into_iter().map(|(name, value)| (name, plaintext(value))).collect();
     let new = NewSecrets { owner, secrets, needed, request };
@@ -135,12 +135,9 @@ fn plaintext(mut text: Zeroizing<String>) -> Plaintext {
 }
 
 /// What the references name, each once.
-fn wanted<'f>(references: impl Iterator<Item = &'f Reference>) -> Result<Vec<Wanted>, Problem> {
+fn wanted<'f>(references: impl Iterator<Item = &'f Reference>) -> Vec<Wanted> {
     let distinct: BTreeMap<_, _> = references.map(|one| ((&one.name, one.version), ())).collect();
-    if ENV_REFERENCES_MAX < distinct.len() {
-        return Err(Refusal::from(CallerMistake::TooMany(Limit::Secrets)).into());
-    }
-    Ok(distinct.into_keys().map(|(name, version)| (name.clone(), which(version))).collect())
+    distinct.into_keys().map(|(name, version)| (name.clone(), which(version))).collect()
 }
 
 fn which(version: Option<Pin>) -> Which {
