@@ -2,7 +2,11 @@
 //! several at once and through kills too (E6, I1, N3, S1).
 
 use std::{
-    sync::{Barrier, mpsc},
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -162,6 +166,60 @@ fn one_duplicate_or_missing_reference_and_nothing_is_made() {
         member.get(&format!("/v1/secrets/{name}")).expect_problem(404, "not_found");
     }
     assert_eq!((member.value("b"), member.value("d")), ("old".into(), "old".into()));
+}
+
+#[test]
+fn a_file_is_of_one_moment() {
+    const UPDATES: u64 = 150;
+    let vault = Vault::start();
+    let member = vault.member();
+    for name in ["first", "second"] {
+        member.create(name, "0");
+    }
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writer = vault.member();
+        let stop = &stop;
+        scope.spawn(move || {
+            for number in 1..=UPDATES {
+                // Always in this order, so no moment has a later second than first.
+                writer.update("first", &number.to_string());
+                writer.update("second", &number.to_string());
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        let body = json!({ "content": "B=secret(second)\nA=secret(first)\n", "format": "json" });
+        let mut seen = 0;
+        while !stop.load(Ordering::Relaxed) || seen == 0 {
+            let content = member.post("/v1/env/expand", &body).expect(200).text("/content");
+            let values: Value = serde_json::from_str(&content).unwrap();
+            let number = |key: &str| values[key].as_str().unwrap().parse::<u64>().unwrap();
+            let (first, second) = (number("A"), number("B"));
+            assert!(second <= first && first <= second + 1, "first {first}, second {second}");
+            seen += 1;
+        }
+    });
+}
+
+#[test]
+fn a_grant_opens_anothers_secrets_to_a_file_and_nothing_else_does() {
+    let vault = Vault::start();
+    let (member, other) = (vault.member(), vault.caller("other"));
+    member.create("app/shown", "v");
+    member.create("hidden", "v");
+    let ask = |content: &str| other.post("/v1/env/expand?owner=dev", &json!({ "content": content }));
+    assert_eq!(unresolved(ask("A=secret(app/shown)"))[0].3, "not_found");
+    let grant = json!({ "prefix": "app/", "grantee": "other", "access": "read" });
+    member.post("/v1/grants", &grant).expect(201);
+    assert_eq!(ask("A=secret(app/shown)").expect(200).text("/content"), "A=v");
+    assert_eq!(unresolved(ask("A=secret(app/shown)\nB=secret(hidden)"))[0].2, "hidden");
+    let body = json!({ "content": "A=enc(app/new=1)" });
+    other.post("/v1/env/encrypt?owner=dev", &body).expect_problem(403, "forbidden");
+    member.get("/v1/secrets/app/new").expect_problem(404, "not_found");
+    let grant = json!({ "prefix": "app/", "grantee": "other", "access": "write" });
+    member.post("/v1/grants", &grant).expect(201);
+    other.post("/v1/env/encrypt?owner=dev", &body).expect(200);
+    assert_eq!(member.value("app/new"), "1");
 }
 
 #[test]
