@@ -102,6 +102,30 @@ def javascript(text):
     return json.loads(done.stdout)
 
 
+def read_alike():
+    """What the vault takes a value for that stands in a file is what each reader takes it for that reads it."""
+    pieces = [piece for piece in PIECES if piece not in "`\r"] + ["n", "r", "t", " #", "secret\\(", "$A", "\u00a0"]
+    text = lambda: "".join(chance.choice(pieces) for _ in range(chance.randrange(0, 7)))
+    quote = lambda mark: mark + text() + mark
+    files = [f"A={quote(chance.choice(['', chr(39), chr(34)]))}{chance.choice(['', ' # c'])}\n" for _ in range(1500)]
+    seen = {}
+    for file in files:
+        answer = ask("/v1/env/expand", {"content": file, "format": "json"})
+        if "content" in answer and "secret" not in file:
+            seen[file] = json.loads(answer["content"])
+    script = "const {parse} = require('dotenv'); process.stdin.setEncoding('utf8'); let all = ''; " \
+             "process.stdin.on('data', part => all += part); " \
+             "process.stdin.on('end', () => console.log(JSON.stringify(JSON.parse(all).map(one => parse(one)))))"
+    done = subprocess.run(["node", "-e", script], check=True, input=json.dumps(list(seen)).encode(),
+                          stdout=subprocess.PIPE, env={**os.environ, "NODE_PATH": f"{scratch}/js/node_modules"})
+    for (file, wanted), script in zip(seen.items(), json.loads(done.stdout)):
+        python = {key: value for key, value in dotenv.dotenv_values(stream=io.StringIO(file)).items() if value is not None}
+        for reader, read in [("motdotla/dotenv", script), ("python-dotenv", python)]:
+            if read and read != wanted:
+                sys.exit(f"envfile: {reader} reads {file!r} as {read}, not as {wanted}")
+    print(f"envfile: {len(seen)} of {len(files)} files are read alike by all that read them")
+
+
 values = {f"K{at}": value for at, value in enumerate(USUAL + HARD + [drawn() for _ in range(400)])}
 made = ask("/v1/env/encrypt", {
     "content": "".join(f"{key}=enc(v/{key})\n" for key in values),
@@ -122,3 +146,4 @@ differences("PyYAML", yaml.safe_load(expanded(values, "yaml")), values)
 differences("sh", shell(expanded(values, "shell")), values)
 held = portable(values, "docker")
 differences("docker's rules", docker(expanded(held, "docker")), held)
+read_alike()

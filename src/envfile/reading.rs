@@ -75,7 +75,8 @@ fn is_escape(quote: Quote, next: Option<char>) -> bool {
         Quote::Double => "\\'\"$ abftv",
         Quote::Backtick => "`",
     };
-    next.is_some_and(|next| after.contains(next))
+    // One with nothing behind it is lost to dotenvy.
+    next.map_or(quote == Quote::None, |next| after.contains(next))
 }
 
 /// White space that some readers cut off at the end of a value, and others do not.

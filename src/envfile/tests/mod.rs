@@ -135,6 +135,7 @@ fn what_readers_differ_in_is_a_mistake_only_where_it_is_needed() {
         ("a#b", 4),
         ("it's", 5),
         ("a\\nb", 4),
+        ("a\\", 4),
         ("\"a$b\"", 5),
         ("\"a\\tb\"", 5),
         ("'a\\\\b'", 5),

@@ -1,6 +1,7 @@
 //! What comes out, read back by dotenvy; the two other readers are asked by `tests/envfile.sh`.
 
 use proptest::prelude::*;
+use zeroize::Zeroizing;
 
 use super::*;
 
@@ -37,6 +38,31 @@ proptest! {
         let prefix = if how == 4 { "x:" } else { "" };
         prop_assert_eq!(&read[1], &("A".to_owned(), format!("{prefix}{value}")));
         prop_assert_eq!(&read[2], &("B".to_owned(), "after".to_owned()));
+    }
+}
+
+/// Values as they may stand in a file, well written or not.
+fn written() -> impl Strategy<Value = String> {
+    let pieces = "['\"$\\\\#{} \t=a-cnrt:-]{0,7}";
+    let quoted = ("['\"]", pieces, "\n?", pieces)
+        .prop_map(|(quote, one, line, two)| format!("{quote}{one}{line}{two}{quote}"));
+    prop_oneof![pieces, quoted, "[ -~\u{a0}\u{2028}]{0,8}"]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn a_value_that_is_read_is_what_dotenvy_reads_if_it_reads_it(written in written(), end in "( # c)?\n?") {
+        let text = format!("A={written}{end}");
+        let Ok(file) = EnvFile::parse(Zeroizing::new(text.clone())) else { return Ok(()) };
+        let [assignment] = file.assignments() else { return Ok(()) };
+        let Ok(value) = file.value_of(assignment) else { return Ok(()) };
+        prop_assume!(assignment.quote != super::super::file::Quote::Backtick);
+        let read: Result<Vec<_>, _> = dotenvy::from_read_iter(text.as_bytes()).collect();
+        if let Ok(read) = read {
+            prop_assert_eq!(read, [("A".to_owned(), value.to_string())]);
+        }
     }
 }
 
