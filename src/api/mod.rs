@@ -3,8 +3,8 @@
 //! requests to nodes that have; on those, it carries out what such a process brings.
 //!
 //! Read in this order: [`table`] is all there is, [`service`] takes a request through it,
-//! [`call`] and [`resources`] read requests, [`answer`] and [`problem`] write answers, [`server`] listens;
-//! [`relayed`] is the way to nodes, and from API processes.
+//! [`call`] and [`resources`] read requests, [`answer`] and [`problem`] write answers, [`server`] listens and
+//! [`joined`] sends; [`relayed`] is the way to nodes, and from API processes.
 //! Knows nothing of tables, sealing or consensus.
 
 pub mod answer;
@@ -12,6 +12,7 @@ pub mod body;
 pub mod call;
 pub mod cursor;
 pub mod headers;
+pub mod joined;
 pub mod metrics;
 pub mod openapi;
 pub mod problem;

@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::api::{metrics::Metrics, service::Api};
+use crate::api::{joined::Joined, metrics::Metrics, service::Api};
 
 /// How often recorded times are folded into the histograms.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
@@ -189,7 +189,7 @@ where
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(BUFFER_BYTES_MAX as u32);
     let service = TowerToHyperService::new(api.service());
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let connection = builder.serve_connection(TokioIo::new(Joined::new(stream)), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended early");
     }
