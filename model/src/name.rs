@@ -49,9 +49,14 @@ macro_rules! text_type {
 
         impl $name {
             /// Checks `text` against the rule of this type.
-            pub fn parse(text: &str) -> Result<Self, NameError> {
+            pub fn check(text: &str) -> Result<(), NameError> {
                 let check: fn(&str) -> Result<(), NameError> = $check;
-                check(text)?;
+                check(text)
+            }
+
+            /// Takes `text` as one, if it keeps the rule of this type.
+            pub fn parse(text: &str) -> Result<Self, NameError> {
+                Self::check(text)?;
                 Ok(Self(text.to_owned()))
             }
 
@@ -64,8 +69,7 @@ macro_rules! text_type {
         impl TryFrom<String> for $name {
             type Error = NameError;
             fn try_from(text: String) -> Result<Self, NameError> {
-                let check: fn(&str) -> Result<(), NameError> = $check;
-                check(&text)?;
+                Self::check(&text)?;
                 Ok(Self(text))
             }
         }

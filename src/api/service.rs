@@ -296,9 +296,7 @@ impl Api {
 
 impl Shared {
     fn next_request_id(&self) -> RequestId {
-        let count = self.requests.fetch_add(1, Ordering::Relaxed);
-        let text = format!("{:08x}-{count:x}", self.request_prefix);
-        RequestId::parse(&text).expect("hexadecimal digits are in the alphabet of request ids")
+        RequestId::generated(self.request_prefix, self.requests.fetch_add(1, Ordering::Relaxed))
     }
 }
 

@@ -2,28 +2,68 @@
 //! Everything borrowed here is a checked type of a narrow alphabet, so that a line needs no escaping.
 //! Knows nothing of how lines look or where they are kept.
 
+use std::fmt;
+
 use covault_model::{
     hlc::Millis,
     id::{GrantId, NodeId, TokenId, VersionId},
+    limits::CALLER_BYTES_MAX,
     name::{CallerName, MasterKeyName, NameError, NamePrefix, SecretName},
 };
 
+/// Longest id of a request, in bytes.
+const REQUEST_ID_BYTES_MAX: usize = CALLER_BYTES_MAX;
 /// Longest code of an outcome, in bytes; what is longer is cut.
 pub const CODE_BYTES_MAX: usize = 48;
 
-/// The id of one request: 1 to 64 bytes of `[A-Za-z0-9._-]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestId(String);
+/// The id of one request: 1 to 64 bytes of `[A-Za-z0-9._-]`. Kept in place, since every request has one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestId {
+    len: u8,
+    /// Zeros after the text.
+    bytes: [u8; REQUEST_ID_BYTES_MAX],
+}
 
 impl RequestId {
-    /// Checks a client's or a generated id.
+    /// Checks a client's id; the alphabet is that of callers' names.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        CallerName::parse(text).map(|checked| Self(checked.into()))
+        CallerName::check(text)?;
+        Ok(Self::of(text.as_bytes()))
+    }
+
+    /// The id of the request that is `count`th of a process, whose ids begin with `prefix`.
+    pub fn generated(prefix: u32, count: u64) -> Self {
+        let digits = (u64::BITS - count.leading_zeros()).div_ceil(4).max(1) as usize;
+        let mut text = [b'-'; 8 + 1 + 16];
+        put_hex(&mut text[..8], prefix.into());
+        put_hex(&mut text[9..9 + digits], count);
+        Self::of(&text[..9 + digits])
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        str::from_utf8(&self.bytes[..usize::from(self.len)]).expect("the alphabet of request ids is ASCII")
+    }
+
+    fn of(text: &[u8]) -> Self {
+        let mut bytes = [0; REQUEST_ID_BYTES_MAX];
+        bytes[..text.len()].copy_from_slice(text);
+        // At most 64.
+        Self { len: text.len() as u8, bytes }
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RequestId").field(&self.as_str()).finish()
+    }
+}
+
+/// Fills `digits` with the last ones of `number`.
+fn put_hex(digits: &mut [u8], mut number: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number % 16) as usize];
+        number /= 16;
     }
 }
 

@@ -94,6 +94,15 @@ fn the_longest_line_fits() {
 }
 
 #[test]
+fn a_generated_request_id_is_a_valid_one() {
+    for (prefix, count) in [(0, 0), (0xab, 0x10), (u32::MAX, 0xf), (1, u64::MAX)] {
+        let id = RequestId::generated(prefix, count);
+        assert_eq!(id.as_str(), format!("{prefix:08x}-{count:x}"));
+        assert_eq!(RequestId::parse(id.as_str()), Ok(id));
+    }
+}
+
+#[test]
 fn an_anchor_keeps_its_bytes() {
     let anchor = Anchor { seq: 300, hash: [7; 32], segment: 2, end: 70_000 };
     let bytes = anchor.to_bytes();
