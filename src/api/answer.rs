@@ -10,7 +10,7 @@ use covault_model::{
     id::{NodeId, VersionId},
     name::{LabelKey, LabelValue, MasterKeyName},
 };
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -29,6 +29,10 @@ use crate::{
 
 /// Room for everything in a read answer but the value and the labels, in bytes.
 const READ_HEAD_BYTES: usize = 640;
+/// Room for the headers of a read's answer, those of every answer included.
+const HEADERS: usize = 6;
+
+const JSON: &str = "application/json";
 
 /// The media type of an answer that is text.
 pub const TEXT: &str = "text/plain; charset=utf-8";
@@ -39,7 +43,8 @@ pub struct Answer {
     status: StatusCode,
     content_type: &'static str,
     body: Bytes,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    /// What was set, and nothing else.
+    headers: HeaderMap,
     /// Why it was refused; absent unless it was.
     code: Option<Code>,
 }
@@ -47,7 +52,8 @@ pub struct Answer {
 impl Answer {
     /// An answer with this body.
     pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type, body: body.into(), headers: Vec::new(), code: None }
+        let headers = HeaderMap::with_capacity(HEADERS);
+        Self { status, content_type, body: body.into(), headers, code: None }
     }
 
     /// The same, refused for this reason.
@@ -57,7 +63,9 @@ impl Answer {
 
     /// An answer in JSON.
     pub fn json(status: StatusCode, body: &impl Serialize) -> Self {
-        Self::json_in(status, Vec::with_capacity(READ_HEAD_BYTES), body)
+        let mut text = Vec::with_capacity(READ_HEAD_BYTES);
+        put(&mut text, body);
+        Self::new(status, JSON, text)
     }
 
     /// An answer without a body.
@@ -65,14 +73,9 @@ impl Answer {
         Self::new(status, "", Bytes::new())
     }
 
-    fn json_in(status: StatusCode, mut room: Vec<u8>, body: &impl Serialize) -> Self {
-        serde_json::to_writer(&mut room, body).expect("every body here has text keys and writes to memory");
-        Self::new(status, "application/json", room)
-    }
-
     /// Sets a header.
     pub fn set(&mut self, name: HeaderName, value: HeaderValue) {
-        self.headers.push((name, value));
+        self.headers.append(name, value);
     }
 
     /// Its status.
@@ -96,13 +99,13 @@ impl Answer {
     }
 
     /// The headers that were set.
-    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+    pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
     /// A header that was set.
     pub fn header(&self, name: &HeaderName) -> Option<&HeaderValue> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+        self.headers.get(name)
     }
 
     /// The HTTP response.
@@ -110,11 +113,10 @@ impl Answer {
         let mut response = http::Response::new(self.body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.reserve(self.headers.len() + 4);
+        *headers = self.headers;
         if !self.content_type.is_empty() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         }
-        headers.extend(self.headers);
         response
     }
 }
@@ -136,21 +138,43 @@ pub fn set_standing(answer: &mut Answer, standing: Standing) {
     }
 }
 
+/// By hand as far as the value, which is most of it.
 fn with_value(opened: &Opened) -> Answer {
     let bytes = opened.value.expose_plaintext();
-    let room = Vec::with_capacity(READ_HEAD_BYTES + bytes.len() + bytes.len() / 3);
-    let encoded;
-    let (value, value_base64) = match str::from_utf8(bytes) {
-        Ok(text) => (Some(text), None),
-        Err(_) => {
-            encoded = Zeroizing::new(STANDARD.encode(bytes));
-            (None, Some(encoded.as_str()))
-        }
-    };
     let Summary { name, version, labels, description } = &opened.summary;
-    let description = description.as_deref();
-    let body = SecretBody { name, value, value_base64, version: version.into(), labels, description };
-    Answer::json_in(StatusCode::OK, room, &body)
+    let mut body = Vec::with_capacity(READ_HEAD_BYTES + bytes.len() + bytes.len() / 3);
+    body.extend_from_slice(b"{\"name\":");
+    put(&mut body, name.as_str());
+    put_value(&mut body, bytes);
+    body.extend_from_slice(b",\"version\":");
+    put(&mut body, &VersionBody::from(version));
+    body.extend_from_slice(b",\"labels\":");
+    put(&mut body, labels);
+    body.extend_from_slice(b",\"description\":");
+    put(&mut body, &description.as_deref());
+    body.push(b'}');
+    Answer::new(StatusCode::OK, JSON, body)
+}
+
+/// Text as it is where JSON has it so, with escapes where it needs them, and what is no text in base64.
+fn put_value(body: &mut Vec<u8>, value: &[u8]) {
+    // Looks at every byte, so that it can look at many at once.
+    let is_plain = |byte: &u8| (0x20..0x7f).contains(byte) & (*byte != b'"') & (*byte != b'\\');
+    if value.iter().fold(true, |plain, byte| plain & is_plain(byte)) {
+        body.extend_from_slice(b",\"value\":\"");
+        body.extend_from_slice(value);
+        body.push(b'"');
+    } else if let Ok(text) = str::from_utf8(value) {
+        body.extend_from_slice(b",\"value\":");
+        put(body, text);
+    } else {
+        body.extend_from_slice(b",\"value_base64\":");
+        put(body, Zeroizing::new(STANDARD.encode(value)).as_str());
+    }
+}
+
+fn put(body: &mut Vec<u8>, part: &(impl Serialize + ?Sized)) {
+    serde_json::to_writer(body, part).expect("every body here has text keys and writes to memory");
 }
 
 /// A write: `201` for a create, else `200` when it was agreed and `202` when it is provisional.
@@ -325,18 +349,6 @@ pub fn mark_replayed(answer: &mut Answer, replayed: bool) {
 type Labels = BTreeMap<LabelKey, LabelValue>;
 
 #[derive(Serialize)]
-struct SecretBody<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value_base64: Option<&'a str>,
-    version: VersionBody<'a>,
-    labels: &'a Labels,
-    description: Option<&'a str>,
-}
-
-#[derive(Serialize)]
 struct SummaryBody<'a> {
     name: &'a str,
     version: VersionBody<'a>,
@@ -499,4 +511,36 @@ impl<'a> From<&'a GrantInfo> for GrantBody<'a> {
 
 fn as_text<S: Serializer>(id: &impl Display, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(id)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn member(value: &[u8]) -> Value {
+        let mut body = b"{\"first\":0".to_vec();
+        put_value(&mut body, value);
+        body.push(b'}');
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    #[test]
+    fn text_comes_back_as_it_was_whatever_it_holds() {
+        let every: String = (0..=0x17f).filter_map(char::from_u32).collect();
+        for text in
+            ["", "plain ~text!", "a \"quote\"", "a \\ slash", "two\nlines", "\u{7f}", "\u{1f980}", &every]
+        {
+            assert_eq!(member(text.as_bytes())["value"], text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_comes_in_base64() {
+        let body = member(&[0xff, 0xfe]);
+        assert_eq!((&body["value_base64"], body.get("value")), (&"//4=".into(), None));
+    }
 }

@@ -97,9 +97,11 @@ pub fn read_version(text: &str) -> Result<Which, &'static str> {
 /// The path's parameters, decoded; a broken encoding is refused by the parameter's name.
 pub fn decoded(route: &'static Route, captured: [&str; 2]) -> Result<[String; 2], Problem> {
     let mut decoded = [String::new(), String::new()];
-    for ((text, raw), name) in decoded.iter_mut().zip(captured).zip(route.path_parameters()) {
-        *text = query::decode(raw, query::Plus::IsPlus)
-            .ok_or_else(|| query::invalid(name, "has percent-encoding that does not give UTF-8"))?;
+    for (at, (text, raw)) in decoded.iter_mut().zip(captured).enumerate() {
+        *text = query::decode(raw, query::Plus::IsPlus).ok_or_else(|| {
+            let name = route.path_parameters().nth(at).unwrap_or("path");
+            query::invalid(name, "has percent-encoding that does not give UTF-8")
+        })?;
     }
     Ok(decoded)
 }

@@ -2,6 +2,8 @@
 //! No other file reads headers. A header that does not read is refused by name, its text never shown.
 //! Knows nothing of what is done with them.
 
+use std::fmt::Write;
+
 use covault_model::{command::Condition, id::VersionId};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -127,7 +129,9 @@ pub fn size(headers: &HeaderMap) -> usize {
 
 /// The entity tag of a version.
 pub fn entity_tag(version: &VersionId) -> HeaderValue {
-    HeaderValue::try_from(format!("\"{version}\"")).expect("hexadecimal digits fit a header")
+    let mut tag = String::with_capacity(2 * VersionId::LEN + 2);
+    write!(tag, "\"{version}\"").expect("writing to memory cannot fail");
+    HeaderValue::try_from(tag).expect("hexadecimal digits fit a header")
 }
 
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {

@@ -277,7 +277,7 @@ fn fitting(answer: Answer) -> Answer {
 }
 
 fn answered(answer: &Answer) -> Answered {
-    let header = |(name, value): &(HeaderName, HeaderValue)| {
+    let header = |(name, value): (&HeaderName, &HeaderValue)| {
         (name.as_str().to_owned(), ByteBuf::from(value.as_bytes()))
     };
     Answered {
