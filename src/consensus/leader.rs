@@ -276,7 +276,7 @@ impl Leader {
         match leadership.current_leader {
             None => false,
             Some(leader) if leader != self.me => true,
-            Some(_) if leadership.membership_config.voter_ids().eq([self.me]) => true,
+            Some(_) if self.is_alone(&leadership) => true,
             Some(_) => {
                 let silent = self.raft.data_metrics().borrow().millis_since_quorum_ack;
                 silent.is_some_and(|millis| millis < LEADER_SILENT_MAX_MILLIS)
@@ -299,8 +299,15 @@ impl Leader {
     pub fn silence(&self) -> Option<u64> {
         let leadership = self.leadership.borrow();
         let leads = leadership.current_leader == Some(self.me);
-        let alone = leadership.membership_config.voter_ids().eq([self.me]);
+        let alone = self.is_alone(&leadership);
         self.raft.data_metrics().borrow().millis_since_quorum_ack.filter(|_| leads && !alone)
+    }
+
+    /// Whether nobody else votes. Every read asks, so that no list of voters is made for it.
+    fn is_alone(&self, leadership: &RaftServerMetrics<NodeId, BasicNode>) -> bool {
+        let configs = leadership.membership_config.membership().get_joint_config();
+        let only_me = |voters: &BTreeSet<NodeId>| voters.len() == 1 && voters.contains(&self.me);
+        !configs.is_empty() && configs.iter().all(only_me)
     }
 
     /// The leader, as soon as there is one that a majority stands behind.
