@@ -1,16 +1,18 @@
 //! Every operation gets a line, and its line's room before it begins. Keeps U1: no line, no answer.
 //! Knows nothing of what operations do.
 
-use std::future::Future;
+use std::{
+    future::{Future, poll_fn},
+    mem,
+    task::Poll,
+};
 
+use super::{Asker, RequestId, Vault};
+use crate::audit::{Action, Entry, Outcome, Subject, Ticket, VersionRef};
 use covault_model::{
     name::{CallerName, SecretName, SecretPath},
     refusal::{NoAuthority, NodeFault, Refusal},
 };
-use tokio::task::yield_now;
-
-use super::{Asker, RequestId, Vault};
-use crate::audit::{Action, Entry, Outcome, Subject, Ticket, VersionRef};
 
 /// What an operation is about, for its line.
 #[derive(Clone, Copy)]
@@ -55,7 +57,7 @@ impl Vault {
             outcome: outcome_of(&result),
         });
         // Other operations that are ready enter their lines meanwhile, and one write takes all of them.
-        yield_now().await;
+        step_back().await;
         line.write().map_err(|_| Refusal::from(NodeFault::AuditUnavailable))?;
         result
     }
@@ -116,7 +118,7 @@ impl Vault {
                 outcome,
             }));
         }
-        yield_now().await;
+        step_back().await;
         for line in lines {
             line.write().map_err(|_| Refusal::from(NodeFault::AuditUnavailable))?;
         }
@@ -148,11 +150,59 @@ impl Vault {
     }
 }
 
+/// Lets the tasks go first that are ready. tokio's `yield_now` would look for new events as well, and wake the task once
+/// more when whoever waits for it has already come back to it (see `api`).
+async fn step_back() {
+    let mut stepped = false;
+    let back = poll_fn(|context| {
+        if mem::replace(&mut stepped, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    });
+    back.await;
+}
+
 fn outcome_of<T>(result: &Result<T, Refusal>) -> Outcome {
     match result {
         Ok(_) => Outcome::Done,
         Err(refusal @ Refusal::NotNow(NoAuthority::OutcomeUnknown(_))) => Outcome::Unknown(refusal.code()),
         Err(refusal @ Refusal::Caller(_)) => Outcome::Refused(refusal.code()),
         Err(refusal) => Outcome::Failed(refusal.code()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::{Context, Wake, Waker},
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_steps_back_is_woken_once_and_comes_back_at_the_next_look() {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let mut context = Context::from_waker(&waker);
+        let mut stepping = pin!(step_back());
+        assert!(stepping.as_mut().poll(&mut context).is_pending());
+        assert!(stepping.as_mut().poll(&mut context).is_ready());
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
     }
 }
