@@ -125,7 +125,9 @@ impl Api {
     > + Clone
     + Send
     + 'static {
-        let api = self.clone();
+        // Counted by itself: every request takes a part in it and gives it back, and connections on several cores would
+        // wait for one another at the count that all share.
+        let api = Arc::new(self.clone());
         let query = warp::query::raw().or(warp::any().map(String::new)).unify();
         let everything = warp::method()
             .and(warp::path::full())
