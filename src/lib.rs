@@ -12,4 +12,5 @@ pub mod host;
 pub mod merge;
 pub mod node;
 pub mod relay;
+pub mod tokens;
 pub mod vault;

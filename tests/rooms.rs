@@ -22,10 +22,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("consensus", &["model", "store", "net", "host"]),
     ("merge", &["model", "store", "net", "host"]),
     ("audit", &["model"]),
-    ("vault", &["model", "seal", "store", "consensus", "merge", "audit", "host"]),
+    // Pure: what the API computes of tokens, and proposes to the vault.
+    ("tokens", &["model", "seal"]),
+    ("vault", &["model", "seal", "store", "consensus", "merge", "audit", "tokens", "host"]),
     ("relay", &["model", "net", "host"]),
     ("envfile", &["model"]),
-    ("api", &["model", "seal", "vault", "relay", "envfile"]),
+    ("api", &["model", "seal", "tokens", "vault", "relay", "envfile"]),
     ("node", &["model", "seal", "store", "net", "host", "consensus", "merge", "audit", "vault", "relay"]),
     // The commands that run a node put HTTP in front of it, or of the way to nodes; all others speak HTTP to one.
     ("cli", &["model", "seal", "host", "audit", "node", "api", "relay", "envfile"]),
@@ -52,6 +54,8 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("clap_complete", &["src/cli/"]),
     ("ureq", &["src/cli/"]),
     ("chacha20poly1305", &["seal/"]),
+    ("aes", &["seal/"]),
+    ("fpe", &["seal/"]),
     ("ed25519_dalek", &["model/"]),
     // A command of the moment may draw for itself; the node draws from its host alone.
     ("rand", &["src/host.rs", "src/cli/"]),

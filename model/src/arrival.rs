@@ -81,6 +81,17 @@ impl Fault {
     }
 }
 
+/// What it is that bytes from another node cannot be read.
+impl From<DecodeError> for Fault {
+    fn from(why: DecodeError) -> Self {
+        match why {
+            DecodeError::TooLarge => Self::Oversized,
+            DecodeError::BadSignature => Self::Forged,
+            _ => Self::Malformed,
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
@@ -94,11 +105,7 @@ impl Arrival {
         if RECORD_BYTES_MAX < record.len() || PAYLOAD_BYTES_MAX < payload_len {
             return Err(Fault::Oversized);
         }
-        let record = Record::from_untrusted_bytes(record).map_err(|why| match why {
-            DecodeError::TooLarge => Fault::Oversized,
-            DecodeError::BadSignature => Fault::Forged,
-            _ => Fault::Malformed,
-        })?;
+        let record = Record::from_untrusted_bytes(record)?;
         if record.header().secret != path.id() {
             return Err(Fault::OtherSecret);
         }

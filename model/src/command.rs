@@ -6,6 +6,8 @@ use alloc::{boxed::Box, vec, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    epoch::Epoch,
+    field::FieldRule,
     hlc::Millis,
     id::{ClusterId, CommandId, GrantId, InvitationId, NodeId, PayloadHash, SecretId, TokenId, VersionId},
     isolation::Role,
@@ -77,6 +79,12 @@ pub enum Action {
     InviteApi(InvitationId, Invitation),
     /// Lets an API process in that shows an invitation.
     EnrolApi(ApiEnrolment),
+    /// Makes this epoch of an owner the active one, with the master key that its tokens come of.
+    ActivateEpoch(CallerName, Epoch, MasterKeyName),
+    /// Lets go of an epoch of an owner for good, with all its mappings.
+    DestroyEpoch(CallerName, Epoch),
+    /// Configures which fields of an owner's documents become tokens, in place of what was configured.
+    SetFields(CallerName, Vec<FieldRule>),
 }
 
 /// A name and its first version.

@@ -8,7 +8,7 @@ use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteArray;
 
-use crate::name::{CallerName, NamePrefix, SecretName};
+use crate::name::{CallerName, FieldType, NamePrefix, SecretName};
 
 /// A text that is not lowercase hexadecimal of the right length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +121,14 @@ id_type!(
     GrantId, 16
 );
 id_type!(
+    /// A mapping among those of its owner and epoch: the token itself, or a function of it and of its field.
+    MappingId, 16
+);
+id_type!(
+    /// An issue of mappings: the hash of its canonical header.
+    IssueId, 32
+);
+id_type!(
     /// An idempotency key of one caller, or the request that it came with, under a secret key.
     Digest, 32
 );
@@ -146,6 +154,23 @@ impl PayloadHash {
     /// The hash of these sealed bytes.
     pub fn of(sealed: &[u8]) -> Self {
         Self(derive("covault 2026-11 payload hash", &[sealed]))
+    }
+}
+
+impl IssueId {
+    /// The id of an issue with this canonical header.
+    pub fn of(header: &[u8]) -> Self {
+        Self(derive("covault 2026-11 issue id", &[header]))
+    }
+}
+
+impl MappingId {
+    /// The mapping of a token that keeps the form of its value, which says neither field nor epoch by itself.
+    pub fn of_form(field: &FieldType, format: &str, token: &str) -> Self {
+        let parts = [field.as_bytes(), format.as_bytes(), token.as_bytes()];
+        let mut id = [0; Self::LEN];
+        id.copy_from_slice(&derive("covault 2026-11 mapping id", &parts)[..Self::LEN]);
+        Self(id)
     }
 }
 

@@ -4,7 +4,7 @@
 //! Read in this order: [`name`] and [`id`] say what things are called, [`record`] what is written,
 //! [`arrival`] what comes from elsewhere,
 //! [`hlc`] and [`line`](mod@line) when it counts, [`skew`] when a clock may say so, [`marks`] what merges, [`command`], [`plan`](mod@plan) and [`registry`] what
-//! is agreed, [`roster`] and [`invitation`] among which nodes, [`isolation`] who may, [`limits`] how much,
+//! is agreed, [`epoch`], [`field`], [`canonical`] and [`issue`] what tokens are and when one exists, [`roster`] and [`invitation`] among which nodes, [`isolation`] who may, [`limits`] how much,
 //! [`refusal`] why not.
 
 #![no_std]
@@ -12,13 +12,17 @@
 extern crate alloc;
 
 pub mod arrival;
+pub mod canonical;
 mod cbor;
 pub mod command;
+pub mod epoch;
+pub mod field;
 pub mod history;
 pub mod hlc;
 pub mod id;
 pub mod invitation;
 pub mod isolation;
+pub mod issue;
 pub mod key;
 pub mod limits;
 pub mod line;

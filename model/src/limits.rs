@@ -51,6 +51,23 @@ pub const API_PROCESSES_MAX: usize = 64;
 pub const INVITATION_SECONDS_DEFAULT: u64 = 60 * 60;
 /// The longest that an invitation may be good for, in seconds: a week.
 pub const INVITATION_SECONDS_MAX: u64 = 7 * 24 * 60 * 60;
+/// Epochs one owner may have had.
+pub const EPOCHS_PER_OWNER_MAX: usize = 256;
+/// Fields one owner may have configured for tokenization, or one request may name.
+pub const FIELDS_MAX: usize = 64;
+/// Longest pointer to a field, and longest type of one, in bytes.
+pub const FIELD_BYTES_MAX: usize = 256;
+/// Largest value behind a token, in its canonical form, in bytes.
+pub const TOKEN_VALUE_BYTES_MAX: usize = 16 * 1024;
+/// Mappings one issue may carry.
+pub const ISSUE_MAPPINGS_MAX: usize = 512;
+/// What a sealed value takes beside the value, in bytes: one for its kind, and its authentication tag.
+pub const TOKEN_SEAL_BYTES: usize = 17;
+/// The least number of values that a format which keeps the form of a value may have to choose from
+/// (NIST SP 800-38G, Revision 1).
+pub const FORM_DOMAIN_MIN: u64 = 1_000_000;
+/// Longest value whose form a token may keep, in characters.
+pub const FORM_CHARS_MAX: usize = 128;
 /// Rows one page may hold.
 pub const PAGE_MAX: usize = 1000;
 /// Rows of a page when the request does not say.
@@ -62,4 +79,5 @@ const _: () = assert!(LABELS_MAX < MARKS_MAX, "one request may set all labels an
 const _: () = assert!(VERSIONS_PER_REQUEST_MAX <= MARKS_MAX, "one record marks all versions of a request");
 const _: () = assert!(VALUE_BYTES_MAX < PAYLOAD_BYTES_MAX, "a sealed value is larger than the value");
 const _: () = assert!(MARKS_MAX * (LABEL_KEY_BYTES_MAX + LABEL_VALUE_BYTES_MAX + 16) < RECORD_BYTES_MAX);
+const _: () = assert!(TOKEN_VALUE_BYTES_MAX + 1024 < RECORD_BYTES_MAX, "an issue carries any one value");
 const _: () = assert!(PAGE_DEFAULT <= PAGE_MAX);

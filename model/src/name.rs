@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::SecretId,
     limits::{
-        CALLER_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, DESCRIPTION_BYTES_MAX, LABEL_KEY_BYTES_MAX,
-        LABEL_VALUE_BYTES_MAX, MASTER_KEY_NAME_BYTES_MAX, NAME_BYTES_MAX,
+        CALLER_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, DESCRIPTION_BYTES_MAX, FIELD_BYTES_MAX,
+        LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, MASTER_KEY_NAME_BYTES_MAX, NAME_BYTES_MAX,
     },
 };
 
@@ -172,6 +172,49 @@ text_type!(
     }
 );
 
+text_type!(
+    /// A JSON pointer (RFC 6901) to fields of documents, at most 256 bytes, no control characters. In it `*`
+    /// stands for each element of a list.
+    FieldPointer,
+    |text| {
+        plain_text(text, FIELD_BYTES_MAX, |_| false)?;
+        pointer(text)
+    }
+);
+
+text_type!(
+    /// What a field holds, in its owner's words: any text without control characters, at most 256 bytes; may be
+    /// empty. Fields of one type have the same token for the same value.
+    FieldType,
+    |text| plain_text(text, FIELD_BYTES_MAX, |_| false)
+);
+
+impl Default for FieldPointer {
+    /// The whole document.
+    fn default() -> Self {
+        Self(String::new())
+    }
+}
+
+impl Default for FieldType {
+    /// The type without a name.
+    fn default() -> Self {
+        Self(String::new())
+    }
+}
+
+impl FieldPointer {
+    /// What stands between its slashes, as the members and places that are meant.
+    pub fn segments(&self) -> impl Iterator<Item = String> {
+        self.split('/').skip(1).map(|segment| segment.replace("~1", "/").replace("~0", "~"))
+    }
+
+    /// The type of a field that is given none: where it is.
+    pub fn own_type(&self) -> FieldType {
+        FieldType(self.0.clone())
+    }
+}
+
 /// Where a secret is: a name in somebody's namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SecretPath {
@@ -217,6 +260,17 @@ fn alphabet(text: &str, allowed: fn(u8) -> bool) -> Result<(), NameError> {
 fn segments(text: &str) -> Result<(), NameError> {
     let bad = |segment: &str| matches!(segment, "" | "." | "..");
     if text.split('/').any(bad) { Err(NameError::Segment) } else { Ok(()) }
+}
+
+fn pointer(text: &str) -> Result<(), NameError> {
+    if !text.is_empty() && !text.starts_with('/') {
+        return Err(NameError::Alphabet(0));
+    }
+    let follows = |at: usize| text[at + 1..].starts_with(['0', '1']);
+    match text.match_indices('~').find(|(at, _)| !follows(*at)) {
+        None => Ok(()),
+        Some((at, _)) => Err(NameError::Alphabet(at)),
+    }
 }
 
 fn plain_text(text: &str, max: usize, allowed: fn(char) -> bool) -> Result<(), NameError> {

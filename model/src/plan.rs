@@ -15,9 +15,11 @@ use alloc::{collections::BTreeSet, vec, vec::Vec};
 
 use crate::{
     command::{Action, Command, NewSecret, NewVersion, SealedVersion},
+    epoch::{Epochs, Turn, epochs_of},
+    field::FieldRule,
     id::{ClusterId, Digest, GrantId, PayloadHash, TokenId},
     isolation::Role,
-    limits::{CREATE_MAX, GRANTS_PER_OWNER_MAX, TOKENS_PER_CALLER_MAX},
+    limits::{CREATE_MAX, FIELDS_MAX, GRANTS_PER_OWNER_MAX, TOKENS_PER_CALLER_MAX},
     line::Place,
     name::{CallerName, MasterKeyName, SecretPath},
     record::Record,
@@ -68,6 +70,12 @@ pub enum Write<'c> {
     NoGrant(GrantId, CallerName),
     /// Who may become a member, and who ever was one, in place of what was there.
     Roster(Roster),
+    /// The master key that was known first.
+    FirstKey(MasterKeyName),
+    /// The epochs of an owner, in place of what was there.
+    Epochs(&'c CallerName, Epochs),
+    /// The fields an owner configured, in place of what was there.
+    Fields(&'c CallerName, &'c [FieldRule]),
     /// An outcome to remember.
     Remember(&'c CallerName, Digest, Remembered),
 }
@@ -133,6 +141,15 @@ fn act<'c, R: Registry>(registry: &R, command: &'c Command) -> Result<Acted<'c>,
         Action::EnrolApi(shown) => {
             Ok(on_roster(registry.roster()?.enrol_api(shown, command.at), Outcome::Done))
         }
+        Action::ActivateEpoch(owner, epoch, key) => {
+            let turn = Turn { id: command.id, at: command.at };
+            let activate = |epochs: &Epochs| epochs.activate(*epoch, key, turn);
+            on_epochs(registry, owner, registry.key_check(key)?.is_some(), activate)
+        }
+        Action::DestroyEpoch(owner, epoch) => {
+            on_epochs(registry, owner, true, |epochs| epochs.destroy(*epoch, command.at))
+        }
+        Action::SetFields(owner, fields) => set_fields(registry, owner, fields),
     }
 }
 
@@ -157,7 +174,14 @@ fn know_key<'c, R: Registry>(
     check: &'c KeyCheck,
 ) -> Result<Acted<'c>, R::Error> {
     Ok(match registry.key_check(name)? {
-        None => Ok((vec![Write::KeyCheck(name, check)], Outcome::Done)),
+        None => {
+            let mut writes = vec![Write::KeyCheck(name, check)];
+            if registry.first_key()?.is_none() {
+                let known = registry.known_keys()?;
+                writes.push(Write::FirstKey(known.into_iter().next().unwrap_or_else(|| name.clone())));
+            }
+            Ok((writes, Outcome::Done))
+        }
         Some(known) if known == *check => Ok((Vec::new(), Outcome::Done)),
         Some(_) => Err(NodeFault::WrongMasterKey(name.clone()).into()),
     })
@@ -368,6 +392,39 @@ fn remove_grant<'c, R: Registry>(
 
 fn on_roster<'c>(changed: Result<Option<Roster>, Refusal>, outcome: Outcome) -> Acted<'c> {
     changed.map(|changed| (changed.into_iter().map(Write::Roster).collect(), outcome))
+}
+
+/// What `change` makes of an owner's epochs; refused if the master key that it needs is not `known`.
+fn on_epochs<'c, R: Registry>(
+    registry: &R,
+    owner: &'c CallerName,
+    known: bool,
+    change: impl FnOnce(&Epochs) -> Result<Option<Epochs>, Refusal>,
+) -> Result<Acted<'c>, R::Error> {
+    let Some(epochs) = epochs_of(registry, owner)? else {
+        return Ok(Err(CallerMistake::NotFound.into()));
+    };
+    if !known {
+        return Ok(Err(NodeFault::MasterKeyUnavailable(None).into()));
+    }
+    let changed = change(&epochs);
+    Ok(changed.map(|changed| {
+        (changed.into_iter().map(|epochs| Write::Epochs(owner, epochs)).collect(), Outcome::Done)
+    }))
+}
+
+fn set_fields<'c, R: Registry>(
+    registry: &R,
+    owner: &'c CallerName,
+    fields: &'c [FieldRule],
+) -> Result<Acted<'c>, R::Error> {
+    Ok(if present_caller(registry, owner)?.is_none() {
+        Err(CallerMistake::NotFound.into())
+    } else if fields.len() > FIELDS_MAX {
+        Err(CallerMistake::TooMany(Limit::Fields).into())
+    } else {
+        Ok((vec![Write::Fields(owner, fields)], Outcome::Done))
+    })
 }
 
 fn present_caller<R: Registry>(registry: &R, name: &CallerName) -> Result<Option<CallerEntry>, R::Error> {

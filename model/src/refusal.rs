@@ -50,6 +50,10 @@ pub enum CallerMistake {
     NodeKnown,
     /// It would leave the cluster without a node.
     LastMember,
+    /// The epoch is not the one after the active one; or it is the active one, and cannot be let go of.
+    EpochConflict,
+    /// The token stands for different values in several epochs, and the request does not say which is meant.
+    TokenAmbiguous,
     /// A limit on how many there may be: what of.
     TooMany(Limit),
 }
@@ -73,6 +77,10 @@ pub enum Limit {
     ApiProcesses,
     /// Secrets that one request creates or reads.
     Secrets,
+    /// Epochs of one owner.
+    Epochs,
+    /// Fields configured for tokenization.
+    Fields,
 }
 
 /// Why nobody may decide now.
@@ -90,6 +98,8 @@ pub enum NoAuthority {
     ShuttingDown,
     /// More is waiting than the node will hold.
     Overloaded,
+    /// The caller asks for more than it may in a second.
+    RateLimited,
 }
 
 /// What is wrong with the node.
@@ -155,6 +165,8 @@ impl CallerMistake {
             Self::InvitationInvalid => "invitation_invalid",
             Self::NodeKnown => "node_known",
             Self::LastMember => "last_member",
+            Self::EpochConflict => "epoch_conflict",
+            Self::TokenAmbiguous => "token_ambiguous",
             Self::TooMany(Limit::ValueBytes) => "value_too_large",
             Self::TooMany(_) => "limit_reached",
         }
@@ -175,6 +187,7 @@ impl NoAuthority {
             Self::StaleTime => "stale_time",
             Self::ShuttingDown => "shutting_down",
             Self::Overloaded => "overloaded",
+            Self::RateLimited => "rate_limited",
         }
     }
 }

@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    epoch::{Epoch, Epochs},
+    field::FieldRule,
     hlc::Millis,
     id::{ClusterId, Digest, GrantId, InvitationId, PayloadHash, RecordId, TokenHash, TokenId, VersionId},
     isolation::{Access, Role},
@@ -94,6 +96,9 @@ pub enum Outcome {
     /// A grant was given.
     #[serde(rename = "g")]
     Grant(GrantId),
+    /// Tokens of this epoch were given.
+    #[serde(rename = "e")]
+    Issued(Epoch),
     /// An invitation was made; the caller was shown its secret once.
     #[serde(rename = "i")]
     Invited(InvitationId),
@@ -131,6 +136,14 @@ pub trait Registry {
     fn grants_by(&self, owner: &CallerName) -> Result<Vec<(GrantId, Grant)>, Self::Error>;
     /// The outcome remembered for an idempotency key of a caller.
     fn remembered(&self, caller: &CallerName, key: &Digest) -> Result<Option<Remembered>, Self::Error>;
+    /// The master key that was known first, once another is.
+    fn first_key(&self) -> Result<Option<MasterKeyName>, Self::Error>;
+    /// The master keys that are known, by name.
+    fn known_keys(&self) -> Result<Vec<MasterKeyName>, Self::Error>;
+    /// The epochs of an owner; absent while it has only the one that every caller begins with.
+    fn epochs(&self, owner: &CallerName) -> Result<Option<Epochs>, Self::Error>;
+    /// The fields that an owner has configured for tokenization.
+    fn fields(&self, owner: &CallerName) -> Result<Vec<FieldRule>, Self::Error>;
     /// The check value of a master key.
     fn key_check(&self, key: &MasterKeyName) -> Result<Option<KeyCheck>, Self::Error>;
     /// Who may become a member, and who ever was one.

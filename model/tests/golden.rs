@@ -18,16 +18,21 @@ use std::{
 use covault_model::{
     command::{Action, BATCH_FORMAT, Command, Condition, NewSecret, NewVersion},
     decode, encode,
+    epoch::{Epoch, Epochs, Turn},
+    field::{FieldRule, Format, OpaqueToken},
     hlc::{Hlc, Millis},
     id::{
-        ChangeHash, ClusterId, CommandId, Digest, GrantId, InvitationHash, InvitationId, NodeId, PayloadHash,
-        RecordId, SecretId, TokenHash, TokenId, derive, from_hex, hex,
+        ChangeHash, ClusterId, CommandId, Digest, GrantId, InvitationHash, InvitationId, MappingId, NodeId,
+        PayloadHash, RecordId, SecretId, TokenHash, TokenId, derive, from_hex, hex,
     },
     invitation::JoinToken,
     isolation::{Access, Role},
+    issue::{Issue, IssueHeader, Mapping, Scope},
     line::Place,
     marks::{Mark, Stamp, Stamped},
-    name::{ContentType, Description, LabelKey, LabelValue, MasterKeyName, NamePrefix},
+    name::{
+        ContentType, Description, FieldPointer, FieldType, LabelKey, LabelValue, MasterKeyName, NamePrefix,
+    },
     record::{Body, Header, Idempotency, Parent, Record, VersionBody, key_apart},
     registry::{CallerEntry, Grant, KeyCheck, Outcome, Remembered, SecretEntry, TokenEntry},
     roster::{ApiEnrolment, ApiEntry, Enrolment, Invitation, NodeEntry, Roster},
@@ -157,6 +162,54 @@ fn roster_with_apis() -> Roster {
         apis: BTreeMap::from([(NodeId([3; 32]), api), (NodeId([4; 32]), removed)]),
         ..Roster::default()
     }
+}
+
+fn fields() -> Vec<FieldRule> {
+    let pointer = |text: &str| FieldPointer::parse(text).unwrap();
+    let rule = |(format, at): (Format, usize)| FieldRule {
+        pointer: pointer(&format!("/people/*/field{at}")),
+        format,
+        kind: FieldType::parse("person").unwrap(),
+    };
+    Format::ALL.into_iter().zip(0..).map(rule).collect()
+}
+
+fn epochs() -> Epochs {
+    let key = MasterKeyName::parse("main").unwrap();
+    let first = Epochs::first(key.clone(), Millis(1_750_000_000_000));
+    let turn = Turn { id: CommandId([0x61; 16]), at: Millis(1_750_000_001_000) };
+    let both = first.activate(Epoch(2), &key, turn).unwrap().unwrap();
+    both.destroy(Epoch(1), Millis(1_750_000_002_000)).unwrap().unwrap()
+}
+
+fn issue(idempotency: Option<Idempotency>) -> Issue {
+    let header = IssueHeader {
+        scope: Scope { owner: caller("ann"), epoch: Epoch(2) },
+        time: place().time,
+        author: node(1).node_id(),
+        idempotency,
+        mappings: vec![
+            Mapping(MappingId([0x71; 16]), vec![0x72; 17]),
+            Mapping(MappingId([0x73; 16]), vec![0x74; 40]),
+        ],
+    };
+    Issue::sign(header, &node(1))
+}
+
+#[test]
+fn issues_are_written_as_ever() {
+    let mut golden = Golden::read(include_str!("golden/issues.txt"));
+    for (name, issue) in [("plain", issue(None)), ("with a key", issue(Some(idempotency())))] {
+        let bytes = issue.to_bytes();
+        golden.check_text(name, &hex(&bytes));
+        golden.check_text(&format!("{name}, id"), &issue.id().to_string());
+        assert_eq!(Issue::from_untrusted_bytes(&bytes), Ok(issue), "{name}");
+    }
+    let kind = FieldType::parse("card").unwrap();
+    golden.check_text("form", &MappingId::of_form(&kind, "digits", "0123456789").to_string());
+    let token = OpaqueToken { epoch: Epoch(2), mapping: MappingId([0x71; 16]) };
+    golden.check_text("opaque token", &token.text());
+    golden.finish();
 }
 
 #[test]
@@ -314,7 +367,7 @@ fn actions() -> Vec<(&'static str, Action)> {
     };
     vec![
         ("found", Action::Found { cluster: ClusterId([0x51; 16]), token: (id, token(None)) }),
-        ("know key", Action::KnowKey(key, KeyCheck(vec![0x52; 40]))),
+        ("know key", Action::KnowKey(key.clone(), KeyCheck(vec![0x52; 40]))),
         ("create", Action::Create(vec![new_secret(None)])),
         ("create with marks", Action::Create(vec![new_secret(Some(marks()))])),
         ("agree", new_version(None, None)),
@@ -335,6 +388,9 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("remove node", Action::RemoveNode(NodeId([2; 32]))),
         ("invite api", Action::InviteApi(InvitationId([0xc6; 8]), invitation())),
         ("enrol api", Action::EnrolApi(api_enrolment)),
+        ("activate epoch", Action::ActivateEpoch(caller("ann"), Epoch(2), key.clone())),
+        ("destroy epoch", Action::DestroyEpoch(caller("ann"), Epoch(1))),
+        ("set fields", Action::SetFields(caller("ann"), fields())),
     ]
 }
 
@@ -368,6 +424,8 @@ fn rows_are_written_as_ever() {
     golden.check("roster", &roster());
     golden.check("roster with API processes", &roster_with_apis());
     golden.check("place", &place());
+    golden.check("epochs", &epochs());
+    golden.check("fields", &fields());
     let stamp = Stamp(place().time, place().id);
     golden.check("stamped", &Stamped(stamp, Some(LabelValue::parse("blue").unwrap())));
     for (name, outcome) in [
@@ -375,6 +433,7 @@ fn rows_are_written_as_ever() {
         ("marked", Outcome::Marked(RecordId([0x2b; 32]))),
         ("token made", Outcome::Token(TokenId([0xc1; 8]))),
         ("grant given", Outcome::Grant(grant(Access::Read).id())),
+        ("issued", Outcome::Issued(Epoch(2))),
         ("invited", Outcome::Invited(InvitationId([0xc3; 8]))),
         ("done", Outcome::Done),
     ] {

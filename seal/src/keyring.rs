@@ -10,10 +10,16 @@ mod text;
 
 use std::{collections::BTreeMap, path::Path};
 
-use covault_model::{id::hex, name::MasterKeyName, registry::KeyCheck};
+use covault_model::{
+    id::{ClusterId, hex},
+    issue::Scope,
+    name::MasterKeyName,
+    registry::KeyCheck,
+};
 use zeroize::Zeroizing;
 
 use crate::{
+    epoch_key::EpochKey,
     master_key::{MASTER_KEY_LEN, MasterKey},
     plaintext::Plaintext,
 };
@@ -105,6 +111,11 @@ impl Keyring {
     /// guesses of what was digested. `context` says what it is for; `parts` never run into each other.
     pub fn digest(&self, key: &MasterKeyName, context: &str, parts: &[&[u8]]) -> Option<[u8; 32]> {
         self.key(key).map(|key| key.digest(context, parts))
+    }
+
+    /// What the tokens of an owner and epoch come of, which is a function of the master key of this name.
+    pub fn epoch_key(&self, key: &MasterKeyName, cluster: ClusterId, scope: &Scope) -> Option<EpochKey> {
+        self.key(key).map(|master| EpochKey::new(master, cluster, scope))
     }
 
     /// The key of this name.

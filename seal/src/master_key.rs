@@ -10,6 +10,7 @@ pub const MASTER_KEY_LEN: usize = 32;
 
 const WRAPPING: &str = "covault 2026-11 master key: wrapping of data keys";
 const DIGESTING: &str = "covault 2026-11 master key: digests of requests";
+const TOKENS: &str = "covault 2026-11 master key: tokens";
 const CHECKING: &str = "covault 2026-11 master key: check value";
 
 type Secret = Zeroizing<[u8; MASTER_KEY_LEN]>;
@@ -21,16 +22,19 @@ struct Keys {
     master: Secret,
     wrapping: Secret,
     digesting: Secret,
+    tokens: Secret,
 }
 
 impl MasterKey {
     /// The key with these bytes.
     pub fn new(bytes: &[u8; MASTER_KEY_LEN]) -> Self {
         let empty = || Zeroizing::new([0; MASTER_KEY_LEN]);
-        let mut keys = Box::new(Keys { master: empty(), wrapping: empty(), digesting: empty() });
+        let mut keys =
+            Box::new(Keys { master: empty(), wrapping: empty(), digesting: empty(), tokens: empty() });
         keys.master.copy_from_slice(bytes);
         keys.wrapping.copy_from_slice(derived(WRAPPING, bytes).as_slice());
         keys.digesting.copy_from_slice(derived(DIGESTING, bytes).as_slice());
+        keys.tokens.copy_from_slice(derived(TOKENS, bytes).as_slice());
         Self(keys)
     }
 
@@ -44,6 +48,11 @@ impl MasterKey {
         &self.0.wrapping
     }
 
+    /// The key that the keys of epochs come of.
+    pub fn tokens(&self) -> &[u8; MASTER_KEY_LEN] {
+        &self.0.tokens
+    }
+
     /// A constant that only this key gives. It says nothing else about the key, so every node may hold it.
     pub fn check(&self) -> KeyCheck {
         KeyCheck(derived(CHECKING, &self.0.master).to_vec())
@@ -52,13 +61,18 @@ impl MasterKey {
     /// A hash that only a holder of this key can compute, over `context` and `parts`, each preceded by its
     /// length as eight bytes, little end first.
     pub fn digest(&self, context: &str, parts: &[&[u8]]) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0.digesting);
-        for part in core::iter::once(&context.as_bytes()).chain(parts) {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-        *hasher.finalize().as_bytes()
+        *keyed(&self.0.digesting, context, parts).finalize().as_bytes()
     }
+}
+
+/// Keyed BLAKE3 over `context` and `parts`, each preceded by its length as eight bytes, little end first.
+pub fn keyed(key: &[u8; 32], context: &str, parts: &[&[u8]]) -> blake3::Hasher {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    for part in core::iter::once(&context.as_bytes()).chain(parts) {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher
 }
 
 fn derived(context: &str, bytes: &[u8; MASTER_KEY_LEN]) -> Secret {

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::api::problem::{Code, Problem};
 
 /// Most values one body may hold, lists and objects included.
-const VALUES_MAX: usize = 10_000;
+pub const VALUES_MAX: usize = 10_000;
 /// Longest field name that is repeated to the client, in bytes.
 const SHOWN_BYTES_MAX: usize = 64;
 
@@ -292,9 +292,18 @@ impl Field {
 
     /// Its items, at most `max` and at least one, each named by its place.
     pub fn items(self, max: usize) -> Result<Vec<Field>, Problem> {
+        self.list(1, max)
+    }
+
+    /// Its items, at most `max`, each named by its place.
+    pub fn items_or_none(self, max: usize) -> Result<Vec<Field>, Problem> {
+        self.list(0, max)
+    }
+
+    fn list(self, min: usize, max: usize) -> Result<Vec<Field>, Problem> {
         match self.value {
-            Json::List(ref items) if items.is_empty() || max < items.len() => {
-                Err(self.invalid(format!("must have 1 to {max} items")))
+            Json::List(ref items) if items.len() < min || max < items.len() => {
+                Err(self.invalid(format!("must have {min} to {max} items")))
             }
             Json::List(items) => Ok(items
                 .into_iter()

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use covault_model::{command::Condition, id::VersionId};
+use covault_model::{command::Condition, epoch::Epoch, id::VersionId};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{
@@ -64,6 +64,18 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<Condition>, Problem> {
             Tags::These(these) => Condition::OneOf(these.iter().filter_map(Tag::strong_version).collect()),
         })
     })
+}
+
+/// Which epochs `If-Match` wants to be the active one: one of these. Absent when any may be.
+pub fn if_match_epoch(headers: &HeaderMap) -> Result<Option<Vec<Epoch>>, Problem> {
+    let found = tags(headers, &header::IF_MATCH, "If-Match")?;
+    Ok(found.and_then(|tags| match tags {
+        Tags::Any => None,
+        Tags::These(these) => {
+            let strong = these.iter().filter(|tag| !tag.weak);
+            Some(strong.filter_map(|tag| tag.epoch).collect())
+        }
+    }))
 }
 
 /// What `If-None-Match` says the client has already.
@@ -134,6 +146,11 @@ pub fn entity_tag(version: &VersionId) -> HeaderValue {
     HeaderValue::try_from(tag).expect("hexadecimal digits fit a header")
 }
 
+/// The entity tag of an owner's epochs: the active one's number.
+pub fn epoch_tag(active: Epoch) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{active}\"")).expect("digits fit a header")
+}
+
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?;
@@ -155,8 +172,10 @@ pub enum Tags {
 /// One entity tag.
 pub struct Tag {
     weak: bool,
-    /// The version it names; absent when it is another server's tag.
+    /// The version it names; absent when it is of something else.
     version: Option<VersionId>,
+    /// The epoch it names; absent when it is of something else.
+    epoch: Option<Epoch>,
 }
 
 impl Tags {
@@ -199,7 +218,8 @@ fn tag(member: &str) -> Option<Tag> {
         None => (false, member),
     };
     let opaque = quoted.strip_prefix('"')?.strip_suffix('"')?;
-    (!opaque.contains('"')).then(|| Tag { weak, version: VersionId::parse(opaque).ok() })
+    let epoch = opaque.parse().ok().map(Epoch);
+    (!opaque.contains('"')).then(|| Tag { weak, version: VersionId::parse(opaque).ok(), epoch })
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::api::{
     answer::Answer,
     headers::Media,
-    problem::Code,
-    routes::{Body, Right, Route},
+    problem::{Code, UNPROCESSABLE},
+    routes::{Body, Operation, Right, Route},
     schemas,
     table::ROUTES,
 };
@@ -156,7 +156,9 @@ fn response_headers(schema: &str) -> Value {
     let mut headers = json!({ "X-Request-Id": reference("headers", "X-Request-Id") });
     let more: &[&str] = match schema {
         "Secret" => &["ETag", "Covault-Standing", "Covault-Last-Contact-Ms"],
-        "ExpandedEnv" => &["Covault-Standing", "Covault-Last-Contact-Ms"],
+        "Tokenized" => &["Covault-Standing", "Covault-Last-Contact-Ms", "Idempotency-Replayed"],
+        "Detokenized" | "ExpandedEnv" => &["Covault-Standing", "Covault-Last-Contact-Ms"],
+        "Epochs" => &["ETag"],
         "Written" | "Marked" => &["ETag", "Idempotency-Replayed"],
         "NewToken" | "NewInvitation" | "EncryptedEnv" => &["Idempotency-Replayed"],
         _ => &[],
@@ -175,9 +177,13 @@ fn refusals(route: &Route) -> BTreeMap<u16, Vec<&'static str>> {
     let vault = if route.right == Right::Public { &[] } else { VAULT };
     let change: &[Code] = if only_reads { &[] } else { CHANGE };
     let body = if route.body.is_some() { BODY } else { &[] };
+    let of_documents = matches!(route.operation, Operation::Tokenize | Operation::Detokenize);
     let mut by_status: BTreeMap<u16, Vec<&'static str>> = BTreeMap::new();
     for code in [ALWAYS, QUERY, cursor, vault, change, forbidden, body, route.refusals].concat() {
         by_status.entry(code.status()).or_default().push(code.as_str());
+    }
+    if of_documents {
+        by_status.entry(UNPROCESSABLE).or_default().push(Code::UnknownField.as_str());
     }
     by_status
 }
@@ -186,7 +192,7 @@ fn refused(status: u16, codes: &[&str]) -> Value {
     let mut headers = json!({ "X-Request-Id": reference("headers", "X-Request-Id") });
     match status {
         401 => headers["WWW-Authenticate"] = reference("headers", "WWW-Authenticate"),
-        503 => headers["Retry-After"] = reference("headers", "Retry-After"),
+        429 | 503 => headers["Retry-After"] = reference("headers", "Retry-After"),
         _ => {}
     }
     json!({

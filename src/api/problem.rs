@@ -56,6 +56,8 @@ codes! {
     UnknownPath = 404 "unknown_path" "There is no such path";
     MethodNotAllowed = 405 "method_not_allowed" "The path does not know this method";
     BodyTimeout = 408 "body_timeout" "The body did not arrive in time";
+    EpochConflict = 409 "epoch_conflict" "The active epoch is another one";
+    TokenAmbiguous = 409 "token_ambiguous" "The token stands for several values";
     SecretExists = 409 "secret_exists" "The name is taken";
     CallerExists = 409 "caller_exists" "The caller exists, or existed";
     LastAdmin = 409 "last_admin" "An admin with a token must remain";
@@ -74,6 +76,8 @@ codes! {
     InvalidEnv = 422 "invalid_env" "The .env file cannot be read";
     UnresolvedReference = 422 "unresolved_reference" "References in the .env file cannot be replaced";
     LimitReached = 422 "limit_reached" "There may not be more of these";
+    UnfitValue = 422 "unfit_value" "A field's value cannot become a token";
+    RateLimited = 429 "rate_limited" "The caller asks for too much in a second";
     HeadersTooLarge = 431 "headers_too_large" "The head of the request is too large";
     Corrupt = 500 "corrupt" "A stored value is not what was written";
     Internal = 500 "internal" "The request could not be carried out";
@@ -93,8 +97,11 @@ codes! {
 
 }
 
+/// The status of a request whose words are right and whose content is not.
+pub const UNPROCESSABLE: u16 = 422;
+
 impl Code {
-    /// The HTTP status.
+    /// The HTTP status; of some problems it is [`UNPROCESSABLE`] instead.
     pub fn status(self) -> u16 {
         self.facts().0
     }
@@ -119,6 +126,7 @@ impl Code {
         match self {
             Self::MasterKeyUnavailable | Self::WrongMasterKey | Self::ClockSkew => Some("30"),
             Self::StorageFull | Self::StorageFailed | Self::AuditUnavailable => Some("30"),
+            Self::RateLimited => Some("1"),
             _ if self.status() == 503 => Some("1"),
             _ => None,
         }
@@ -129,6 +137,7 @@ impl Code {
 #[derive(Debug, Clone)]
 pub struct Problem {
     code: Code,
+    status: u16,
     detail: Cow<'static, str>,
     members: Vec<(&'static str, Value)>,
     more: More,
@@ -147,7 +156,13 @@ enum More {
 impl Problem {
     /// A problem with what is to be said beyond the title, a sentence.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), members: Vec::new(), more: More::Nothing }
+        let status = code.status();
+        Self { code, status, detail: detail.into(), members: Vec::new(), more: More::Nothing }
+    }
+
+    /// The same with the status 422: the request is well formed, and what it says of its document is not so.
+    pub fn unprocessable(self) -> Self {
+        Self { status: UNPROCESSABLE, ..self }
     }
 
     /// Names the field, parameter or header at fault.
@@ -190,7 +205,7 @@ impl Problem {
     /// The answer that carries it.
     pub fn into_answer(self) -> Answer {
         let code = self.code;
-        let status = StatusCode::from_u16(code.status()).expect("the table holds valid status codes");
+        let status = StatusCode::from_u16(self.status).expect("the table holds valid status codes");
         let mut answer = Answer::new(status, "application/problem+json", self.body()).refused(code);
         if let Some(seconds) = code.retry_after() {
             answer.set(header::RETRY_AFTER, HeaderValue::from_static(seconds));
@@ -216,7 +231,7 @@ impl Serialize for Problem {
         let mut object = to.serialize_map(None)?;
         object.serialize_entry("type", &format_args!("urn:covault:problem:{}", self.code.as_str()))?;
         object.serialize_entry("title", self.code.title())?;
-        object.serialize_entry("status", &self.code.status())?;
+        object.serialize_entry("status", &self.status)?;
         object.serialize_entry("code", self.code.as_str())?;
         object.serialize_entry("detail", &self.detail)?;
         for (name, value) in &self.members {
@@ -273,6 +288,13 @@ fn of_mistake(mistake: CallerMistake) -> Problem {
         }
         Mistake::NodeKnown => Problem::new(Code::NodeKnown, "The id of a node is not given again."),
         Mistake::LastMember => Problem::new(Code::LastMember, "It would leave the cluster without a node."),
+        Mistake::EpochConflict => Problem::new(
+            Code::EpochConflict,
+            "The next epoch is the one after the active one, which itself cannot be destroyed.",
+        ),
+        Mistake::TokenAmbiguous => {
+            Problem::new(Code::TokenAmbiguous, "It stands for different values in several epochs; name one.")
+        }
         Mistake::TooMany(limit) => of_limit(limit),
     }
 }
@@ -290,6 +312,8 @@ fn of_limit(limit: Limit) -> Problem {
             (Code::LimitReached, "api_processes", "The cluster has as many API processes as it may.")
         }
         Limit::Secrets => (Code::LimitReached, "secrets", "The request names too many secrets."),
+        Limit::Epochs => (Code::LimitReached, "epochs", "The caller has had as many epochs as it may."),
+        Limit::Fields => (Code::LimitReached, "fields", "The caller would configure too many fields."),
         Limit::ValueBytes => (Code::ValueTooLarge, "value", "The value has more bytes than this node takes."),
     };
     Problem::new(code, detail).with("limit", what)
@@ -305,6 +329,7 @@ fn of_no_authority(why: NoAuthority) -> Problem {
         }
         Why::StaleTime => Problem::new(Code::StaleTime, "Another write came first; nothing was stored."),
         Why::ShuttingDown => Problem::new(Code::ShuttingDown, "Nothing was stored."),
+        Why::RateLimited => Problem::new(Code::RateLimited, "Nothing was done."),
         Why::Overloaded => Problem::new(Code::Overloaded, "Nothing was stored."),
     }
 }
@@ -378,6 +403,8 @@ mod tests {
         check(CallerMistake::VersionExpired, 410, "version_expired");
         check(CallerMistake::IdempotencyConflict, 422, "idempotency_conflict");
         check(CallerMistake::CallerExists, 409, "caller_exists");
+        check(CallerMistake::EpochConflict, 409, "epoch_conflict");
+        check(CallerMistake::TokenAmbiguous, 409, "token_ambiguous");
         check(CallerMistake::Forbidden, 403, "forbidden");
         check(CallerMistake::LastAdmin, 409, "last_admin");
         check(CallerMistake::InvitationInvalid, 422, "invitation_invalid");
@@ -385,12 +412,15 @@ mod tests {
         check(CallerMistake::LastMember, 409, "last_member");
         check(CallerMistake::TooMany(Limit::ValueBytes), 413, "value_too_large");
         let limits = [Limit::Labels, Limit::Tokens, Limit::Grants, Limit::Members, Limit::Invitations];
-        for limit in limits.into_iter().chain([Limit::ApiProcesses, Limit::Secrets]) {
+        for limit in
+            limits.into_iter().chain([Limit::ApiProcesses, Limit::Secrets, Limit::Epochs, Limit::Fields])
+        {
             check(CallerMistake::TooMany(limit), 422, "limit_reached");
         }
         check(NoAuthority::QuorumUnavailable, 503, "quorum_unavailable");
         check(NoAuthority::Unconfirmed, 503, "unconfirmed");
         check(NoAuthority::StaleTime, 503, "stale_time");
+        check(NoAuthority::RateLimited, 429, "rate_limited");
         check(NoAuthority::ShuttingDown, 503, "shutting_down");
         check(NoAuthority::Overloaded, 503, "overloaded");
         check(NodeFault::MasterKeyUnavailable(None), 503, "master_key_unavailable");

@@ -192,7 +192,7 @@ fn take_room(
 /// What a request is to its vault. A change that takes an idempotency key always has one, so that it may be asked
 /// again.
 fn effect_of(route: &Route) -> Effect {
-    if route.operation.only_reads() {
+    if route.operation.is_repeatable() {
         Effect::Nothing
     } else if route.parameters.contains(&"Idempotency-Key") {
         Effect::Keyed

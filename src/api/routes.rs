@@ -52,6 +52,20 @@ pub enum Operation {
     AddGrant,
     /// `DELETE /v1/grants/{id}`
     RemoveGrant,
+    /// `POST /v1/tokenize`
+    Tokenize,
+    /// `POST /v1/detokenize`
+    Detokenize,
+    /// `GET /v1/epochs`
+    ListEpochs,
+    /// `POST /v1/epochs`
+    ActivateEpoch,
+    /// `DELETE /v1/epochs/{epoch}`
+    DestroyEpoch,
+    /// `GET /v1/tokenization`
+    ReadFields,
+    /// `PUT /v1/tokenization`
+    SetFields,
     /// `GET /v1/self`
     ReadSelf,
     /// `GET /v1/status`
@@ -195,6 +209,11 @@ impl Operation {
     /// Its name in metrics and logs.
     pub fn id(self) -> &'static str {
         ROUTES.get(self as usize).map_or("unknown", |route| route.id)
+    }
+
+    /// Whether it may be asked for again without a key: the second time it comes to what the first would have.
+    pub fn is_repeatable(self) -> bool {
+        self.only_reads() || matches!(self, Self::Tokenize | Self::Detokenize)
     }
 
     /// Whether it changes nothing.

@@ -34,7 +34,7 @@ use crate::{
         problem::{Code, Problem},
         query::Query,
         relayed::Relay,
-        resources::{callers, env, grants, health, history, members, secrets},
+        resources::{callers, env, epochs, grants, health, history, members, secrets, tokens},
         routes::{self, Body, Found, Operation, Right, Route},
     },
     vault::{Asker, AuthFailure, RequestId, Vault},
@@ -330,6 +330,13 @@ fn carry_out(vault: &Vault, operation: Operation, call: Call) -> Doing<'_> {
         Operation::ListGrants => Box::pin(grants::list(vault, call)),
         Operation::AddGrant => Box::pin(grants::add(vault, call)),
         Operation::RemoveGrant => Box::pin(grants::remove(vault, call)),
+        Operation::Tokenize => Box::pin(tokens::tokenize(vault, call)),
+        Operation::Detokenize => Box::pin(tokens::detokenize(vault, call)),
+        Operation::ListEpochs => Box::pin(epochs::list(vault, call)),
+        Operation::ActivateEpoch => Box::pin(epochs::activate(vault, call)),
+        Operation::DestroyEpoch => Box::pin(epochs::destroy(vault, call)),
+        Operation::ReadFields => Box::pin(epochs::fields(vault, call)),
+        Operation::SetFields => Box::pin(epochs::set_fields(vault, call)),
         Operation::ReadSelf => Box::pin(callers::read_self(vault, call)),
         Operation::ReadStatus => Box::pin(health::status(vault, call)),
         Operation::ListMembers => Box::pin(members::list(vault, call)),
@@ -420,9 +427,9 @@ pub(super) fn body_bytes_max(taken: Option<Body>, value_bytes_max: usize) -> usi
     match taken {
         None => 0,
         // Escapes may double the length of a value; a value of many control characters goes as base64.
-        Some(Body::Required("CreateSecret" | "UpdateSecret") | Body::TextOr(_)) => {
-            2 * value_bytes_max + BODY_BYTES_MAX
-        }
+        Some(
+            Body::Required("CreateSecret" | "UpdateSecret" | "Tokenize" | "Detokenize") | Body::TextOr(_),
+        ) => 2 * value_bytes_max + BODY_BYTES_MAX,
         Some(_) => BODY_BYTES_MAX,
     }
 }

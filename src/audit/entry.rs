@@ -5,6 +5,7 @@
 use std::fmt;
 
 use covault_model::{
+    epoch::Epoch,
     hlc::Millis,
     id::{GrantId, NodeId, TokenId, VersionId},
     limits::CALLER_BYTES_MAX,
@@ -109,6 +110,10 @@ pub enum Subject<'a> {
     Key(&'a MasterKeyName),
     /// So many bytes of the log itself.
     Bytes(u64),
+    /// So many values.
+    Values(u64),
+    /// An epoch.
+    Epoch(Epoch),
 }
 
 /// Which version an operation was about.
@@ -215,6 +220,20 @@ actions! {
     MemberList = "member.list",
     /// A node was to be taken away.
     MemberRemove = "member.remove",
+    /// Values were to become tokens.
+    Tokenize = "tokenize",
+    /// Tokens were to become values.
+    Detokenize = "detokenize",
+    /// Epochs were to be listed.
+    EpochList = "epoch.list",
+    /// An epoch was to be made the active one.
+    EpochActivate = "epoch.activate",
+    /// An epoch was to be let go of for good.
+    EpochDestroy = "epoch.destroy",
+    /// The configured fields were to be read.
+    FieldsRead = "tokenization.read",
+    /// Fields were to be configured.
+    FieldsWrite = "tokenization.write",
     /// A caller asked who it is.
     SelfRead = "self.read",
     /// The node's status was to be read.

@@ -5,6 +5,7 @@
 //! Lines are formatted by hand into a buffer that is used again: a read pays for its line on its way out.
 
 use covault_model::{
+    epoch::Epoch,
     hlc::Millis,
     id::from_hex,
     limits::{CALLER_BYTES_MAX, MASTER_KEY_NAME_BYTES_MAX, NAME_BYTES_MAX},
@@ -145,11 +146,15 @@ fn put_subject(to: &mut Vec<u8>, subject: Subject<'_>) {
         Subject::Token(id) => put_id(to, NAME, id.as_bytes()),
         Subject::Grant(id) => put_id(to, NAME, id.as_bytes()),
         Subject::Node(id) => put_id(to, NAME, id.as_bytes()),
-        Subject::Bytes(bytes) => {
-            to.extend_from_slice(b",\"bytes\":");
-            put_number(to, bytes);
-        }
+        Subject::Bytes(bytes) => put_count(to, b",\"bytes\":", bytes),
+        Subject::Values(values) => put_count(to, b",\"values\":", values),
+        Subject::Epoch(Epoch(epoch)) => put_count(to, b",\"epoch\":", epoch.into()),
     }
+}
+
+fn put_count(to: &mut Vec<u8>, key: &[u8], count: u64) {
+    to.extend_from_slice(key);
+    put_number(to, count);
 }
 
 fn put_version(to: &mut Vec<u8>, version: Option<VersionRef>) {

@@ -46,7 +46,7 @@ pub struct Call {
     path: String,
     query: Vec<(&'static str, String)>,
     headers: Vec<(&'static str, String)>,
-    body: Option<Value>,
+    body: Option<Zeroizing<String>>,
     key: Option<String>,
     only_reads: bool,
 }
@@ -59,22 +59,27 @@ impl Call {
 
     /// A read that is too long for a path.
     pub fn query_with(path: impl Into<String>, body: Value) -> Self {
-        Self { body: Some(body), only_reads: true, ..Self::new(Method::POST, path.into(), None) }
+        Self { body: Some(text_of(&body)), only_reads: true, ..Self::new(Method::POST, path.into(), None) }
     }
 
     /// A write with a body.
     pub fn post(path: impl Into<String>, body: Value, write: &WriteArgs) -> Self {
+        Self { body: Some(text_of(&body)), ..Self::new(Method::POST, path.into(), Some(write)) }
+    }
+
+    /// The same with JSON that is sent as it is, every byte of it.
+    pub fn post_text(path: impl Into<String>, body: Zeroizing<String>, write: &WriteArgs) -> Self {
         Self { body: Some(body), ..Self::new(Method::POST, path.into(), Some(write)) }
     }
 
     /// A write of a new version.
     pub fn put(path: impl Into<String>, body: Value, write: &WriteArgs) -> Self {
-        Self { body: Some(body), ..Self::new(Method::PUT, path.into(), Some(write)) }
+        Self { body: Some(text_of(&body)), ..Self::new(Method::PUT, path.into(), Some(write)) }
     }
 
     /// A change of labels or description.
     pub fn patch(path: impl Into<String>, body: Value, write: &WriteArgs) -> Self {
-        Self { body: Some(body), ..Self::new(Method::PATCH, path.into(), Some(write)) }
+        Self { body: Some(text_of(&body)), ..Self::new(Method::PATCH, path.into(), Some(write)) }
     }
 
     /// A mark of deletion.
@@ -129,6 +134,8 @@ impl Call {
 pub struct Reply {
     /// The JSON of the answer; null when it had no body.
     pub body: Value,
+    /// The same as it was sent, every byte of it.
+    pub text: Zeroizing<String>,
     /// Whether the node said that it is cut off from its majority.
     pub cut_off: bool,
 }
@@ -188,9 +195,8 @@ impl Client {
         let response = match &call.body {
             None => self.agent.run(request.body(())?)?,
             Some(body) => {
-                let bytes = Zeroizing::new(body.to_string().into_bytes());
                 let request = request.header("Content-Type", "application/json");
-                self.agent.run(request.body(bytes.as_slice())?)?
+                self.agent.run(request.body(body.as_bytes())?)?
             }
         };
         Answered::read(response)
@@ -223,6 +229,7 @@ pub struct Answered {
     headers: HeaderMap,
     /// Null for an empty body; absent when it is not a JSON object.
     body: Option<Value>,
+    text: Zeroizing<String>,
 }
 
 impl Answered {
@@ -231,7 +238,8 @@ impl Answered {
         let bytes = Zeroizing::new(bytes);
         let empty = bytes.is_empty().then_some(Value::Null);
         let body = empty.or_else(|| serde_json::from_slice(&bytes).ok().filter(Value::is_object));
-        Ok(Self { status: response.status().as_u16(), headers: response.headers().clone(), body })
+        let text = Zeroizing::new(str::from_utf8(&bytes).unwrap_or_default().to_owned());
+        Ok(Self { status: response.status().as_u16(), headers: response.headers().clone(), body, text })
     }
 
     fn is_unknown(&self) -> bool {
@@ -258,7 +266,7 @@ impl Answered {
         if matches!(self.status, 200..=299)
             && let Some(body) = self.body
         {
-            return Ok(Reply { body, cut_off });
+            return Ok(Reply { body, text: self.text, cut_off });
         }
         let (Some(code), Some(problem)) = (self.code(), &self.body) else {
             let detail = format!("status {} and no answer of a vault; is this its address?", self.status);
@@ -304,6 +312,10 @@ fn with_key(failure: Failure, call: &Call) -> Failure {
         None if call.only_reads => failure,
         None => failure.with_hint("it may have been done; list to see"),
     }
+}
+
+fn text_of(body: &Value) -> Zeroizing<String> {
+    Zeroizing::new(body.to_string())
 }
 
 fn random_key() -> String {

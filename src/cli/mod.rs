@@ -6,6 +6,7 @@ mod answer;
 mod client;
 mod connection;
 mod failure;
+mod field;
 mod front;
 mod output;
 mod pages;
@@ -23,8 +24,11 @@ mod caller;
 mod check;
 mod completions;
 mod demo;
+mod detokenize;
 mod dev;
 mod env;
+mod epoch;
+mod fields;
 mod grant;
 mod init;
 mod invite;
@@ -35,6 +39,7 @@ mod remove;
 mod restore;
 mod secret;
 mod status;
+mod tokenize;
 mod vault;
 mod whoami;
 
@@ -57,7 +62,7 @@ pub enum Exit {
 
 /// A secrets vault for programs and people.
 ///
-/// `covault dev` starts one to try, `covault demo` shows what three nodes do. The commands `secret`, `env`, `caller`, `grant`, `self` and `status` talk to
+/// `covault dev` starts one to try, `covault demo` shows what three nodes do. The commands `secret`, `env`, `caller`, `grant`, `tokenize`, `detokenize`, `epoch`, `fields`, `self` and `status` talk to
 /// a running vault over HTTP, and so do `invite`, `members` and `remove`; `init`, `join`, `node`, `vault`, `api`, `backup`, `restore`, `check` and `audit` run one.
 #[derive(Parser)]
 #[command(name = "covault", version, arg_required_else_help = true)]
@@ -83,6 +88,10 @@ enum Command {
     Env(env::EnvArgs),
     Caller(caller::CallerArgs),
     Grant(grant::GrantArgs),
+    Tokenize(tokenize::TokenizeArgs),
+    Detokenize(detokenize::DetokenizeArgs),
+    Epoch(epoch::EpochArgs),
+    Fields(fields::FieldsArgs),
     #[command(name = "self")]
     Whoami(whoami::WhoamiArgs),
     Status(status::StatusArgs),
@@ -123,6 +132,10 @@ impl Command {
             Self::Env(args) => args.run(output),
             Self::Caller(args) => args.run(output),
             Self::Grant(args) => args.run(output),
+            Self::Tokenize(args) => args.run(output),
+            Self::Detokenize(args) => args.run(output),
+            Self::Epoch(args) => args.run(output),
+            Self::Fields(args) => args.run(output),
             Self::Whoami(args) => args.run(output),
             Self::Status(args) => args.run(output),
             Self::Invite(args) => args.run(output),

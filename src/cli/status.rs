@@ -16,7 +16,7 @@ use super::{
 };
 
 /// What is shown first, in this order, and what it is called; the rest follows under its own name.
-const FIRST: [(&str, &str); 21] = [
+const FIRST: [(&str, &str); 22] = [
     ("standing", "standing"),
     ("refuses_writes", "refuses writes"),
     ("leader", "leader"),
@@ -30,6 +30,7 @@ const FIRST: [(&str, &str); 21] = [
     ("secrets", "secrets"),
     ("versions", "versions"),
     ("provisional", "without a number"),
+    ("mappings", "mappings of tokens"),
     ("held_back", "records held back"),
     ("refused_records", "records refused"),
     ("term", "term"),

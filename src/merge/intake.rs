@@ -4,6 +4,8 @@
 //! number here, what was erased does not come back, and nothing from the future counts.
 //! Knows nothing of how records travel.
 
+mod issues;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
@@ -26,6 +28,8 @@ use tokio::sync::oneshot;
 
 use super::{change_hash_of, message::Sent};
 use crate::host::Host;
+
+pub use issues::Taken;
 
 /// Records that wait at a time, and their bytes. More are let go of; reconciliation brings them again.
 const WAITING_MAX: usize = 1024;

@@ -2,7 +2,13 @@
 //! frames it comes in, and by how many things one question may name. Only signed records cross, never
 //! documents. Knows nothing of how it travels or what is taken in.
 
-use covault_model::{DecodeError, decode, encode, id::RecordId, name::SecretPath};
+use covault_model::{
+    DecodeError, decode, encode,
+    id::{IssueId, RecordId},
+    issue::Scope,
+    name::SecretPath,
+};
+use covault_store::IssueDigest;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 
@@ -18,6 +24,12 @@ pub const RECORDS_BYTES_MAX: usize = 6 << 20;
 pub const NAMED_MAX: usize = 256;
 /// Records of one secret that a question about it may name, of each kind.
 pub const KNOWN_MAX: usize = 64;
+/// Epochs that one answer tells of.
+pub const SCOPES_MAX: usize = 256;
+/// Beginnings of ids that one question may be about.
+pub const UNDER_MAX: usize = 64;
+/// Ids that are listed rather than digested.
+pub const LISTED_MAX: usize = 256;
 /// Bytes of one message of the search for differences.
 pub const SEARCH_BYTES_MAX: usize = 256 << 10;
 
@@ -57,6 +69,23 @@ pub enum Ask {
     Lacking(Vec<Known>),
     /// These records of this secret.
     Named(SecretPath, Vec<RecordId>),
+    /// Take these issues in: they were made just now.
+    PushIssues(Vec<ByteBuf>),
+    /// Of which epochs, after this one, do you have issues?
+    Scopes(Option<Scope>),
+    /// What do you have of this epoch's issues whose ids begin so?
+    Under(Scope, Vec<ByteBuf>),
+    /// These issues of this epoch.
+    Issues(Scope, Vec<IssueId>),
+}
+
+/// What there is of the issues whose ids begin in one way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Under {
+    /// All of their ids, since they are few.
+    Ids(Vec<IssueId>),
+    /// Digests, by the byte that follows.
+    Digests(Vec<(u8, IssueDigest)>),
 }
 
 /// What it is told.
@@ -70,6 +99,14 @@ pub enum Told {
     Paths(Vec<SecretPath>),
     /// Records, parents before children, and whether there are more.
     Records(Vec<Sent>, bool),
+    /// So many of the issues that were pushed are kept.
+    Kept(u64),
+    /// Epochs, rising, and a digest of the issues of each.
+    Scopes(Vec<(Scope, IssueDigest)>),
+    /// What there is under each beginning, in the order of the question.
+    Under(Vec<Under>),
+    /// Issues, and whether there are more of those asked for.
+    Issues(Vec<ByteBuf>, bool),
 }
 
 impl Ask {
@@ -83,6 +120,12 @@ impl Ask {
             Self::Paths(items) => items.len() <= NAMED_MAX,
             Self::Lacking(known) => known.len() <= NAMED_MAX && known.iter().all(known_fits),
             Self::Named(_, records) => records.len() <= KNOWN_MAX,
+            Self::PushIssues(issues) => issues.len() <= RECORDS_MAX,
+            Self::Scopes(_) => true,
+            Self::Under(_, prefixes) => {
+                prefixes.len() <= UNDER_MAX && prefixes.iter().all(|prefix| prefix.len() < IssueId::LEN)
+            }
+            Self::Issues(_, ids) => ids.len() <= NAMED_MAX,
         };
         if fits { Ok(ask) } else { Err(DecodeError::TooLarge) }
     }
@@ -97,8 +140,21 @@ impl Told {
             Self::Searched(message) => message.len() <= SEARCH_BYTES_MAX,
             Self::Paths(paths) => paths.len() <= NAMED_MAX,
             Self::Records(records, _) => records.len() <= RECORDS_MAX,
+            Self::Kept(_) => true,
+            Self::Scopes(scopes) => scopes.len() <= SCOPES_MAX,
+            Self::Under(all) => all.len() <= UNDER_MAX && all.iter().all(Under::fits),
+            Self::Issues(issues, _) => issues.len() <= NAMED_MAX,
         };
         if fits { Ok(told) } else { Err(DecodeError::TooLarge) }
+    }
+}
+
+impl Under {
+    fn fits(&self) -> bool {
+        match self {
+            Self::Ids(ids) => ids.len() <= LISTED_MAX,
+            Self::Digests(digests) => digests.len() <= 1 + usize::from(u8::MAX),
+        }
     }
 }
 

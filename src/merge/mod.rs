@@ -14,12 +14,13 @@
 //! peers or clocks. Document bytes come from this node's own disk only, never from a peer.
 //!
 //! Records move by `records` (push, and answers), `search` (what is lacked), `rounds` (when), and come in by
-//! `intake`, which keeps X1 to X5. `message` has the bytes, `index` and `lacking` the two questions.
+//! `intake`, which keeps X1 to X5; issues of mappings by `issued`. `message` has the bytes, `index` and `lacking` the two questions.
 
 mod change;
 mod document;
 pub mod index;
 mod intake;
+mod issued;
 mod lacking;
 pub mod message;
 mod records;
@@ -30,7 +31,7 @@ mod tests;
 
 pub use change::{change_hash_of, change_of, first_change_hash};
 pub use document::{DOCUMENT_BYTES_MAX, Document, Inserted, LoadError, Unfit};
-pub use intake::{Intake, IntakeError};
+pub use intake::{Intake, IntakeError, Taken};
 pub use records::{Neighbours, Records};
 pub use rounds::{Pace, Rounds};
 pub use search::SearchError;

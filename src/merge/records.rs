@@ -12,11 +12,12 @@ use covault_model::{
 };
 use covault_net::{Channel, Endpoint, Reason, Role, Trust};
 use covault_store::{Store, StoreError, View};
-use tokio::sync::{Mutex, Semaphore};
+use serde_bytes::ByteBuf;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use super::{
     index::{Index, ItemId, Stretch},
-    intake::{Intake, IntakeError},
+    intake::{Intake, IntakeError, Taken},
     lacking::lacked,
     message::{Ask, Known, RECORDS_BYTES_MAX, RECORDS_MAX, Sent, Told, write},
     search::ASK_DEADLINE,
@@ -126,6 +127,17 @@ impl Records {
         }
     }
 
+    /// Room for one more push; none while too many are on their way.
+    pub(super) fn push_permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.pushes.clone().try_acquire_owned().ok()
+    }
+
+    /// Takes in issues that a peer sent.
+    pub(super) async fn take_in_issues(&self, sent: Vec<ByteBuf>) -> Result<Taken, IntakeError> {
+        self.know_authors();
+        self.0.intake.take_in_issues(sent).await
+    }
+
     /// Takes in what a peer sent.
     pub(super) async fn take_in(&self, sent: Vec<Sent>) -> Result<usize, IntakeError> {
         self.know_authors();
@@ -174,6 +186,7 @@ impl Records {
             Ask::Paths(items) => Told::Paths(self.paths(&items).await?),
             Ask::Lacking(known) => self.lacking(&known).await?,
             Ask::Named(path, ids) => self.named(&path, &ids)?,
+            ask => self.tell_of_issues(ask).await?,
         })
     }
 

@@ -145,7 +145,7 @@ async fn look(
 
 /// Whether the peer was searched to the end.
 async fn search(records: Records, peer: NodeId) -> bool {
-    let searched = records.reconcile(peer).await;
+    let searched = records.reconcile_all(peer).await;
     match &searched {
         Ok(0) => {}
         Ok(gained) => tracing::info!(%peer, gained, "records that this node lacked came from a peer"),

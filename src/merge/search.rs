@@ -30,7 +30,7 @@ use super::{
 /// How long a peer may take over one question.
 pub(super) const ASK_DEADLINE: Duration = Duration::from_secs(10);
 /// The same while a client waits.
-const FETCH_DEADLINE: Duration = Duration::from_secs(3);
+pub(super) const FETCH_DEADLINE: Duration = Duration::from_secs(3);
 /// Messages that one search may take: far more than any sound peer needs.
 const MESSAGES_MAX: usize = 10_000;
 
@@ -70,6 +70,13 @@ impl Records {
         self.judge(peer, gained)
     }
 
+    /// The same, of records and of issues of mappings.
+    pub async fn reconcile_all(&self, peer: NodeId) -> Result<usize, SearchError> {
+        let records = self.reconcile(peer).await?;
+        let issues = self.reconcile_issues(peer).await;
+        Ok(records + self.judge(peer, issues)?)
+    }
+
     /// Takes in these records of a secret from whichever peer has them.
     pub async fn fetch(&self, path: &SecretPath, ids: &[RecordId]) {
         for peer in self.peers() {
@@ -83,7 +90,7 @@ impl Records {
     }
 
     /// Turns away a peer that answered what no peer answers.
-    fn judge(&self, peer: NodeId, gained: Result<usize, SearchError>) -> Result<usize, SearchError> {
+    pub(super) fn judge<T>(&self, peer: NodeId, gained: Result<T, SearchError>) -> Result<T, SearchError> {
         match &gained {
             Err(SearchError::Garbled) => self.refuse(peer, &self.intake().malformed()),
             Err(SearchError::Intake(error)) => self.refuse(peer, error),
@@ -161,7 +168,7 @@ impl Records {
         }
     }
 
-    async fn ask(&self, peer: NodeId, ask: &Ask) -> Result<Told, SearchError> {
+    pub(super) async fn ask(&self, peer: NodeId, ask: &Ask) -> Result<Told, SearchError> {
         let endpoint = self.endpoint().ok_or(SearchError::Alone)?;
         let told = endpoint.call(peer, Channel::Records, write(ask).into(), ASK_DEADLINE).await?;
         Told::read(&told).map_err(|_| SearchError::Garbled)

@@ -30,6 +30,8 @@ pub struct NodeConfig {
     pub without_key: bool,
     /// The largest value taken, in bytes; at most 1 MiB.
     pub value_bytes_max: usize,
+    /// How many values each caller may have tokenized and detokenized in a second; none for no bound.
+    pub token_values_per_second: Option<u64>,
     /// The most the data file may grow to, in bytes.
     pub map_bytes: usize,
     /// Where the store's writes run.
@@ -87,6 +89,8 @@ impl QuicConfig {
 const FIRST_ADMIN: &str = "admin";
 /// The most a data file may grow to unless configured: 64 GiB of address space.
 const MAP_BYTES_DEFAULT: usize = 64 << 30;
+/// What a caller may have tokenized and detokenized in a second unless configured, in values.
+const TOKEN_VALUES_PER_SECOND: u64 = 1_000_000;
 /// The least a data file may be allowed: 8 MiB.
 const MAP_BYTES_MIN: usize = 8 << 20;
 
@@ -100,6 +104,7 @@ impl NodeConfig {
             keyring: KeyringSource::File(data.join(DEFAULT_KEYRING_FILE)),
             without_key: false,
             value_bytes_max: VALUE_BYTES_MAX,
+            token_values_per_second: Some(TOKEN_VALUES_PER_SECOND),
             map_bytes: MAP_BYTES_DEFAULT,
             writer: WriterMode::Thread,
             consensus: ConsensusConfig::default(),
@@ -230,6 +235,7 @@ struct LimitsText {
     map_bytes: Option<usize>,
     connections_max: Option<usize>,
     request_seconds: Option<u64>,
+    token_values_per_second: Option<u64>,
 }
 
 /// A whole configuration file of an API process.
@@ -356,6 +362,8 @@ impl FileText {
         }
         node.quic = self.quic.map(QuicConfig::check).transpose()?;
         node.value_bytes_max = check_value_bytes_max(self.limits.value_bytes_max)?;
+        let pace = self.limits.token_values_per_second.unwrap_or(TOKEN_VALUES_PER_SECOND);
+        node.token_values_per_second = Some(pace).filter(|pace| *pace != 0);
         node.map_bytes = self.limits.map_bytes.unwrap_or(node.map_bytes);
         if node.map_bytes < MAP_BYTES_MIN || !node.map_bytes.is_multiple_of(4096) {
             return Err("limits.map_bytes must be at least 8388608 and a multiple of 4096");

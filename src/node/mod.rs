@@ -13,6 +13,7 @@ mod offers;
 mod offline;
 mod peers;
 mod serving;
+mod shredding;
 mod start;
 mod tending;
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The task that offers to the registry, once a second, what this node kept while no majority answered.
-//! Keeps X7 with `src/vault/keep.rs`. Knows nothing of what is offered.
+//! The task that offers to the registry, once a second, what this node kept while no majority answered, and looks
+//! whether the mappings it issued then have spread. Keeps X7 with `src/vault/keep.rs`. Knows nothing of what is offered.
 
 use std::time::Duration;
 
@@ -41,7 +41,8 @@ async fn run(vault: Vault, mut stopped: oneshot::Receiver<()>) {
     loop {
         let offered = async {
             ticks.tick().await;
-            vault.offer_kept().await
+            vault.offer_kept().await?;
+            vault.look_for_spread().await
         };
         tokio::select! {
             biased;

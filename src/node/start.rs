@@ -286,6 +286,7 @@ async fn open_vault(
         address: *address,
         own_name: config.admin.clone(),
         value_bytes_max: config.value_bytes_max,
+        token_values_per_second: config.token_values_per_second,
         started_at: now,
     });
     Ok((vault, founded))

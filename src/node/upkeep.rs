@@ -1,5 +1,5 @@
 //! What a node does by itself: once a second it brings the audit log to the disk and keeps its newest line
-//! in the store, so that a cut is found; once a minute it lets go of what dead readers of the store hold.
+//! in the store, so that a cut is found, and erases some of what destroyed epochs held; once a minute it lets go of what dead readers of the store hold.
 //! Keeps U2. Knows nothing of requests.
 
 use std::{sync::Arc, time::Duration};
@@ -11,6 +11,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+use super::shredding::Shredding;
 use crate::{
     audit::{Action, Anchor, AuditLog, Entry, Outcome, Subject},
     host::Host,
@@ -51,7 +52,7 @@ async fn run(
 ) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut anchored = None;
+    let (mut anchored, mut shredding) = (None, Shredding::default());
     for tick in 0_u64.. {
         let stopping = tokio::select! {
             biased;
@@ -70,6 +71,7 @@ async fn run(
         if stopping {
             return;
         }
+        shredding.step(&store).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use covault_model::{
+    epoch::Epoch,
     hlc::Millis,
     id::{GrantId, InvitationId, NodeId, TokenId, VersionId},
     isolation::Role,
@@ -131,6 +132,23 @@ impl Standing {
     }
 }
 
+/// Tokens that were given, and what came of their mappings.
+#[derive(Debug, Clone, Copy)]
+pub struct Issued {
+    /// The epoch they are of.
+    pub epoch: Epoch,
+    /// Whether all of their mappings are known to be on the disks of a majority.
+    pub is_kept: bool,
+    /// How many mappings did not exist before.
+    pub new: usize,
+    /// How widely the new ones are kept; absent when there are none.
+    pub replication: Option<Replication>,
+    /// How the answering node stands with its majority.
+    pub standing: Standing,
+    /// Whether the same request with the same idempotency key was answered before.
+    pub replayed: bool,
+}
+
 /// A caller, for admins.
 #[derive(Debug, Clone)]
 pub struct CallerInfo {
@@ -207,6 +225,8 @@ pub struct Status {
     pub secrets: u64,
     /// Versions in all histories.
     pub versions: u64,
+    /// Mappings of tokens to values, in all epochs.
+    pub mappings: u64,
     /// Versions without a number: not agreed yet, or superseded.
     pub provisional: u64,
     /// Records of other nodes that lie too far ahead of this node's clock, and wait for their time.

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use covault_model::{
     hlc::{Hlc, HybridClock, Millis},
     id::{NodeId, SecretId},
+    issue::{Issue, IssueHeader},
     key::NodeKey,
     name::CallerName,
     record::{Body, Header, Idempotency, Parent, Record},
@@ -59,5 +60,10 @@ impl Author {
             body,
         };
         Record::sign(header, &self.key)
+    }
+
+    /// Signs an issue that was stamped.
+    pub(super) fn sign_issue(&self, header: IssueHeader) -> Issue {
+        Issue::sign(header, &self.key)
     }
 }

@@ -12,6 +12,7 @@ mod callers;
 mod clocks;
 mod destroy;
 mod digest;
+mod epochs;
 mod grants;
 mod keep;
 mod keys;
@@ -20,10 +21,13 @@ mod many;
 mod marks;
 mod members;
 mod named;
+mod pace;
 mod read;
 mod request;
 mod session;
+mod spread;
 mod status;
+mod tokens;
 mod write;
 
 use std::sync::Arc;
@@ -39,10 +43,14 @@ use covault_store::{Store, StoreError};
 
 use crate::{audit::AuditLog, consensus::Consensus, host::Host, merge::Records};
 
-pub use crate::audit::RequestId;
+pub use crate::{
+    audit::RequestId,
+    tokens::{Placed, Proposal, Sought},
+};
 pub use answer::{
-    CallerInfo, GrantInfo, KeyStatus, Marked, MemberRole, MemberStatus, NewInvitation, NewToken, Opened,
-    Page, Replication, SecretPage, Standing, Status, Summary, TokenInfo, Version, VersionPage, Written,
+    CallerInfo, GrantInfo, Issued, KeyStatus, Marked, MemberRole, MemberStatus, NewInvitation, NewToken,
+    Opened, Page, Replication, SecretPage, Standing, Status, Summary, TokenInfo, Version, VersionPage,
+    Written,
 };
 pub use author::Author;
 pub(crate) use callers::draw_token;
@@ -53,6 +61,7 @@ pub use request::{
     Asker, Consistency, HistoryQuery, IdempotencyKey, Invitee, ListQuery, NewValue, Patch, UpdateTerms, Which,
 };
 pub use session::AuthFailure;
+pub use tokens::TokenRequest;
 
 /// What a vault is made of.
 pub struct VaultParts {
@@ -80,6 +89,8 @@ pub struct VaultParts {
     pub own_name: CallerName,
     /// The largest value taken, in bytes.
     pub value_bytes_max: usize,
+    /// How many values each caller may have tokenized and detokenized in a second; none for no bound.
+    pub token_values_per_second: Option<u64>,
     /// Since when the process serves.
     pub started_at: Millis,
 }
@@ -91,16 +102,20 @@ pub struct Vault {
     turns: Arc<write::Turns>,
     tokens: Arc<session::CheckedTokens>,
     kept: Arc<keep::Kept>,
+    pace: Arc<pace::Pace>,
+    unspread: Arc<spread::Unspread>,
 }
 
 impl Vault {
     /// A vault of these parts.
     pub fn new(parts: VaultParts) -> Self {
         Self {
+            pace: Arc::new(pace::Pace::new(parts.token_values_per_second)),
             parts: Arc::new(parts),
             turns: Arc::new(write::Turns::new()),
             tokens: Arc::new(session::CheckedTokens::new()),
             kept: Arc::default(),
+            unspread: Arc::default(),
         }
     }
 

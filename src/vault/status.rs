@@ -47,6 +47,7 @@ impl Vault {
             secrets: rows.secrets().map_err(storage_refusal)?,
             versions: counts.versions,
             provisional: counts.provisional,
+            mappings: rows.tokens().map_err(storage_refusal)?.0,
             held_back: intake.held_back(),
             refused_records: Fault::ALL
                 .iter()

@@ -62,6 +62,9 @@ pub enum OpenError {
     /// There is a database, but not one of ours.
     #[error("{0} holds a database that covault did not make; name another directory")]
     Foreign(PathBuf),
+    /// An earlier release wrote it, and it can only be looked at here.
+    #[error("{0} was written by an earlier release; start its node once with this one")]
+    Older(PathBuf),
     /// A later release wrote it.
     #[error(
         "{path} was written by a later release (format {found}, this one reads {known}); upgrade covault"

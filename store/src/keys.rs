@@ -3,8 +3,10 @@
 //! sort together share them. Owners, names and kinds never run together: neither has a zero byte.
 
 use covault_model::{
+    epoch::Epoch,
     hlc::Hlc,
     id::{PayloadHash, RecordId, VersionId},
+    issue::Scope,
     line::Place,
     name::{CallerName, SecretName, SecretPath},
 };
@@ -104,4 +106,24 @@ pub(crate) fn scoped(caller: &CallerName, rest: &[u8]) -> Vec<u8> {
     key.push(0);
     key.extend_from_slice(rest);
     key
+}
+
+/// What belongs to one epoch of an owner, and something after it.
+pub(crate) fn of_epoch(scope: &Scope, rest: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(scope.owner.len() + 1 + EPOCH_LEN + rest.len());
+    key.extend_from_slice(scope.owner.as_bytes());
+    key.push(0);
+    key.extend_from_slice(&scope.epoch.0.to_be_bytes());
+    key.extend_from_slice(rest);
+    key
+}
+
+const EPOCH_LEN: usize = size_of::<u32>();
+
+/// Whose row a key of what belongs to epochs is, and what follows.
+pub(crate) fn read_epoch(key: &[u8]) -> Option<(Scope, &[u8])> {
+    let end = key.iter().position(|byte| *byte == 0)?;
+    let owner = CallerName::parse(std::str::from_utf8(&key[..end]).ok()?).ok()?;
+    let (number, rest) = key[end + 1..].split_first_chunk::<EPOCH_LEN>()?;
+    Some((Scope { owner, epoch: Epoch(u32::from_be_bytes(*number)) }, rest))
 }

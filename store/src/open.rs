@@ -23,8 +23,10 @@ use crate::{
 };
 
 /// The format of the environment this release writes and the newest it reads.
-pub(crate) const STORE_FORMAT: u8 = 2;
-/// The format before: the raft log was a table. What this release reads is the same in both.
+pub(crate) const STORE_FORMAT: u8 = 3;
+/// The format before: it has no tables of tokens. All that it has is as it was.
+const FORMAT_WITHOUT_TOKENS: u8 = 2;
+/// The one before that: the raft log was a table.
 const FORMAT_WITH_LOG_TABLE: u8 = 1;
 
 pub(crate) const DATA_FILE: &str = "data.mdb";
@@ -82,6 +84,7 @@ impl Store {
         check_pages(dir)?;
         let flags = if options.sync { EnvFlags::empty() } else { EnvFlags::NO_SYNC };
         let env = open_env(dir, options.map_bytes, flags)?;
+        add_tables(&env).map_err(|error| damaged(dir, error))?;
         let tables = Arc::new(read_tables(dir, &env)?);
         let log = Some(Mutex::new(open_log(dir, &env, &tables, options.sync)?));
         let unsettled = Arc::new(Unsettled::default());
@@ -291,6 +294,28 @@ fn make_tables(env: &Env<WithoutTls>) -> Result<(), heed::Error> {
     Ok(())
 }
 
+/// Adds to an environment of an older format the tables that it has not.
+fn add_tables(env: &Env<WithoutTls>) -> Result<(), heed::Error> {
+    let txn = env.write_txn()?;
+    let added = env.create_databases_and_commit(txn, |opener, txn| -> heed::Result<_> {
+        let Some(meta) = opener.open_database::<Bytes, Bytes>(txn, Some(META_TABLE))? else {
+            return Ok(CommitOrAbort::Abort(()));
+        };
+        let format = meta.get(txn, &[Meta::Format as u8])?.map(<[u8]>::to_vec);
+        match format.as_deref() {
+            // The step from the log's table says the new format itself, once the log is taken over.
+            Some([FORMAT_WITH_LOG_TABLE]) => {}
+            Some([FORMAT_WITHOUT_TOKENS]) => meta.put(txn, &[Meta::Format as u8], &[STORE_FORMAT])?,
+            _ => return Ok(CommitOrAbort::Abort(())),
+        }
+        for info in &TABLES {
+            opener.create_database::<Bytes, Bytes>(txn, Some(info.name))?;
+        }
+        Ok(CommitOrAbort::<_, ()>::Commit(()))
+    });
+    added.map(|_| ())
+}
+
 /// Opens the log beside the tables, and makes it where there is none yet to miss.
 fn open_log(dir: &Path, env: &Env<WithoutTls>, tables: &Tables, sync: bool) -> Result<RaftLog, OpenError> {
     let io = |why| OpenError::Io { path: dir.into(), why };
@@ -334,6 +359,7 @@ fn leave_log_table(env: &Env<WithoutTls>, tables: &Tables) -> Result<(), heed::E
 /// What a database turned out to be, other than ours.
 enum Other {
     Foreign,
+    Older,
     Newer(u8),
     Incomplete,
 }
@@ -347,6 +373,7 @@ fn read_tables(dir: &Path, env: &Env<WithoutTls>) -> Result<Tables, OpenError> {
             };
             match meta.get(txn, &[Meta::Format as u8])? {
                 Some([STORE_FORMAT | FORMAT_WITH_LOG_TABLE]) => {}
+                Some([FORMAT_WITHOUT_TOKENS]) => return Ok(CommitOrAbort::Abort(Other::Older)),
                 Some([found]) if STORE_FORMAT < *found => {
                     return Ok(CommitOrAbort::Abort(Other::Newer(*found)));
                 }
@@ -363,6 +390,7 @@ fn read_tables(dir: &Path, env: &Env<WithoutTls>) -> Result<Tables, OpenError> {
     match read().map_err(|error| damaged(dir, error))? {
         CommitOrAbort::Commit(all) => Ok(Tables::from(all)),
         CommitOrAbort::Abort(Other::Foreign) => Err(OpenError::Foreign(dir.into())),
+        CommitOrAbort::Abort(Other::Older) => Err(OpenError::Older(dir.into())),
         CommitOrAbort::Abort(Other::Newer(found)) => {
             Err(OpenError::Newer { path: dir.into(), found, known: STORE_FORMAT })
         }

@@ -9,7 +9,8 @@ use std::{
 
 use covault_model::{
     history::{SecretState, VersionFacts},
-    id::{PayloadHash, RecordId},
+    id::{IssueId, PayloadHash, RecordId},
+    issue::Scope,
     line::Place,
     name::SecretPath,
     registry::{Registry, number_of},
@@ -52,6 +53,10 @@ pub enum Difference {
     Entry(SecretPath),
     /// The counts, or how many names there are.
     Counts,
+    /// An issue of this epoch is not signed, or of another one.
+    Issue(Scope, IssueId),
+    /// The mappings or digests of this epoch are not what its issues say.
+    Mappings(Scope),
 }
 
 impl fmt::Display for Difference {
@@ -71,6 +76,12 @@ impl fmt::Display for Difference {
             }
             Self::Entry(SecretPath { owner, name }) => {
                 write!(f, "the entry of {name} of {owner} does not fit its numbers")
+            }
+            Self::Issue(Scope { owner, epoch }, id) => {
+                write!(f, "issue {id} under epoch {epoch} of {owner} is of another one or not signed")
+            }
+            Self::Mappings(Scope { owner, epoch }) => {
+                write!(f, "the mappings of epoch {epoch} of {owner} are not what its issues say")
             }
             Self::Counts => f.write_str("the counts do not fit the histories"),
         }
@@ -96,6 +107,7 @@ impl Store {
         if kept != (report.versions, report.provisional, report.secrets) {
             report.differences.push(Difference::Counts);
         }
+        rows.compare_mappings(&mut report.differences)?;
         Ok(report)
     }
 }

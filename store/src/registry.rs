@@ -3,6 +3,8 @@
 
 use covault_model::{
     command::Command,
+    epoch::Epochs,
+    field::FieldRule,
     id::{ClusterId, Digest, GrantId, PayloadHash, TokenId},
     line::Place,
     name::{CallerName, MasterKeyName, SecretPath},
@@ -126,6 +128,22 @@ impl Registry for Rows<'_> {
         self.row(self.tables.keys, "keys", key.as_bytes())
     }
 
+    fn first_key(&self) -> Result<Option<MasterKeyName>, StoreError> {
+        self.meta(Meta::FirstKey)?.map(|row| from_row("meta", row)).transpose()
+    }
+
+    fn known_keys(&self) -> Result<Vec<MasterKeyName>, StoreError> {
+        Ok(self.key_checks()?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    fn epochs(&self, owner: &CallerName) -> Result<Option<Epochs>, StoreError> {
+        self.row(self.tables.epochs, "epochs", owner.as_bytes())
+    }
+
+    fn fields(&self, owner: &CallerName) -> Result<Vec<FieldRule>, StoreError> {
+        Ok(self.row(self.tables.fields, "fields", owner.as_bytes())?.unwrap_or_default())
+    }
+
     fn roster(&self) -> Result<Roster, StoreError> {
         let roster = self.meta(Meta::Roster)?.map(|row| from_row("meta", row)).transpose()?;
         Ok(roster.unwrap_or_default())
@@ -178,6 +196,13 @@ impl Txn<'_> {
             }
             Write::NoGrant(id, owner) => self.delete(grants, &keys::scoped(&owner, id.as_bytes())),
             Write::Roster(roster) => self.put_meta(Meta::Roster, &to_row(&roster)),
+            Write::FirstKey(name) => self.put_meta(Meta::FirstKey, &to_row(&name)),
+            Write::Epochs(owner, epochs) => {
+                self.put(self.tables().epochs, owner.as_bytes(), &to_row(&epochs))
+            }
+            Write::Fields(owner, fields) => {
+                self.put(self.tables().fields, owner.as_bytes(), &to_row(&fields))
+            }
             Write::Remember(caller, key, what) => {
                 self.put(remembered, &keys::scoped(caller, key.as_bytes()), &to_row(&what))
             }

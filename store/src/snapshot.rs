@@ -5,8 +5,11 @@ use std::ops::Bound;
 
 use covault_model::{
     DecodeError, decode, encode,
+    epoch::Epochs,
+    field::FieldRule,
     id::{ClusterId, RecordId},
     line::Place,
+    name::MasterKeyName,
     registry::{CallerEntry, Grant, KeyCheck, Registry, Remembered, SecretEntry, TokenEntry},
     roster::Roster,
 };
@@ -27,7 +30,7 @@ type Rows = (u8, Vec<(u8, ByteBuf, ByteBuf)>);
 
 impl Tables {
     /// The tables that are registry and nothing else. The order is part of the snapshot's format.
-    fn registry(&self) -> [Table; 7] {
+    fn registry(&self) -> [Table; 9] {
         [
             self.callers,
             self.tokens,
@@ -36,6 +39,8 @@ impl Tables {
             self.remembered,
             self.keys,
             self.destroyed,
+            self.epochs,
+            self.fields,
         ]
     }
 }
@@ -44,7 +49,7 @@ impl Tables {
 const HISTORIES: u8 = 255;
 /// Stands for the table of single values, of which these are registry.
 const META: u8 = 254;
-const META_OF_REGISTRY: [Meta; 2] = [Meta::Cluster, Meta::Roster];
+const META_OF_REGISTRY: [Meta; 3] = [Meta::Cluster, Meta::Roster, Meta::FirstKey];
 
 impl Store {
     /// All registry rows as of now.
@@ -134,6 +139,9 @@ fn check_row(at: u8, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         4 => from_row::<Remembered>("remembered", value).map(drop),
         5 => from_row::<KeyCheck>("keys", value).map(drop),
         6 => id(RecordId::LEN),
+        7 => from_row::<Epochs>("epochs", value).map(drop),
+        8 => from_row::<Vec<FieldRule>>("fields", value).map(drop),
+        META if key == [Meta::FirstKey as u8] => from_row::<MasterKeyName>("meta", value).map(drop),
         META if key == [Meta::Roster as u8] => from_row::<Roster>("meta", value).map(drop),
         META => from_row::<ClusterId>("meta", value).map(drop),
         _ if is_entry(key) => from_row::<SecretEntry>("histories", value).map(drop),

@@ -23,7 +23,7 @@ pub struct TableInfo {
 pub(crate) const META_TABLE: &str = "meta";
 
 /// All tables there are.
-pub const TABLES: [TableInfo; 9] = [
+pub const TABLES: [TableInfo; 14] = [
     TableInfo {
         name: META_TABLE,
         key: "one byte, see Meta",
@@ -64,6 +64,31 @@ pub const TABLES: [TableInfo; 9] = [
         row: "version id",
         lifetime: "inserted once, kept as long as the vault",
     },
+    TableInfo {
+        name: "epochs",
+        key: "owner",
+        row: "Epochs",
+        lifetime: "replaced, as epochs are added and destroyed",
+    },
+    TableInfo { name: "fields", key: "owner", row: "list of FieldRule", lifetime: "replaced" },
+    TableInfo {
+        name: "mappings",
+        key: "owner, 0, epoch, mapping id",
+        row: "sealed value (derived)",
+        lifetime: "inserted once; until its epoch is destroyed",
+    },
+    TableInfo {
+        name: "issues",
+        key: "owner, 0, epoch, issue id",
+        row: "issue",
+        lifetime: "inserted once; until its epoch is destroyed",
+    },
+    TableInfo {
+        name: "issue_digests",
+        key: "owner, 0, epoch, first byte of issue ids",
+        row: "how many there are, and their ids, added up bit by bit (derived)",
+        lifetime: "replaced; until its epoch is destroyed",
+    },
 ];
 
 /// The open tables.
@@ -78,12 +103,34 @@ pub(crate) struct Tables {
     pub remembered: Table,
     pub keys: Table,
     pub destroyed: Table,
+    pub epochs: Table,
+    pub fields: Table,
+    pub mappings: Table,
+    pub issues: Table,
+    pub issue_digests: Table,
 }
 
 impl From<[Table; TABLES.len()]> for Tables {
     fn from(all: [Table; TABLES.len()]) -> Self {
-        let [meta, histories, callers, tokens, caller_tokens, grants, remembered, keys, destroyed] = all;
-        Self { meta, histories, callers, tokens, caller_tokens, grants, remembered, keys, destroyed }
+        let [meta, histories, callers, tokens, caller_tokens, grants, remembered, keys, destroyed, rest @ ..] =
+            all;
+        let [epochs, fields, mappings, issues, issue_digests] = rest;
+        Self {
+            meta,
+            histories,
+            callers,
+            tokens,
+            caller_tokens,
+            grants,
+            remembered,
+            keys,
+            destroyed,
+            epochs,
+            fields,
+            mappings,
+            issues,
+            issue_digests,
+        }
     }
 }
 
@@ -100,6 +147,11 @@ impl Tables {
             self.remembered,
             self.keys,
             self.destroyed,
+            self.epochs,
+            self.fields,
+            self.mappings,
+            self.issues,
+            self.issue_digests,
         ]
     }
 }
@@ -132,4 +184,6 @@ pub enum Meta {
     Roster = 10,
     /// What the last snapshot of another node covers that was installed here, as consensus encodes it.
     Installed = 11,
+    /// The name of the master key that was known first.
+    FirstKey = 12,
 }

@@ -293,7 +293,7 @@ fn a_newer_format_is_refused_by_its_number() {
     put_format(dir.path(), &[9]);
     let before = all_rows(dir.path());
     for options in [options(), existing()] {
-        assert!(matches!(refusal(dir.path(), options), OpenError::Newer { found: 9, known: 2, .. }));
+        assert!(matches!(refusal(dir.path(), options), OpenError::Newer { found: 9, known: 3, .. }));
     }
     assert_eq!(all_rows(dir.path()), before);
     put_format(dir.path(), &[0]);
@@ -329,6 +329,52 @@ fn a_store_of_the_format_before_opens_with_its_rows_and_an_empty_log_behind_what
 }
 
 #[test]
+fn a_store_without_tables_of_tokens_gets_them_when_its_node_opens_it() {
+    let (dir, store) = empty(options());
+    let first = version("kept", 1, &[], b"value");
+    store.write_now(move |txn| txn.apply(&create("kept", first, None))).unwrap();
+    drop(store);
+    let before = TempDir::new().unwrap();
+    {
+        let (old, env) = (open(dir.path()), lmdb(before.path()));
+        let txn = old.0.read_txn().unwrap();
+        let made = env.create_databases_and_commit(env.write_txn().unwrap(), |opener, to| {
+            for (info, table) in TABLES.iter().zip(old.1).take(9) {
+                let copy =
+                    opener.create_database::<heed::types::Bytes, heed::types::Bytes>(to, Some(info.name))?;
+                table
+                    .iter(&txn)?
+                    .try_for_each(|row| row.and_then(|(key, value)| copy.put(to, key, value)))?;
+            }
+            Ok::<_, heed::Error>(heed::CommitOrAbort::<_, ()>::Commit(()))
+        });
+        made.unwrap().unwrap_commit();
+        env.prepare_for_closing().wait();
+    }
+    put_first_format(before.path(), &[2]);
+    assert!(matches!(Store::open_reader(before.path(), 64 << 20).unwrap_err(), OpenError::Older(_)));
+    for _ in 0..2 {
+        let store = reopen(before.path(), existing()).unwrap();
+        let view = store.view().unwrap();
+        assert!(view.rows().secret(&secret("kept")).unwrap().is_some());
+        assert_eq!(view.rows().tokens().unwrap(), (0, 0));
+    }
+    assert_eq!(all_rows(before.path()), all_rows(dir.path()));
+}
+
+/// As [`put_format`], for an environment without all tables.
+fn put_first_format(dir: &Path, format: &[u8]) {
+    let env = lmdb(dir);
+    let txn = env.write_txn().unwrap();
+    let put = env.create_databases_and_commit(txn, |opener, txn| -> heed::Result<_> {
+        let meta = opener.open_database::<heed::types::Bytes, heed::types::Bytes>(txn, Some("meta"))?;
+        meta.unwrap().put(txn, &[0], format)?;
+        Ok(heed::CommitOrAbort::<_, ()>::Commit(()))
+    });
+    put.unwrap().unwrap_commit();
+}
+
+#[test]
 fn a_file_that_was_cut_short_is_truncated_and_stays_as_it_was() {
     let dir = closed_store();
     let rows = all_rows(dir.path());
@@ -358,7 +404,7 @@ fn a_file_that_lacks_only_free_pages_opens() {
     drop(store);
     {
         let (env, tables) = open(dir.path());
-        let destroyed = tables[TABLES.len() - 1];
+        let destroyed = tables[8];
         let write = |work: &dyn Fn(&mut heed::RwTxn<'_>) -> heed::Result<()>| {
             let mut txn = env.write_txn().unwrap();
             work(&mut txn).unwrap();

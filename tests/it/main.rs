@@ -42,3 +42,4 @@ mod services;
 mod shutdown;
 mod support;
 mod tls;
+mod tokens;

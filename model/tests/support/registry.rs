@@ -8,6 +8,8 @@ use std::{
 };
 
 use covault_model::{
+    epoch::Epochs,
+    field::FieldRule,
     id::{ClusterId, Digest, GrantId, PayloadHash, RecordId, TokenId},
     line::Place,
     name::{CallerName, MasterKeyName, SecretPath},
@@ -34,6 +36,9 @@ pub struct MemoryRegistry {
     grants: BTreeMap<GrantId, Grant>,
     remembered: BTreeMap<(CallerName, Digest), Remembered>,
     roster: Roster,
+    first_key: Option<MasterKeyName>,
+    epochs: BTreeMap<CallerName, Epochs>,
+    fields: BTreeMap<CallerName, Vec<FieldRule>>,
 }
 
 impl MemoryRegistry {
@@ -77,6 +82,9 @@ impl MemoryRegistry {
                 assert!(gone.is_some_and(|grant| grant.owner == owner), "a grant of another was taken back");
             }
             Write::Roster(roster) => self.roster = roster,
+            Write::FirstKey(name) => once(self.first_key.replace(name)),
+            Write::Epochs(owner, epochs) => drop(self.epochs.insert(owner.clone(), epochs)),
+            Write::Fields(owner, fields) => drop(self.fields.insert(owner.clone(), fields.to_vec())),
             Write::Remember(caller, key, remembered) => {
                 once(self.remembered.insert((caller.clone(), key), remembered));
             }
@@ -135,6 +143,22 @@ impl Registry for MemoryRegistry {
 
     fn key_check(&self, key: &MasterKeyName) -> Result<Option<KeyCheck>, Infallible> {
         Ok(self.key_checks.get(key).cloned())
+    }
+
+    fn first_key(&self) -> Result<Option<MasterKeyName>, Infallible> {
+        Ok(self.first_key.clone())
+    }
+
+    fn known_keys(&self) -> Result<Vec<MasterKeyName>, Infallible> {
+        Ok(self.key_checks.keys().cloned().collect())
+    }
+
+    fn epochs(&self, owner: &CallerName) -> Result<Option<Epochs>, Infallible> {
+        Ok(self.epochs.get(owner).cloned())
+    }
+
+    fn fields(&self, owner: &CallerName) -> Result<Vec<FieldRule>, Infallible> {
+        Ok(self.fields.get(owner).cloned().unwrap_or_default())
     }
 
     fn roster(&self) -> Result<Roster, Infallible> {

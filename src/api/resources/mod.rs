@@ -3,8 +3,10 @@
 
 pub mod callers;
 pub mod env;
+pub mod epochs;
 pub mod grants;
 pub mod health;
 pub mod history;
 pub mod members;
 pub mod secrets;
+pub mod tokens;

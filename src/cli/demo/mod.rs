@@ -10,6 +10,7 @@ mod healthy;
 mod history;
 mod killed;
 mod narration;
+mod tokens;
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -27,8 +28,8 @@ const SECRET: &str = "app/db";
 /// Show what a cluster of three nodes does when nodes fail, and check it.
 ///
 /// Starts three nodes as processes in a temporary folder, writes and reads, kills one, cuts one off, brings them
-/// back, and says of each claim whether it holds and what was seen. Ends with 1 at the first that does not. Takes
-/// about half a minute and leaves nothing behind.
+/// back, encrypts a `.env` file, turns values into tokens, and says of each claim whether it holds and what was seen.
+/// Ends with 1 at the first that does not. Takes about half a minute and leaves nothing behind.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  covault demo\n  covault demo --json\n  covault demo --keep\n\n\
     With --json each claim is one object on a line of its own: claim, holds, seen.")]
@@ -85,5 +86,6 @@ async fn play(trial: &mut Trial, folder: &Folder, output: &Output) -> Result<(),
     killed::show(&mut cluster, &mut narration).await?;
     cut_off::show(&mut cluster, &mut narration).await?;
     history::show(&cluster, &mut narration).await?;
+    tokens::show(&mut cluster, &mut narration).await?;
     narration.end(begun.elapsed())
 }

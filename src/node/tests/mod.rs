@@ -8,6 +8,7 @@ mod clocks;
 mod exchange;
 mod intruder;
 mod provisional;
+mod tokens;
 
 use std::{
     collections::BTreeMap,
@@ -195,6 +196,7 @@ impl Node {
             address: None,
             own_name: CallerName::parse("node").unwrap(),
             value_bytes_max: 1 << 20,
+            token_values_per_second: None,
             started_at: now,
         })
     }

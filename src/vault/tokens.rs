@@ -1,0 +1,310 @@
+//! Tokens: the vault lends the key of the active epoch to whoever computes them, decides which of the mappings
+//! that are proposed come to exist, and opens those of tokens that are shown. Keeps T3 (a mapping is inserted
+//! once), T2 (new ones belong to the active epoch, none to one that was destroyed) and T6 (what is told to
+//! exist is on the disks of a majority, or it is said that it is not; with `spread.rs`).
+//! Knows nothing of documents or of how a token is computed.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+use covault_model::{
+    epoch::{Epoch, Epochs, epochs_of},
+    hlc::Hlc,
+    id::MappingId,
+    issue::{Issue, IssueHeader, Mapping, Scope},
+    limits::ISSUE_MAPPINGS_MAX,
+    name::{CallerName, MasterKeyName},
+    record::{Idempotency, key_apart},
+    refusal::{CallerMistake, NoAuthority, NodeFault, Refusal},
+    registry::{Outcome, Remembered},
+};
+use covault_seal::{EpochKey, Misfit, Plaintext};
+use covault_store::Rows;
+
+use super::{
+    Asker, IdempotencyKey, Issued, Standing, Vault, audited::About, epochs::epochs_in, keys::seal_refusal,
+    marks::is_same_request, storage_refusal,
+};
+use crate::{
+    audit::{Action, Subject},
+    tokens::{Proposal, Sought},
+};
+
+/// Times a proposal is computed anew when another epoch was activated just before it.
+const RECOMPUTED_MAX: usize = 4;
+/// Bytes of mappings in one issue; one more always fits.
+const ISSUE_BYTES_MAX: usize = 40 * 1024;
+
+/// What is to become tokens: how many values, what makes a retry safe, and what the request says, for telling a
+/// retry from another request.
+pub struct TokenRequest<'a> {
+    /// How many values.
+    pub values: usize,
+    /// The client's idempotency key.
+    pub key: Option<IdempotencyKey>,
+    /// The request; read only when there is a key.
+    pub says: &'a [u8],
+}
+
+/// In which epoch a request gets its tokens, and what it is remembered by.
+struct Terms {
+    epoch: Epoch,
+    idempotency: Option<Idempotency>,
+    /// Whether the very request was answered before.
+    replayed: bool,
+}
+
+impl Vault {
+    /// Has `compute` propose mappings under the key of the active epoch, and makes those exist that did not.
+    pub async fn tokenize(
+        &self,
+        asker: &Asker,
+        request: TokenRequest<'_>,
+        compute: impl Fn(&EpochKey) -> Result<Proposal, Misfit>,
+    ) -> Result<(Proposal, Issued), Refusal> {
+        let about = About::subject(Action::Tokenize, Subject::Values(request.values as u64));
+        let tokenize = async {
+            self.require_pace(asker, request.values)?;
+            for _ in 0..RECOMPUTED_MAX {
+                let terms = self.terms(asker, &request)?;
+                let key = self.epoch_key(&asker.session.caller, terms.epoch)?;
+                let proposal = compute(&key).map_err(|Misfit| NodeFault::Corrupt)?;
+                match self.issue(&proposal, &terms).await {
+                    Err(Refusal::Caller(CallerMistake::EpochConflict)) => {}
+                    issued => return Ok((proposal, issued?)),
+                }
+            }
+            Err(NoAuthority::StaleTime.into())
+        };
+        self.audited(asker, about, |_| None, tokenize).await
+    }
+
+    /// The values behind these tokens, in their order: all or none. What is no token, is another's or stands for
+    /// nothing is not found, whichever it is.
+    pub async fn detokenize(
+        &self,
+        asker: &Asker,
+        sought: &[Sought],
+    ) -> Result<(Vec<Plaintext>, Standing), Refusal> {
+        let about = About::subject(Action::Detokenize, Subject::Values(sought.len() as u64));
+        let detokenize = async {
+            self.require_pace(asker, sought.len())?;
+            let values = match self.open_tokens(&asker.session.caller, sought) {
+                Err(Refusal::Caller(CallerMistake::NotFound)) => {
+                    self.confirm_mappings(&asker.session.caller, sought).await?;
+                    self.open_tokens(&asker.session.caller, sought)?
+                }
+                found => found?,
+            };
+            Ok((values, self.standing()))
+        };
+        self.audited(asker, about, |_| None, detokenize).await
+    }
+
+    fn require_pace(&self, asker: &Asker, values: usize) -> Result<(), Refusal> {
+        let takes = self.pace.takes(&asker.session.caller, values, self.now());
+        if takes { Ok(()) } else { Err(NoAuthority::RateLimited.into()) }
+    }
+
+    /// The epoch that is active as this node knows; or the one in which this very request was answered before.
+    fn terms(&self, asker: &Asker, request: &TokenRequest<'_>) -> Result<Terms, Refusal> {
+        let caller = &asker.session.caller;
+        let says = Plaintext::new(if request.key.is_some() { request.says.to_vec() } else { Vec::new() });
+        let idempotency = self.idempotency(caller, request.key.as_ref(), &"tokenize", Some(&says))?;
+        let recalled = idempotency.as_ref().map(|it| self.recall(caller, it.key())).transpose()?.flatten();
+        if let Some(found) = recalled {
+            is_same_request(idempotency.as_ref(), &found)?;
+            let Outcome::Issued(epoch) = found.outcome else {
+                return Err(CallerMistake::IdempotencyConflict.into());
+            };
+            return Ok(Terms { epoch, idempotency, replayed: true });
+        }
+        let epoch = epochs_in(self.look()?.rows(), caller)?.active();
+        Ok(Terms { epoch, idempotency, replayed: false })
+    }
+
+    fn epoch_key(&self, owner: &CallerName, epoch: Epoch) -> Result<EpochKey, Refusal> {
+        let epochs = epochs_in(self.look()?.rows(), owner)?;
+        let entry = epochs.get(epoch).filter(|entry| entry.destroyed_at.is_none());
+        let entry = entry.ok_or(CallerMistake::NotFound)?;
+        self.key_of(&entry.key, &Scope { owner: owner.clone(), epoch })
+    }
+
+    fn key_of(&self, key: &MasterKeyName, scope: &Scope) -> Result<EpochKey, Refusal> {
+        let found = self.parts.keys.ring()?.epoch_key(key, self.parts.cluster, scope);
+        found.ok_or_else(|| NodeFault::MasterKeyUnavailable(Some(key.clone())).into())
+    }
+
+    /// Makes those of the proposed mappings exist that do not, in the active epoch only.
+    async fn issue(&self, proposal: &Proposal, terms: &Terms) -> Result<Issued, Refusal> {
+        let fresh = self.fresh_of(proposal)?;
+        let new = fresh.len();
+        let mut replication = None;
+        if 0 < new || (terms.idempotency.is_some() && !terms.replayed) {
+            let issues = self.sign_issues(proposal, fresh, terms.idempotency)?;
+            self.insert_issues(proposal.scope.clone(), issues.clone(), terms).await?;
+            if 0 < new {
+                replication = Some(self.spread(&proposal.scope, &issues).await);
+            }
+        }
+        let standing = self.standing();
+        let is_kept = standing == Standing::Majority && self.is_spread(&proposal.scope);
+        let epoch = proposal.scope.epoch;
+        Ok(Issued { epoch, is_kept, new, replication, standing, replayed: terms.replayed })
+    }
+
+    /// The proposed mappings that this node does not know.
+    fn fresh_of(&self, proposal: &Proposal) -> Result<Vec<Mapping>, Refusal> {
+        let view = self.look()?;
+        let mut fresh = Vec::new();
+        for mapping in &proposal.mappings {
+            let known = view.rows().mapping(&proposal.scope, &mapping.0).map_err(storage_refusal)?;
+            if known.is_none() {
+                fresh.push(mapping.clone());
+            }
+        }
+        Ok(fresh)
+    }
+
+    fn sign_issues(
+        &self,
+        proposal: &Proposal,
+        fresh: Vec<Mapping>,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Vec<Issue>, Refusal> {
+        let now = self.time_to_stamp()?;
+        let mut issues = Vec::new();
+        let mut rest = fresh.into_iter().peekable();
+        while rest.peek().is_some() {
+            let (mut mappings, mut bytes) = (Vec::new(), 0);
+            while mappings.len() < ISSUE_MAPPINGS_MAX
+                && let Some(mapping) =
+                    rest.next_if(|next| bytes == 0 || bytes + next.1.len() <= ISSUE_BYTES_MAX)
+            {
+                bytes += mapping.1.len() + MappingId::LEN + 8;
+                mappings.push(mapping);
+            }
+            let author = &self.parts.author;
+            let (time, scope) = (author.stamp(now, Hlc::default()), proposal.scope.clone());
+            let header = IssueHeader { scope, time, author: author.node(), idempotency, mappings };
+            issues.push(author.sign_issue(header));
+        }
+        Ok(issues)
+    }
+
+    async fn insert_issues(&self, scope: Scope, issues: Vec<Issue>, terms: &Terms) -> Result<(), Refusal> {
+        let bytes = issues.iter().map(|issue| issue.to_bytes().len() as u64).sum::<u64>();
+        if !self.parts.store.room().map_err(storage_refusal)?.fits(2 * bytes) {
+            return Err(NodeFault::StorageFull.into());
+        }
+        let (idempotency, replayed) = (terms.idempotency, terms.replayed);
+        let inserted = self.store_write(move |txn| {
+            let epochs = epochs_of(&txn.rows(), &scope.owner)?;
+            let may = |epochs: Epochs| {
+                if replayed { epochs.holds(scope.epoch) } else { epochs.active() == scope.epoch }
+            };
+            if !epochs.is_some_and(may) {
+                return Ok(false);
+            }
+            for issue in &issues {
+                txn.insert_issue(issue)?;
+            }
+            if let Some(Idempotency(key, request)) = idempotency {
+                let what = Remembered { request, outcome: Outcome::Issued(scope.epoch) };
+                txn.remember(&scope.owner, &key_apart(&key), &what)?;
+            }
+            Ok(true)
+        });
+        if inserted.await? { Ok(()) } else { Err(CallerMistake::EpochConflict.into()) }
+    }
+
+    /// Waits until this node has whatever a majority has of what is sought: what was told to exist then does
+    /// here, or never did. Without a majority nobody can tell.
+    async fn confirm_mappings(&self, owner: &CallerName, sought: &[Sought]) -> Result<(), Refusal> {
+        self.confirm().await?;
+        let scopes = self.scopes_of(owner, sought)?;
+        let (mut have, quorum) = (1, self.replication().quorum);
+        for peer in self.voters().into_iter().filter(|voter| *voter != self.node()) {
+            if quorum <= have {
+                break;
+            }
+            have += u32::from(self.parts.records.catch_up(peer, &scopes).await.is_ok());
+        }
+        if quorum <= have { Ok(()) } else { Err(NoAuthority::Unconfirmed.into()) }
+    }
+
+    /// The epochs that tokens may be of; what is no token is looked for as if it were of the active one.
+    fn scopes_of(&self, owner: &CallerName, sought: &[Sought]) -> Result<Vec<Scope>, Refusal> {
+        let epochs = epochs_in(self.look()?.rows(), owner)?;
+        let any = sought.iter().any(|sought| matches!(sought, Sought::InAny(_)));
+        let named: BTreeSet<Epoch> = sought
+            .iter()
+            .map(|sought| match sought {
+                Sought::InEpoch(epoch, _) => *epoch,
+                Sought::InAny(_) | Sought::Nothing => epochs.active(),
+            })
+            .collect();
+        let wanted = epochs.iter().map(|(epoch, _)| epoch).filter(|epoch| any || named.contains(epoch));
+        let held = wanted.filter(|epoch| epochs.holds(*epoch));
+        Ok(held.map(|epoch| Scope { owner: owner.clone(), epoch }).collect())
+    }
+
+    /// Opens what is sought among what this node has.
+    fn open_tokens(&self, owner: &CallerName, sought: &[Sought]) -> Result<Vec<Plaintext>, Refusal> {
+        let view = self.look()?;
+        let epochs = epochs_in(view.rows(), owner)?;
+        let mut opener = Opener { vault: self, rows: view.rows(), owner, epochs, keys: BTreeMap::new() };
+        sought.iter().map(|sought| opener.open(*sought)).collect()
+    }
+}
+
+/// Looks tokens of one owner up, and opens them.
+struct Opener<'v> {
+    vault: &'v Vault,
+    rows: Rows<'v>,
+    owner: &'v CallerName,
+    epochs: Epochs,
+    keys: BTreeMap<Epoch, EpochKey>,
+}
+
+impl Opener<'_> {
+    fn open(&mut self, sought: Sought) -> Result<Plaintext, Refusal> {
+        let found = match sought {
+            Sought::Nothing => None,
+            Sought::InEpoch(epoch, id) => self.open_in(epoch, id)?,
+            Sought::InAny(id) => self.open_in_any(id)?,
+        };
+        found.ok_or_else(|| CallerMistake::NotFound.into())
+    }
+
+    /// A token that does not say its epoch is looked for in all of them, and never guessed.
+    fn open_in_any(&mut self, id: MappingId) -> Result<Option<Plaintext>, Refusal> {
+        let mut found: Option<Plaintext> = None;
+        let newest_first: Vec<Epoch> = self.epochs.iter().rev().map(|(epoch, _)| epoch).collect();
+        for epoch in newest_first {
+            let Some(value) = self.open_in(epoch, id)? else { continue };
+            match &found {
+                Some(other) if !other.is(&value) => return Err(CallerMistake::TokenAmbiguous.into()),
+                Some(_) => {}
+                None => found = Some(value),
+            }
+        }
+        Ok(found)
+    }
+
+    fn open_in(&mut self, epoch: Epoch, id: MappingId) -> Result<Option<Plaintext>, Refusal> {
+        if !self.epochs.holds(epoch) {
+            return Ok(None);
+        }
+        let key = match self.keys.entry(epoch) {
+            Entry::Occupied(held) => held.into_mut(),
+            Entry::Vacant(place) => {
+                let scope = Scope { owner: self.owner.clone(), epoch };
+                let entry = self.epochs.get(epoch).ok_or(NodeFault::Corrupt)?;
+                place.insert(self.vault.key_of(&entry.key, &scope)?)
+            }
+        };
+        let sealed = self.rows.mapping(key.scope(), &id).map_err(storage_refusal)?;
+        let opened = sealed.map(|sealed| key.open(&id, sealed));
+        opened.transpose().map_err(|error| seal_refusal(&error))
+    }
+}

@@ -1,0 +1,163 @@
+//! Issues and their mappings in tables: the same whatever the order and however often (T3), found by digests,
+//! and gone for good with their epoch. Knows nothing of values or peers.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/lmdb.rs"]
+mod lmdb;
+#[path = "support/rows.rs"]
+mod rows;
+#[path = "support/scratch.rs"]
+mod scratch;
+
+use std::collections::BTreeSet;
+
+use covault_model::{
+    epoch::Epoch,
+    hlc::Hlc,
+    id::MappingId,
+    issue::{Issue, IssueHeader, Mapping, Scope},
+    key::NodeKey,
+    name::CallerName,
+};
+use covault_store::Store;
+use proptest::prelude::*;
+
+use self::{
+    rows::all_rows,
+    scratch::{empty, options},
+};
+
+fn scope(owner: &str, epoch: u32) -> Scope {
+    Scope { owner: CallerName::parse(owner).unwrap(), epoch: Epoch(epoch) }
+}
+
+/// An issue of these mappings, each to a sealed value of its own and the issue's `variant`.
+fn issue(scope: &Scope, time: u64, mappings: &[u8], variant: u8) -> Issue {
+    let key = NodeKey::from_seed(&[1 + variant; 32]);
+    let ids: BTreeSet<u8> = mappings.iter().copied().collect();
+    let header = IssueHeader {
+        scope: scope.clone(),
+        time: Hlc(time),
+        author: key.node_id(),
+        idempotency: None,
+        mappings: ids.into_iter().map(|id| Mapping(MappingId([id; 16]), vec![variant; 20])).collect(),
+    };
+    Issue::sign(header, &key)
+}
+
+fn insert(store: &Store, issue: &Issue) -> bool {
+    let issue = issue.clone();
+    store.write_now(move |txn| txn.insert_issue(&issue)).unwrap()
+}
+
+#[test]
+fn an_issue_that_comes_twice_is_one_and_its_mappings_are_found() {
+    let (_dir, store) = empty(options());
+    let (mine, one) = (scope("ann", 1), issue(&scope("ann", 1), 5, &[1, 2], 7));
+    assert!(insert(&store, &one));
+    assert!(!insert(&store, &one));
+    let view = store.view().unwrap();
+    let rows = view.rows();
+    assert_eq!(rows.mapping(&mine, &MappingId([1; 16])).unwrap(), Some([7; 20].as_slice()));
+    assert_eq!(rows.mapping(&mine, &MappingId([3; 16])).unwrap(), None);
+    assert_eq!(rows.mapping(&scope("ann", 2), &MappingId([1; 16])).unwrap(), None);
+    assert_eq!(rows.mapping(&scope("an", 1), &MappingId([1; 16])).unwrap(), None);
+    assert_eq!(rows.issue(&mine, &one.id()).unwrap(), Some(one.to_bytes().as_slice()));
+    assert_eq!((rows.tokens().unwrap(), rows.clock().unwrap()), ((2, 1), Hlc(5)));
+    assert_eq!(store.compare_with_rebuild().unwrap().differences, []);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_order_of_issues_does_not_matter(
+        drawn in prop::collection::vec((0..2_u32, 0..50_u64, prop::collection::vec(0..6_u8, 1..4), 0..3_u8), 1..12),
+        shuffled in any::<prop::sample::Index>(),
+    ) {
+        let issues: Vec<Issue> =
+            drawn.iter().map(|(epoch, time, ids, variant)| issue(&scope("ann", 1 + epoch), *time, ids, *variant)).collect();
+        let mut other: Vec<Issue> = issues.iter().rev().chain(&issues).cloned().collect();
+        let middle = shuffled.index(other.len());
+        other.rotate_left(middle);
+        let rows = [issues, other].map(|order| {
+            let (dir, store) = empty(options());
+            for issue in &order {
+                insert(&store, issue);
+            }
+            assert_eq!(store.compare_with_rebuild().unwrap().differences, []);
+            drop(store);
+            all_rows(dir.path())
+        });
+        prop_assert_eq!(&rows[0], &rows[1]);
+    }
+}
+
+#[test]
+fn digests_tell_what_differs_down_to_the_ids() {
+    let (_dir, store) = empty(options());
+    let mine = scope("ann", 1);
+    let issues: Vec<Issue> = (0..300).map(|time| issue(&mine, time, &[1], 1)).collect();
+    for issue in &issues {
+        insert(&store, issue);
+    }
+    let mut ids: Vec<_> = issues.iter().map(Issue::id).collect();
+    ids.sort();
+    let view = store.view().unwrap();
+    let rows = view.rows();
+    let digests = rows.issue_digests(&mine).unwrap();
+    assert_eq!(digests.iter().map(|(_, digest)| digest.count).sum::<u64>(), 300);
+    assert_eq!(rows.issue_digests_under(&mine, &[]).unwrap(), digests);
+    for (byte, digest) in digests {
+        let under = rows.issue_ids(&mine, &[byte], usize::MAX).unwrap();
+        let expected: Vec<_> = ids.iter().copied().filter(|id| id.0[0] == byte).collect();
+        assert_eq!(under, expected);
+        let deeper = rows.issue_digests_under(&mine, &[byte]).unwrap();
+        assert_eq!(deeper.iter().map(|(_, digest)| digest.count).sum::<u64>(), digest.count);
+    }
+    assert_eq!(rows.issue_ids(&mine, &[], 10).unwrap(), ids[..10]);
+}
+
+#[test]
+fn epochs_with_issues_are_walked_in_order() {
+    let (_dir, store) = empty(options());
+    let all = [scope("an", 9), scope("ann", 1), scope("ann", 2), scope("ann", u32::MAX), scope("bob", 1)];
+    for scope in all.iter().rev() {
+        insert(&store, &issue(scope, 1, &[1], 1));
+    }
+    let view = store.view().unwrap();
+    let mut seen: Vec<Scope> = Vec::new();
+    while let Some(next) = view.rows().next_scope(seen.last()).unwrap() {
+        seen.push(next);
+    }
+    assert_eq!(seen, all);
+}
+
+#[test]
+fn a_shredded_epoch_leaves_nothing_and_takes_nothing_along() {
+    let (dir, store) = empty(options());
+    let (old, new) = (scope("ann", 1), scope("ann", 2));
+    for time in 0..10 {
+        insert(&store, &issue(&old, time, &[1, 2, 3], 1));
+    }
+    insert(&store, &issue(&new, 1, &[1], 1));
+    let shred = |limit| {
+        store
+            .write_now({
+                let old = old.clone();
+                move |txn| txn.shred(&old, limit)
+            })
+            .unwrap()
+    };
+    assert_eq!(shred(5), 5);
+    while shred(5) != 0 {}
+    assert_eq!(store.view().unwrap().rows().next_scope(None).unwrap(), Some(new));
+    assert_eq!(store.view().unwrap().rows().tokens().unwrap(), (1, 1));
+    assert_eq!(store.compare_with_rebuild().unwrap().differences, []);
+    drop(store);
+    let of_tokens = all_rows(dir.path())
+        .into_iter()
+        .filter(|row| ["mappings", "issues", "issue_digests"].contains(&row.0));
+    assert_eq!(of_tokens.count(), 3);
+}
