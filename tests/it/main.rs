@@ -43,3 +43,4 @@ mod shutdown;
 mod support;
 mod tls;
 mod tokens;
+mod tokens_apart;
