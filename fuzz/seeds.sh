@@ -15,7 +15,7 @@ bytes() { printf '%b' "$(sed 's/../\\x&/g' <<<"$1")"; }
 texts() { sed -n 's/^[^#].* = //p' "$golden/$1.txt"; }
 
 rm -rf seeds
-mkdir -p seeds/{batch,body,control,cursor,envfile,frame,join,message,name,raft_log,record,relay}
+mkdir -p seeds/{batch,body,control,cursor,envfile,frame,join,message,name,raft_log,record,relay,token}
 
 number=0
 while read -r text; do
@@ -26,6 +26,13 @@ done < <(texts ids; printf '%s\n' app/db a-b_c.0 .. text/plain)
 for name in 'plain version' 'full version' marks; do
     bytes "$(line records "$name")" >"seeds/record/${name// /-}"
 done
+
+for name in plain 'with a key'; do
+    bytes "$(line issues "$name")" >"seeds/token/${name// /-}"
+done
+printf '%s' "$(line issues 'opaque token')" >seeds/token/opaque
+printf '%s' '-12.50e+3' >seeds/token/number
+printf '/a/*/b~1c\n{"a":[{"b/c":1.10},{"b/c":"x"}],"d":1e400}' >seeds/token/document
 
 # A command ends with its action, so each action of the golden file can take the place of that one.
 command=$(line commands command)
@@ -48,12 +55,12 @@ bytes 0000012c00 >seeds/frame/answer
 bytes 0000000201 >seeds/frame/refusal
 bytes "$(cat ../store/src/log/golden/frame.hex)0000" >seeds/raft_log/two_entries
 
-# As in src/merge/golden/messages.txt.
+# As in src/merge/golden/messages.txt and issues.txt.
 number=0
 while read -r text; do
     number=$((number + 1))
     bytes "${text#*: }" >"seeds/message/$number"
-done <../src/merge/golden/messages.txt
+done < <(cat ../src/merge/golden/messages.txt ../src/merge/golden/issues.txt)
 
 # As in src/node/golden/enrolment.txt, and the questions and answers of src/node/whereabouts.rs and clocks.rs.
 printf '%s' "$(line ids 'join token')" >seeds/join/token
@@ -83,6 +90,10 @@ body create '{"name":"app/db","value":"v","content_type":"text/plain","labels":{
 body base64 '{"name":"a","value_base64":"AAEC"}'
 body patch '{"labels":{"env":null,"a":"b"},"description":null}'
 body versions '{"versions":[1,"0000000000000000000000000000000000000000000000000000000000000000"]}'
+body tokenize '{"document":{"a":[1.10]},"fields":["/a/*",{"pointer":"/b","format":"digits_last4","type":"card"}]}'
+body detokenize '{"tokens":["tok_1_00000000000000000000000000000000",{"token":"123456","format":"digits","type":"n","epoch":2}],"epoch":1}'
+body fields '{"fields":[{"pointer":"/a","format":"opaque","type":null}]}'
+body epoch '{"activate":2}'
 body rollback '{"version":1}'
 body caller '{"name":"web","role":"member","expires_at":null}'
 body env '{"content":"A=enc(a)","values":{"a":"1"}}'

@@ -5,7 +5,7 @@
 
 use covault::api::{
     problem::Problem,
-    resources::{callers, env, grants, secrets},
+    resources::{callers, env, epochs, grants, secrets, tokens},
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -32,4 +32,8 @@ fuzz_target!(|bytes: &[u8]| {
     check(grants::add_body(bytes));
     check(env::encrypt_body(bytes));
     check(env::expand_body(bytes));
+    check(tokens::tokenize_body(bytes));
+    check(tokens::detokenize_body(bytes));
+    check(epochs::activate_body(bytes));
+    check(epochs::set_fields_body(bytes));
 });

@@ -35,8 +35,9 @@ fuzz_target!(|bytes: &[u8]| {
         match &ask {
             Ask::Push(sent) => judge(sent),
             Ask::Search(_, message) => search(message),
+            Ask::PushIssues(issues) => assert!(issues.len() <= RECORDS_MAX),
             Ask::Paths(items) => drop(INDEX.stretches_of(items)),
-            Ask::Lacking(_) | Ask::Named(..) => {}
+            Ask::Lacking(_) | Ask::Named(..) | Ask::Scopes(_) | Ask::Under(..) | Ask::Issues(..) => {}
         }
     }
     if let Ok(told) = Told::read(bytes) {
@@ -44,7 +45,12 @@ fuzz_target!(|bytes: &[u8]| {
         match &told {
             Told::Records(sent, _) => judge(sent),
             Told::Searched(message) => search(message),
-            Told::Taken | Told::Paths(_) => {}
+            Told::Taken
+            | Told::Paths(_)
+            | Told::Kept(_)
+            | Told::Scopes(_)
+            | Told::Under(_)
+            | Told::Issues(..) => {}
         }
     }
     search(bytes);
