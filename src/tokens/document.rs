@@ -31,6 +31,16 @@ pub struct Found<'r> {
     pub value: Plaintext,
 }
 
+/// A field that should hold a token.
+pub struct Shown<'r, 't> {
+    /// The rule that it was found by.
+    pub rule: &'r FieldRule,
+    /// Where it stands in the text.
+    pub at: Range<usize>,
+    /// The text there; absent when it is none, and so no token.
+    pub text: Option<Cow<'t, str>>,
+}
+
 /// What is to stand at a place of the text, in JSON.
 pub struct Part {
     /// The place.
@@ -92,16 +102,15 @@ impl<'t> Document<'t> {
         Ok(found)
     }
 
-    /// The texts that stand in the fields of the rules, in the order of the document; none where no text stands.
-    #[expect(clippy::type_complexity, reason = "a rule, its place and what stands there")]
-    pub fn texts<'r>(
-        &self,
-        rules: &'r [FieldRule],
-    ) -> Result<Vec<(&'r FieldRule, Range<usize>, Option<Cow<'t, str>>)>, FieldFault> {
+    /// What stands in the fields of the rules where tokens should, in the order of the text.
+    pub fn shown<'r>(&self, rules: &'r [FieldRule]) -> Result<Vec<Shown<'r, 't>>, FieldFault> {
         let places = self.places(rules)?.into_iter();
-        Ok(places
-            .map(|(rule, _, raw)| (rule, self.range_of(raw), serde_json::from_str(raw.get()).ok()))
-            .collect())
+        let shown = places.map(|(rule, _, raw)| Shown {
+            rule,
+            at: self.range_of(raw),
+            text: serde_json::from_str(raw.get()).ok(),
+        });
+        Ok(shown.collect())
     }
 
     /// The text with these parts in their places, which rise and do not overlap.

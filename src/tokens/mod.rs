@@ -8,5 +8,5 @@ mod proposal;
 #[cfg(test)]
 mod tests;
 
-pub use document::{Document, FieldFault, Found, Part, Why};
+pub use document::{Document, FieldFault, Found, Part, Shown, Why};
 pub use proposal::{Placed, Proposal, Sought, json_of, propose};

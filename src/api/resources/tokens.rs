@@ -20,8 +20,9 @@ use crate::{
         body::{Field, Fields, Json, VALUES_MAX},
         call::Call,
         problem::{Code, Problem},
+        resources::epochs::read_epoch,
     },
-    tokens::{Document, FieldFault, Part, Sought, Why, json_of, propose},
+    tokens::{Document, FieldFault, Part, Placed, Shown, Sought, Why, json_of, propose},
     vault::{TokenRequest, Vault},
 };
 
@@ -35,7 +36,7 @@ pub async fn tokenize(vault: &Vault, mut call: Call) -> Result<Answer, Problem> 
     let found = document.fields(&rules).map_err(|fault| unfit(&fault))?;
     let request = TokenRequest { values: found.len(), key, says: &call.body };
     let (proposal, issued) = vault.tokenize(&call.asker, request, |key| propose(key, &found)).await?;
-    let written = document.with(proposal.placed.iter().map(crate::tokens::Placed::part));
+    let written = document.with(proposal.placed.iter().map(Placed::part));
     Ok(answer::tokenized(&proposal, &issued, written))
 }
 
@@ -50,21 +51,20 @@ pub async fn detokenize(vault: &Vault, mut call: Call) -> Result<Answer, Problem
         DetokenizeBody::Document { document, fields, epoch } => {
             let rules = rules(vault, &call, fields)?;
             let document = Document::new(document);
-            let found = document.texts(&rules).map_err(|fault| unfit(&fault))?;
-            let sought: Vec<Sought> = found
-                .iter()
-                .map(|(rule, _, text)| {
-                    text.as_ref().map_or(Sought::Nothing, |text| Sought::of(text, rule, epoch))
-                })
-                .collect();
+            let shown = document.shown(&rules).map_err(|fault| unfit(&fault))?;
+            let sought: Vec<Sought> = shown.iter().map(|shown| sought_in(shown, epoch)).collect();
             let (values, standing) = vault.detokenize(&call.asker, &sought).await?;
             let mut parts = Vec::with_capacity(values.len());
-            for ((_, at, _), value) in found.into_iter().zip(&values) {
-                parts.push(Part { at, json: json(value)? });
+            for (shown, value) in shown.into_iter().zip(&values) {
+                parts.push(Part { at: shown.at, json: json(value)? });
             }
             Ok(answer::document(document.with(parts), standing))
         }
     }
+}
+
+fn sought_in(shown: &Shown<'_, '_>, epoch: Option<Epoch>) -> Sought {
+    shown.text.as_ref().map_or(Sought::Nothing, |text| Sought::of(text, shown.rule, epoch))
 }
 
 fn json(value: &Plaintext) -> Result<String, Problem> {
@@ -159,7 +159,7 @@ pub fn detokenize_body(bytes: &[u8]) -> Result<DetokenizeBody<'_>, Problem> {
     let mut fields = Fields::parse(bytes)?;
     let missing = fields.missing("tokens");
     let has_document = fields.nullable("document").is_some();
-    let epoch = fields.optional("epoch").map(epoch).transpose()?;
+    let epoch = fields.optional("epoch").map(read_epoch).transpose()?;
     let tokens = fields.optional("tokens");
     let asked = fields.optional("fields").map(asked_fields).transpose()?;
     match (tokens, asked, has_document) {
@@ -198,14 +198,10 @@ fn sought(token: Field, epoch: Option<Epoch>) -> Result<Sought, Problem> {
     let text = fields.required("token")?.text()?;
     let format = fields.required("format")?.parsed(read_format)?;
     let kind = fields.required("type")?.parsed(FieldType::parse)?;
-    let own = fields.optional("epoch").map(self::epoch).transpose()?;
+    let own = fields.optional("epoch").map(read_epoch).transpose()?;
     fields.end()?;
     let rule = FieldRule { pointer: FieldPointer::default(), format, kind };
     Ok(Sought::of(&text, &rule, own.or(epoch)))
-}
-
-fn epoch(field: Field) -> Result<Epoch, Problem> {
-    super::epochs::read_epoch(field)
 }
 
 fn asked_fields(field: Field) -> Result<Vec<AskedField>, Problem> {
