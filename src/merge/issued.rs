@@ -53,7 +53,7 @@ impl Records {
                 matches!(told, Some(Told::Kept(kept)) if kept == count).then_some(peer)
             });
         }
-        let mut have = 1;
+        let mut have = usize::from(voters.contains(&self.me()));
         let waiting = async {
             while have < wanted
                 && let Some(ended) = pushes.join_next().await

@@ -83,6 +83,10 @@ impl Records {
         Reason::ALL.iter().map(|reason| (reason.name(), count(reason))).collect()
     }
 
+    pub(super) fn me(&self) -> NodeId {
+        self.0.me
+    }
+
     pub(super) fn endpoint(&self) -> Option<&Endpoint> {
         self.0.neighbours.as_ref().map(|neighbours| &neighbours.endpoint)
     }

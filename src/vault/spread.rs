@@ -54,9 +54,11 @@ impl Vault {
         }
         let scopes = self.unspread.held().clone();
         for (scope, times) in scopes {
-            let mut have = 1;
-            for peer in self.voters().into_iter().filter(|voter| *voter != self.node()) {
-                have += u32::from(self.parts.records.covers(peer, &scope).await.unwrap_or(false));
+            let mut have = 0;
+            for voter in self.voters() {
+                let has =
+                    voter == self.node() || self.parts.records.covers(voter, &scope).await.unwrap_or(false);
+                have += u32::from(has);
             }
             let mut held = self.unspread.held();
             // Not if there was more of it while the others were asked.

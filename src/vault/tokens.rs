@@ -222,12 +222,16 @@ impl Vault {
     async fn confirm_mappings(&self, owner: &CallerName, sought: &[Sought]) -> Result<(), Refusal> {
         self.confirm().await?;
         let scopes = self.scopes_of(owner, sought)?;
-        let (mut have, quorum) = (1, self.replication().quorum);
-        for peer in self.voters().into_iter().filter(|voter| *voter != self.node()) {
+        let (mut have, quorum) = (0, self.replication().quorum);
+        let mut voters = self.voters();
+        // This node asks itself first, and others only as far as it takes.
+        voters.sort_by_key(|voter| *voter != self.node());
+        for voter in voters {
             if quorum <= have {
                 break;
             }
-            have += u32::from(self.parts.records.catch_up(peer, &scopes).await.is_ok());
+            let has = voter == self.node() || self.parts.records.catch_up(voter, &scopes).await.is_ok();
+            have += u32::from(has);
         }
         if quorum <= have { Ok(()) } else { Err(NoAuthority::Unconfirmed.into()) }
     }

@@ -96,6 +96,9 @@ fn a_form_is_kept_with_its_end_on_request() {
     assert!(plate.len() == 7 && plate.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{plate}");
     let back = ann.post("/v1/detokenize", &json!({"document": answer.at("/document")})).expect(200);
     assert_eq!(back.at("/document"), document);
+    let twice =
+        json!({"fields": [{"pointer": "/a", "format": "opaque"}, {"pointer": "/a", "format": "digits"}]});
+    ann.put("/v1/tokenization", &twice).expect_problem(400, "invalid_field");
     let one = json!({"tokens": [{"token": card, "format": "digits_last4", "type": "card"}]});
     assert_eq!(ann.post("/v1/detokenize", &one).expect(200).at("/values/0"), "4111111111111111");
     let other = json!({"tokens": [{"token": card, "format": "digits", "type": "card"}]});

@@ -75,12 +75,16 @@ pub fn activate_body(bytes: &[u8]) -> Result<Epoch, Problem> {
 /// Reads the body that configures fields.
 pub fn set_fields_body(bytes: &[u8]) -> Result<Vec<FieldRule>, Problem> {
     let mut fields = Fields::parse(bytes)?;
-    let rules: Vec<FieldRule> = fields
-        .required("fields")?
-        .items_or_none(FIELDS_MAX)?
-        .into_iter()
-        .map(tokens::rule)
-        .collect::<Result<_, _>>()?;
+    let items = fields.required("fields")?.items_or_none(FIELDS_MAX)?;
+    let mut rules: Vec<FieldRule> = Vec::with_capacity(items.len());
+    for item in items {
+        let twice = item.invalid("has a pointer that another one has");
+        let rule = tokens::rule(item)?;
+        if rules.iter().any(|known| known.pointer == rule.pointer) {
+            return Err(twice);
+        }
+        rules.push(rule);
+    }
     fields.end()?;
     Ok(rules)
 }
