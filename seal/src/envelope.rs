@@ -8,7 +8,8 @@
 //!
 //! "Master key" above is the wrapping key derived from it. Knows nothing of where payloads are kept.
 
-use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, aead::inout::InOutBuf};
+use std::mem;
+
 use covault_model::{
     DecodeError,
     hlc::Hlc,
@@ -19,6 +20,7 @@ use covault_model::{
 use zeroize::Zeroizing;
 
 use crate::{
+    cipher::XChaCha20Poly1305,
     keyring::Keyring,
     master_key::MasterKey,
     payload::{self, DATA_KEY_LEN, NONCE_LEN, Payload, TAG_LEN, WRAPPED_LEN},
@@ -79,13 +81,8 @@ pub fn seal(
     let start = sealed.len();
     sealed.extend_from_slice(value.expose_plaintext());
     let binding = Binding::of(VALUE, context, name);
-    let tag = XChaCha20Poly1305::new((&*data_key).into())
-        .encrypt_inout_detached(
-            (&value_nonce).into(),
-            binding.as_bytes(),
-            InOutBuf::from(&mut sealed[start..]),
-        )
-        .map_err(|_| SealError::TooLarge)?;
+    let tag =
+        XChaCha20Poly1305::of(&data_key, &value_nonce).seal(binding.as_bytes(), &mut sealed[start..])?;
     sealed.extend_from_slice(&tag);
     Ok(sealed)
 }
@@ -99,16 +96,9 @@ pub fn open(keyring: &Keyring, context: &Context, sealed: &[u8]) -> Result<Plain
     let data_key = unwrap(master, &payload, &Binding::of(WRAPPING, context, payload.key_name))?;
     let binding = Binding::of(VALUE, context, payload.key_name);
     let (body, tag) = split_tag(payload.ciphertext)?;
-    let mut value = body.to_vec();
-    XChaCha20Poly1305::new((&*data_key).into())
-        .decrypt_inout_detached(
-            payload.value_nonce.into(),
-            binding.as_bytes(),
-            InOutBuf::from(value.as_mut_slice()),
-            tag.into(),
-        )
-        .map_err(|_| SealError::NotAuthentic)?;
-    Ok(Plaintext::new(value))
+    let mut value = Zeroizing::new(vec![0; body.len()]);
+    XChaCha20Poly1305::of(&data_key, payload.value_nonce).open(binding.as_bytes(), body, tag, &mut value)?;
+    Ok(Plaintext::new(mem::take(&mut *value)))
 }
 
 fn wrap(
@@ -120,10 +110,7 @@ fn wrap(
     let mut wrapped = [0; WRAPPED_LEN];
     wrapped[..DATA_KEY_LEN].copy_from_slice(data_key);
     let (body, place) = wrapped.split_at_mut(DATA_KEY_LEN);
-    let tag = XChaCha20Poly1305::new(master.wrapping().into())
-        .encrypt_inout_detached(nonce.into(), binding.as_bytes(), InOutBuf::from(body))
-        .map_err(|_| SealError::TooLarge)?;
-    place.copy_from_slice(&tag);
+    place.copy_from_slice(&XChaCha20Poly1305::of(master.wrapping(), nonce).seal(binding.as_bytes(), body)?);
     Ok(wrapped)
 }
 
@@ -134,15 +121,8 @@ fn unwrap(
 ) -> Result<Zeroizing<[u8; DATA_KEY_LEN]>, SealError> {
     let (body, tag) = split_tag(payload.wrapped_key)?;
     let mut data_key = Zeroizing::new([0; DATA_KEY_LEN]);
-    data_key.copy_from_slice(body);
-    XChaCha20Poly1305::new(master.wrapping().into())
-        .decrypt_inout_detached(
-            payload.wrap_nonce.into(),
-            binding.as_bytes(),
-            InOutBuf::from(data_key.as_mut_slice()),
-            tag.into(),
-        )
-        .map_err(|_| SealError::NotAuthentic)?;
+    let cipher = XChaCha20Poly1305::of(master.wrapping(), payload.wrap_nonce);
+    cipher.open(binding.as_bytes(), body, tag, data_key.as_mut_slice())?;
     Ok(data_key)
 }
 

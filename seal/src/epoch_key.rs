@@ -12,7 +12,8 @@
 //! one, so that sealing needs no chance and gives the same bytes on every node. That equal values have equal
 //! ciphertexts says no more than that they have equal tokens. Knows nothing of documents or of what exists.
 
-use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, aead::inout::InOutBuf};
+use std::mem;
+
 use covault_model::{
     canonical::Scalar,
     field::{FieldRule, Format, OpaqueToken},
@@ -22,6 +23,7 @@ use covault_model::{
 use zeroize::Zeroizing;
 
 use crate::{
+    cipher::XChaCha20Poly1305,
     envelope::SealError,
     form,
     master_key::{MasterKey, keyed},
@@ -43,7 +45,7 @@ pub struct EpochKey {
     scope: Scope,
     cluster: ClusterId,
     computing: Secret,
-    sealing: XChaCha20Poly1305,
+    sealing: Secret,
     forming: Secret,
 }
 
@@ -71,7 +73,7 @@ impl EpochKey {
             scope: scope.clone(),
             cluster,
             computing: purpose(COMPUTING),
-            sealing: XChaCha20Poly1305::new((&*purpose(SEALING)).into()),
+            sealing: purpose(SEALING),
             forming: purpose(FORMING),
         }
     }
@@ -103,16 +105,9 @@ impl EpochKey {
     /// The canonical form of the value behind a mapping of this scope.
     pub fn open(&self, id: &MappingId, sealed: &[u8]) -> Result<Plaintext, SealError> {
         let (body, tag) = sealed.split_last_chunk::<TAG_LEN>().ok_or(SealError::NotAuthentic)?;
-        let mut value = body.to_vec();
-        self.sealing
-            .decrypt_inout_detached(
-                (&nonce(id)).into(),
-                &self.binding(id),
-                InOutBuf::from(value.as_mut_slice()),
-                tag.into(),
-            )
-            .map_err(|_| SealError::NotAuthentic)?;
-        Ok(Plaintext::new(value))
+        let mut value = Zeroizing::new(vec![0; body.len()]);
+        self.cipher(id).open(&self.binding(id), body, tag, &mut value)?;
+        Ok(Plaintext::new(mem::take(&mut *value)))
     }
 
     fn opaque(&self, field: &FieldRule, form: &[u8]) -> MappingId {
@@ -133,16 +128,17 @@ impl EpochKey {
     fn seal(&self, id: &MappingId, form: &[u8]) -> Vec<u8> {
         let mut sealed = Vec::with_capacity(form.len() + TAG_LEN);
         sealed.extend_from_slice(form);
-        let tag = self
-            .sealing
-            .encrypt_inout_detached(
-                (&nonce(id)).into(),
-                &self.binding(id),
-                InOutBuf::from(sealed.as_mut_slice()),
-            )
-            .expect("a value behind a token is far smaller than what the cipher takes");
+        let tag = self.cipher(id).seal(&self.binding(id), &mut sealed);
+        let tag = tag.expect("a value behind a token is far smaller than what the cipher takes");
         sealed.extend_from_slice(&tag);
         sealed
+    }
+
+    /// The cipher for the value behind a mapping, whose id is its nonce.
+    fn cipher(&self, id: &MappingId) -> XChaCha20Poly1305 {
+        let mut nonce = [0; NONCE_LEN];
+        nonce[..MappingId::LEN].copy_from_slice(id.as_bytes());
+        XChaCha20Poly1305::of(&self.sealing, &nonce)
     }
 
     /// Associated data: the domain, cluster, epoch and mapping, each of fixed width, then the owner, which being
@@ -152,10 +148,4 @@ impl EpochKey {
         [VALUE, self.cluster.as_bytes().as_slice(), &number, id.as_bytes(), self.scope.owner.as_bytes()]
             .concat()
     }
-}
-
-fn nonce(id: &MappingId) -> [u8; NONCE_LEN] {
-    let mut nonce = [0; NONCE_LEN];
-    nonce[..MappingId::LEN].copy_from_slice(id.as_bytes());
-    nonce
 }

@@ -4,6 +4,7 @@
 //! that envelopes are made with (S3), [`EpochKey`] what tokens come of (T1). Chance comes in as an argument. Knows nothing of tables, callers or
 //! requests.
 
+mod cipher;
 mod envelope;
 mod epoch_key;
 mod form;
