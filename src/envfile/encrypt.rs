@@ -85,19 +85,21 @@ impl EnvFile {
     }
 
     /// Asks for every plain value that is not empty to be encrypted, under `prefix` and its key. What stands in
-    /// the file as `enc(…)` or `secret(…)` stays.
+    /// the file as `enc(…)` or `secret(…)` stays, and so does a line that gives an `enc(…)` its value: it is
+    /// encrypted under the name which that has.
     ///
     /// # Errors
     /// A value that cannot be read, a key that is no name, one that comes twice.
     pub fn ask_for_all(&self, prefix: &str) -> Result<Sealable, Mistake> {
         let (mut places, mut values) = (Vec::new(), Values::new());
+        let asked_for = self.names_to_encrypt();
         for assignment in self.assignments().iter().filter(|assignment| assignment.is_plain()) {
+            let (at, key) = (assignment.key.start, &self.text()[assignment.key.clone()]);
             let value = self.value_of(assignment)?;
-            if value.is_empty() {
+            if value.is_empty() || asked_for.iter().any(|name| name.as_str() == key) {
                 continue;
             }
-            let at = assignment.key.start;
-            let name = SecretName::parse(&format!("{prefix}{}", &self.text()[assignment.key.clone()]))
+            let name = SecretName::parse(&format!("{prefix}{key}"))
                 .map_err(|_| self.mistake(at, "The prefix and this key make no name of a secret."))?;
             places.push((assignment.content(), Zeroizing::new(format!("enc({name})"))));
             if values.insert(name, value).is_some() {

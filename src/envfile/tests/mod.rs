@@ -217,6 +217,10 @@ fn all_plain_values_are_asked_for_at_once() {
         "A=enc(app/A) # c\nexport B='enc(app/B)'\nC=\nD=secret(d)\nE=x enc(e=5)\n"
     );
     assert_eq!(asked.values, values(&[("app/A", "1"), ("app/B", "2")]));
+    let asked = file("A=1\nB=enc(A)\nC=2\n").ask_for_all("app/").unwrap();
+    assert_eq!(asked.content.as_str(), "A=1\nB=enc(A)\nC=enc(app/C)\n");
+    let made = file(&asked.content).encrypt(asked.values).unwrap();
+    assert_eq!(made.content.as_str(), "A=secret(A)\nB=secret(A)\nC=secret(app/C)\n");
     assert!(file("A=1\nA=2\n").ask_for_all("").is_err());
     assert!(file("..=1\n").ask_for_all("").is_err());
 }
