@@ -61,7 +61,9 @@ proptest! {
             return Ok(());
         };
         // What comes out may have parentheses that were literal, so it is compared only where it has none.
-        prop_assume!(!dotenv.contains("secret(") && !dotenv.contains("enc("));
+        if dotenv.contains("secret(") || dotenv.contains("enc(") {
+            return Ok(());
+        }
         let again = super::file(&dotenv);
         let read = expand(&again, Format::Json).unwrap();
         prop_assert_eq!(read.as_str(), json.as_str());
