@@ -2,20 +2,21 @@
 //! The route table refers to them by name; a test sends wrong values for every property of every body
 //! and expects the parser to know it by that name.
 
+mod tokens;
+
 use covault_model::{
-    field::Format,
     limits::{
-        CALLER_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, CREATE_MAX, DESCRIPTION_BYTES_MAX, FIELD_BYTES_MAX,
-        FIELDS_MAX, IDEMPOTENCY_KEY_BYTES_MAX, INVITATION_SECONDS_MAX, LABEL_KEY_BYTES_MAX,
-        LABEL_VALUE_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX, VERSIONS_PER_REQUEST_MAX,
+        CALLER_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, CREATE_MAX, DESCRIPTION_BYTES_MAX,
+        IDEMPOTENCY_KEY_BYTES_MAX, INVITATION_SECONDS_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX,
+        LABELS_MAX, NAME_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX, VERSIONS_PER_REQUEST_MAX,
     },
     line::State,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    api::{body::VALUES_MAX, problem::Code},
-    envfile::{self, Reason},
+    api::problem::Code,
+    envfile::{Format, Reason},
     vault::{Invitee, MemberRole},
 };
 
@@ -69,7 +70,7 @@ pub fn parameters() -> Value {
         "limit": query("limit", "Rows of the page.",
             json!({ "type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_DEFAULT })),
         "cursor": query("cursor", "The `next` of the page before.", text()),
-        "epoch": path("epoch", "The epoch's number.", epoch_number()),
+        "epoch": path("epoch", "The epoch's number.", tokens::epoch_number()),
         "If-Match": header("If-Match",
             "What must be current, quoted: ids of the last agreed version, or the active epoch's number; or *.",
             text()),
@@ -114,10 +115,10 @@ pub fn schemas() -> Value {
         problem(),
         secret_requests(),
         other_requests(),
-        token_requests(),
+        tokens::requests(),
         secret_answers(),
         other_answers(),
-        token_answers(),
+        tokens::answers(),
         env(),
     ]
     .iter()
@@ -251,7 +252,7 @@ fn other_requests() -> Value {
 fn env() -> Value {
     let content = json!({ "type": "string", "description": "The .env file." });
     let position = json!({ "type": "integer", "minimum": 1 });
-    let formats = json!({ "type": "string", "enum": envfile::Format::ALL.map(envfile::Format::as_str) });
+    let formats = json!({ "type": "string", "enum": Format::ALL.map(Format::as_str) });
     let values = json!({
         "type": "object",
         "description": "Values of names that the file asks for with enc(NAME) and does not have itself.",
@@ -274,85 +275,6 @@ fn env() -> Value {
             "column": position,
             "reason": { "type": "string", "enum": Reason::ALL.map(Reason::as_str) },
         })),
-    })
-}
-
-fn epoch_number() -> Value {
-    json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX })
-}
-
-fn token_requests() -> Value {
-    let pointer = json!({
-        "type": "string", "maxLength": FIELD_BYTES_MAX,
-        "description": "A JSON pointer (RFC 6901); * stands for each element of a list.",
-    });
-    let asked = json!({ "type": "array", "minItems": 1, "maxItems": FIELDS_MAX,
-        "items": { "anyOf": [pointer, of("TokenField")] } });
-    let token = object(
-        &["token", "format", "type"],
-        json!({
-            "token": { "type": "string" },
-            "format": of("TokenFormat"),
-            "type": { "type": "string", "maxLength": FIELD_BYTES_MAX },
-            "epoch": or_null(epoch_number()),
-        }),
-    );
-    let mut detokenize = object(
-        &[],
-        json!({
-            "document": { "description": "Any JSON." },
-            "fields": or_null(asked.clone()),
-            "epoch": or_null(epoch_number()),
-            "tokens": { "type": "array", "minItems": 1, "maxItems": VALUES_MAX,
-                "items": { "anyOf": [{ "type": "string" }, token] } },
-        }),
-    );
-    detokenize["oneOf"] = json!([{ "required": ["document"] }, { "required": ["tokens"] }]);
-    json!({
-        "TokenFormat": { "type": "string", "enum": Format::ALL.map(Format::as_str) },
-        "TokenField": object(&["pointer", "format"], json!({
-            "pointer": pointer,
-            "format": of("TokenFormat"),
-            "type": or_null(json!({ "type": "string", "maxLength": FIELD_BYTES_MAX })),
-        })),
-        "Tokenize": object(&["document"], json!({
-            "document": { "description": "Any JSON." }, "fields": or_null(asked),
-        })),
-        "Detokenize": detokenize,
-        "ActivateEpoch": object(&["activate"], json!({ "activate": epoch_number() })),
-        "SetFields": object(&["fields"], json!({
-            "fields": { "type": "array", "maxItems": FIELDS_MAX, "items": of("TokenField") },
-        })),
-    })
-}
-
-fn token_answers() -> Value {
-    let count = json!({ "type": "integer", "minimum": 0 });
-    let placed = answer(json!({ "pointer": { "type": "string" }, "token": { "type": "string" } }));
-    let mut detokenized = json!({ "type": "object", "properties": {
-        "document": { "description": "The document with its values." },
-        "values": { "type": "array", "description": "The values, in the order of the tokens." },
-    } });
-    detokenized["oneOf"] = json!([{ "required": ["document"] }, { "required": ["values"] }]);
-    json!({
-        "Tokenized": answer(json!({
-            "document": { "description": "The document with its tokens." },
-            "epoch": epoch_number(),
-            "tokens": { "type": "array", "items": placed },
-            "new": count,
-            "replication": or_null(of("Replication")),
-        })),
-        "Detokenized": detokenized,
-        "Epochs": answer(json!({
-            "active": epoch_number(),
-            "epochs": { "type": "array", "items": answer(json!({
-                "epoch": epoch_number(),
-                "key": { "type": "string" },
-                "since": of("Time"),
-                "destroyed_at": or_null(of("Time")),
-            })) },
-        })),
-        "TokenFields": answer(json!({ "fields": list("TokenField") })),
     })
 }
 
@@ -504,7 +426,7 @@ mod tests {
     use super::*;
     use crate::api::{
         problem::Problem,
-        resources::{callers, env, epochs, grants, members, secrets, tokens},
+        resources::{callers, env, epochs, grants, members, secrets, tokens as token_bodies},
         routes::Body,
         table::ROUTES,
     };
@@ -523,8 +445,8 @@ mod tests {
             "AddGrant" => grants::add_body(bytes).err(),
             "EncryptEnv" => env::encrypt_body(bytes).err(),
             "ExpandEnv" => env::expand_body(bytes).err(),
-            "Tokenize" => tokens::tokenize_body(bytes).err(),
-            "Detokenize" => tokens::detokenize_body(bytes).err(),
+            "Tokenize" => token_bodies::tokenize_body(bytes).err(),
+            "Detokenize" => token_bodies::detokenize_body(bytes).err(),
             "ActivateEpoch" => epochs::activate_body(bytes).err(),
             "SetFields" => epochs::set_fields_body(bytes).err(),
             "Invite" => members::invite_body(bytes).err(),

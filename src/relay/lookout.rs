@@ -87,7 +87,6 @@ impl Shared {
         asked
     }
 
-
     /// Asks one node how it stands.
     pub async fn standing(&self, node: NodeId, ask: &Ask, within: Duration) -> Result<Standing, CallError> {
         let told = self.endpoint.call(node, Channel::Serve, ask.to_bytes().into(), within).await?;

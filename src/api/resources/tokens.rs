@@ -37,7 +37,7 @@ pub async fn tokenize(vault: &Vault, mut call: Call) -> Result<Answer, Problem> 
     let request = TokenRequest { values: found.len(), key, says: &call.body };
     let (proposal, issued) = vault.tokenize(&call.asker, request, |key| propose(key, &found)).await?;
     let written = document.with(proposal.placed.iter().map(Placed::part));
-    Ok(answer::tokenized(&proposal, &issued, written))
+    Ok(answer::tokens::tokenized(&proposal, &issued, written))
 }
 
 /// `POST /v1/detokenize`
@@ -46,7 +46,7 @@ pub async fn detokenize(vault: &Vault, mut call: Call) -> Result<Answer, Problem
     match detokenize_body(&call.body)? {
         DetokenizeBody::Tokens(sought) => {
             let (values, standing) = vault.detokenize(&call.asker, &sought).await?;
-            Ok(answer::values(values.iter().map(json).collect::<Result<_, _>>()?, standing))
+            Ok(answer::tokens::values(values.iter().map(json).collect::<Result<_, _>>()?, standing))
         }
         DetokenizeBody::Document { document, fields, epoch } => {
             let rules = rules(vault, &call, fields)?;
@@ -58,7 +58,7 @@ pub async fn detokenize(vault: &Vault, mut call: Call) -> Result<Answer, Problem
             for (shown, value) in shown.into_iter().zip(&values) {
                 parts.push(Part { at: shown.at, json: json(value)? });
             }
-            Ok(answer::document(document.with(parts), standing))
+            Ok(answer::tokens::document(document.with(parts), standing))
         }
     }
 }
