@@ -230,7 +230,9 @@ impl Reader<'_> {
 
     /// Where this line ends, before its line break.
     fn line_end(&self) -> usize {
-        let line = self.text[self.at..].split('\n').next().unwrap_or_default();
+        let rest = &self.text[self.at..];
+        let Some(end) = rest.find('\n') else { return self.text.len() };
+        let line = &rest[..end];
         self.at + line.strip_suffix('\r').unwrap_or(line).len()
     }
 

@@ -98,6 +98,15 @@ fn only_what_a_reference_stands_in_is_written_anew() {
 }
 
 #[test]
+fn a_carriage_return_at_the_end_is_no_end_of_a_line() {
+    assert_eq!(file("A=x\r").text(), "A=x\r");
+    let refused = expanded("A=secret(a)x\r", Format::Dotenv);
+    assert!(
+        matches!(refused, Err(Refused::Mistake(mistake)) if mistake.at == Position { line: 1, column: 13 })
+    );
+}
+
+#[test]
 fn every_reference_that_cannot_be_replaced_is_told() {
     let text = "A=secret(none)\nB=\"x secret(a)secret(none@2)\"\nC=secret(json)secret(json#no) # secret(none)\n\
                 D=secret(json#ratio)secret(json#list)\nE=secret(bytes)\nF=secret(a#k)\nG=enc(a=b)\n";
