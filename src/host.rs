@@ -1,18 +1,30 @@
-//! What the machine gives a node: wall time and chance. The only file that reads them; everything else
-//! is handed a [`Host`]. It has two homes: the real machine here, and the one that tests and simulation
-//! bring. Knows nothing of what the time or the bytes are for.
+//! What the machine gives a node: wall time, chance, and a socket to its peers. The only file that reads them;
+//! everything else is handed a [`Host`]. It has two homes: the real machine here, and the one that tests and
+//! simulation bring. Knows nothing of what the time, the bytes or the socket are for.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use covault_model::hlc::Millis;
+use covault_net::Socket;
 use rand::TryRng;
 
-/// Wall time and chance.
+/// Wall time, chance, and sockets.
 pub trait Host: Send + Sync + 'static {
     /// Milliseconds since 1970 by the wall clock; it may jump.
     fn now(&self) -> Millis;
     /// Fills `bytes` with what nobody can guess.
     fn fill(&self, bytes: &mut [u8]);
+    /// A UDP socket, bound to `at`. To be called inside a tokio runtime. One of this machine, unless the host brings
+    /// a network of its own.
+    fn udp(&self, at: SocketAddr) -> io::Result<Socket> {
+        let socket = UdpSocket::bind(at)?;
+        socket.set_nonblocking(true)?;
+        Socket::real(socket)
+    }
 }
 
 /// The machine this process runs on.

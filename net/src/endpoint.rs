@@ -51,8 +51,6 @@ pub struct Setup {
     pub cluster: Option<ClusterId>,
     /// The bounds.
     pub limits: Limits,
-    /// The provider of cryptography; see [`default_provider`](crate::tls::default_provider).
-    pub provider: Arc<CryptoProvider>,
     /// Fills bytes with what nobody can guess.
     pub chance: Draw,
     /// Who may dial in.
@@ -84,9 +82,9 @@ impl Endpoint {
         limits.check()?;
         let chance = Chance::new(setup.chance);
         let crypto = |error: rustls::Error| NetError::Crypto(error.to_string());
-        let client_key = ClientKey::new(key, &setup.provider).map_err(crypto)?;
+        let client_key = ClientKey::new(key, &socket.provider).map_err(crypto)?;
         let server = match setup.doors {
-            Doors::Open => Some(server(key, &setup.provider, &limits)?),
+            Doors::Open => Some(server(key, &socket.provider, &limits)?),
             Doors::Shut => None,
         };
         let quinn = quinn::Endpoint::new_with_abstract_socket(

@@ -1,5 +1,5 @@
-//! What the endpoint sends and receives through, and draws its chance from. Both come in as arguments, so that
-//! a simulator can bring its own network. Knows nothing of what is sent.
+//! What the endpoint sends and receives through, with the cryptography on it, and draws its chance from. All come in
+//! as arguments, so that a simulator can bring its own network. Knows nothing of what is sent.
 
 use std::{
     fmt, io,
@@ -12,27 +12,35 @@ use quinn::{
     AsyncUdpSocket, ConnectionId, ConnectionIdGenerator, Runtime, TokioRuntime,
     crypto::{CryptoError, HmacKey},
 };
+use rustls::crypto::CryptoProvider;
+
+use crate::tls::default_provider;
 
 /// Bytes of the ids that connections get: enough never to meet by chance, at any number of restarts.
 const CONNECTION_ID_LEN: usize = 16;
 
-/// A bound UDP socket with the runtime that drives it.
+/// A bound UDP socket with the runtime that drives it, and what connections over it are encrypted by.
 #[derive(Debug)]
 pub struct Socket {
     pub(crate) udp: Arc<dyn AsyncUdpSocket>,
     pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) provider: Arc<CryptoProvider>,
 }
 
 impl Socket {
     /// A socket of this machine, already bound. Must be called inside a tokio runtime.
     pub fn real(bound: UdpSocket) -> io::Result<Self> {
         let runtime = Arc::new(TokioRuntime);
-        Ok(Self { udp: runtime.wrap_udp_socket(bound)?, runtime })
+        Ok(Self { udp: runtime.wrap_udp_socket(bound)?, runtime, provider: default_provider() })
     }
 
-    /// A socket that somebody else drives.
-    pub fn simulated(udp: Arc<dyn AsyncUdpSocket>, runtime: Arc<dyn Runtime>) -> Self {
-        Self { udp, runtime }
+    /// A socket that somebody else drives, with cryptography whose keys can be repeated.
+    pub fn simulated(
+        udp: Arc<dyn AsyncUdpSocket>,
+        runtime: Arc<dyn Runtime>,
+        provider: Arc<CryptoProvider>,
+    ) -> Self {
+        Self { udp, runtime, provider }
     }
 }
 

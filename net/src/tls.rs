@@ -34,7 +34,7 @@ pub const ALPN: &[u8] = b"covault/1";
 /// Sent as the server's name, since TLS wants one. Nobody looks at it: the key says who a node is.
 pub const SERVER_NAME: &str = "node.invalid";
 
-/// The provider of cryptography that a node uses. The simulator brings another, whose keys can be repeated.
+/// The provider of cryptography that a node uses; a simulator brings another.
 pub fn default_provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }

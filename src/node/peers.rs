@@ -4,7 +4,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::UdpSocket,
     path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -19,8 +18,7 @@ use covault_model::{
     roster::{NodeAddress, Roster},
 };
 use covault_net::{
-    Asker, Channel, Doors, Endpoint, Inbox, Incoming, Limits, NodeIdentity, Peer, Role, Setup, Socket, Trust,
-    tls::default_provider,
+    Asker, Channel, Doors, Endpoint, Inbox, Incoming, Limits, NodeIdentity, Peer, Role, Setup, Trust,
 };
 use covault_store::Store;
 use tokio::{
@@ -72,21 +70,18 @@ impl Door {
     ) -> Result<Self, StartError> {
         let refused = |why: String| StartError::Peers(config.listen, why);
         config.check().map_err(|why| refused(why.into()))?;
-        let socket = UdpSocket::bind(config.listen).map_err(|error| refused(error.to_string()))?;
-        socket.set_nonblocking(true)?;
-        let bound = socket.local_addr()?;
+        let socket = host.udp(config.listen).map_err(|error| refused(error.to_string()))?;
         let (host, chance) = (host.clone(), host.clone());
         let setup = Setup {
             cluster,
             limits: Limits::default(),
-            provider: default_provider(),
             chance: Box::new(move |bytes: &mut [u8]| chance.fill(bytes)),
             doors: Doors::Open,
         };
         let trust = Trust::new(BTreeMap::new());
-        let socket = Socket::real(socket).map_err(|error| refused(error.to_string()))?;
         let opened = Endpoint::start(identity.key(), socket, trust.clone(), setup);
         let (endpoint, inbox) = opened.map_err(|error| refused(error.to_string()))?;
+        let bound = endpoint.local_addr().map_err(|error| refused(error.to_string()))?;
         let address = NodeAddress(config.advertise.unwrap_or(bound));
         Ok(Self { endpoint, address, clocks: Arc::default(), inbox, trust, host })
     }

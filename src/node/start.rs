@@ -148,7 +148,8 @@ impl Node {
         let rounds = Rounds::start(rooms.records.clone(), Pace::default());
         let offers = Offers::start(vault.clone());
         let tending = rooms.tend(&config, vault.node());
-        let upkeep = Upkeep::start(rooms.store.clone(), rooms.audit.clone(), rooms.host.clone());
+        let upkeep =
+            Upkeep::start(rooms.store.clone(), rooms.audit.clone(), rooms.host.clone(), config.writer);
         Ok(Self { vault, rooms, rounds, offers, peers, tending, upkeep, founded })
     }
 

@@ -1,10 +1,11 @@
 //! What a node does by itself: once a second it brings the audit log to the disk and keeps its newest line
-//! in the store, so that a cut is found, and erases some of what destroyed epochs held; once a minute it lets go of what dead readers of the store hold.
+//! in the store, so that a cut is found, and erases some of what destroyed epochs held; once a minute it lets go of
+//! what dead readers of the store hold.
 //! Keeps U2. Knows nothing of requests.
 
 use std::{sync::Arc, time::Duration};
 
-use covault_store::{Meta, Store};
+use covault_store::{Meta, Store, WriterMode};
 use tokio::{
     sync::oneshot,
     task::JoinHandle,
@@ -29,10 +30,10 @@ pub(super) struct Upkeep {
 
 impl Upkeep {
     /// Notes the start in the audit log and begins.
-    pub fn start(store: Arc<Store>, audit: Arc<AuditLog>, host: Arc<dyn Host>) -> Self {
+    pub fn start(store: Arc<Store>, audit: Arc<AuditLog>, host: Arc<dyn Host>, syncs: WriterMode) -> Self {
         let (stop, stopped) = oneshot::channel();
         note(&audit, &*host, Action::NodeStart);
-        Self { stop, task: tokio::spawn(run(store, audit, host, stopped)) }
+        Self { stop, task: tokio::spawn(run(store, audit, host, syncs, stopped)) }
     }
 
     /// Notes the stop, syncs and anchors the log.
@@ -48,6 +49,7 @@ async fn run(
     store: Arc<Store>,
     audit: Arc<AuditLog>,
     host: Arc<dyn Host>,
+    syncs: WriterMode,
     mut stopped: oneshot::Receiver<()>,
 ) {
     let mut ticks = interval(EVERY);
@@ -62,7 +64,7 @@ async fn run(
         if stopping {
             note(&audit, &*host, Action::NodeStop);
         }
-        anchored = anchor(&store, &audit, anchored).await;
+        anchored = anchor(&store, &audit, syncs, anchored).await;
         if tick.is_multiple_of(TICKS_PER_READER_LOOK)
             && let Err(error) = store.forget_dead_readers()
         {
@@ -76,16 +78,16 @@ async fn run(
 }
 
 /// Syncs the log and keeps its newest line in the store, unless it is there already.
-async fn anchor(store: &Arc<Store>, audit: &Arc<AuditLog>, anchored: Option<Anchor>) -> Option<Anchor> {
-    let syncing = audit.clone();
-    let synced = match tokio::task::spawn_blocking(move || syncing.sync()).await {
-        Ok(Ok(synced)) => synced,
-        Ok(Err(error)) => {
-            tracing::error!(code = "audit_unavailable", %error, "the audit log cannot be synced");
-            return anchored;
-        }
+async fn anchor(
+    store: &Arc<Store>,
+    audit: &Arc<AuditLog>,
+    syncs: WriterMode,
+    anchored: Option<Anchor>,
+) -> Option<Anchor> {
+    let synced = match synced(audit, syncs).await {
+        Ok(synced) => synced,
         Err(error) => {
-            tracing::error!(%error, "the audit log was not synced");
+            tracing::error!(code = "audit_unavailable", %error, "the audit log cannot be synced");
             return anchored;
         }
     };
@@ -104,6 +106,18 @@ async fn anchor(store: &Arc<Store>, audit: &Arc<AuditLog>, anchored: Option<Anch
             anchored
         }
         Err(_) => anchored,
+    }
+}
+
+/// Syncs the log where the store's writer works too: in a thread of its own, or in this one.
+async fn synced(audit: &Arc<AuditLog>, syncs: WriterMode) -> Result<Anchor, String> {
+    match syncs {
+        WriterMode::Inline => audit.sync().map_err(|error| error.to_string()),
+        WriterMode::Thread => {
+            let audit = audit.clone();
+            let synced = tokio::task::spawn_blocking(move || audit.sync()).await;
+            synced.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+        }
     }
 }
 

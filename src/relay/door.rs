@@ -4,16 +4,13 @@
 use std::{
     fs::{File, TryLockError},
     io,
-    net::{Ipv4Addr, Ipv6Addr, UdpSocket},
+    net::{Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use covault_model::id::ClusterId;
-use covault_net::{
-    Doors, Endpoint, IdentityError, Limits, NODE_KEY_FILE, NodeIdentity, Setup, Socket, Trust,
-    tls::default_provider,
-};
+use covault_net::{Doors, Endpoint, IdentityError, Limits, NODE_KEY_FILE, NodeIdentity, Setup, Trust};
 
 use super::{Known, VAULTS_FILE};
 use crate::host::Host;
@@ -78,19 +75,16 @@ pub fn dialling(
 ) -> Result<Endpoint, StartError> {
     let refused = |error: &dyn std::error::Error| StartError::Socket(error.to_string());
     // One of the first kind reaches both; a machine without IPv6 has the second only.
-    let bound = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0));
-    let socket = bound.or_else(|_| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)));
+    let bound = host.udp((Ipv6Addr::UNSPECIFIED, 0).into());
+    let socket = bound.or_else(|_| host.udp((Ipv4Addr::UNSPECIFIED, 0).into()));
     let socket = socket.map_err(|error| refused(&error))?;
-    socket.set_nonblocking(true).map_err(|error| refused(&error))?;
     let host = host.clone();
     let setup = Setup {
         cluster,
         limits: Limits::default(),
-        provider: default_provider(),
         chance: Box::new(move |bytes: &mut [u8]| host.fill(bytes)),
         doors: Doors::Shut,
     };
-    let socket = Socket::real(socket).map_err(|error| refused(&error))?;
     let opened = Endpoint::start(identity.key(), socket, trust, setup);
     opened.map(|(endpoint, _)| endpoint).map_err(|error| refused(&error))
 }

@@ -100,14 +100,14 @@ impl Node {
     }
 
     pub fn start_on(number: u8, bound: UdpSocket, cluster: Option<ClusterId>, limits: Limits) -> Self {
-        let (provider, chance, doors) = (tls::default_provider(), draw(), Doors::Open);
-        Self::start_as(number, bound, Setup { cluster, limits, provider, chance, doors })
+        let (chance, doors) = (draw(), Doors::Open);
+        Self::start_as(number, bound, Setup { cluster, limits, chance, doors })
     }
 
     /// One that only dials.
     pub fn start_shut(number: u8) -> Self {
-        let (provider, chance, doors) = (tls::default_provider(), draw(), Doors::Shut);
-        let setup = Setup { cluster: Some(CLUSTER), limits: quick(), provider, chance, doors };
+        let (chance, doors) = (draw(), Doors::Shut);
+        let setup = Setup { cluster: Some(CLUSTER), limits: quick(), chance, doors };
         Self::start_as(number, loopback(), setup)
     }
 

@@ -18,9 +18,7 @@ use covault_model::{
     name::{CallerName, MasterKeyName},
     registry::{KeyCheck, Registry},
 };
-use covault_net::{
-    Asker, Channel, Doors, Endpoint, Inbox, Limits, Peer, Role, Setup, Socket, Trust, tls::default_provider,
-};
+use covault_net::{Asker, Channel, Doors, Endpoint, Inbox, Limits, Peer, Role, Setup, Socket, Trust};
 use covault_store::{Meta, Options, Store, WriterMode};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -82,7 +80,6 @@ impl Node {
         let setup = Setup {
             cluster: Some(ClusterId([7; 16])),
             limits: Limits::default(),
-            provider: default_provider(),
             chance: Box::new(fill),
             doors: Doors::Open,
         };

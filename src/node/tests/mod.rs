@@ -31,10 +31,7 @@ use covault_model::{
     registry::TokenEntry,
     roster::NodeAddress,
 };
-use covault_net::{
-    Asker as From, Channel, Doors, Endpoint, Inbox, Limits, Peer, Role, Setup, Socket, Trust,
-    tls::default_provider,
-};
+use covault_net::{Asker as From, Channel, Doors, Endpoint, Inbox, Limits, Peer, Role, Setup, Socket, Trust};
 use covault_seal::{Keyring, Plaintext};
 use covault_store::{Options, SecretView, Store, WriterMode};
 use tempfile::TempDir;
@@ -111,7 +108,6 @@ fn setup() -> Setup {
     Setup {
         cluster: Some(CLUSTER),
         limits: Limits::default(),
-        provider: default_provider(),
         chance: Box::new(|bytes: &mut [u8]| Machine.fill(bytes)),
         doors: Doors::Open,
     }

@@ -15,10 +15,7 @@ use covault_model::{
     key::NodeKey,
     roster::NodeAddress,
 };
-use covault_net::{
-    Channel, Doors, Endpoint, Inbox, Limits, NodeIdentity, Peer, Role, Setup, Socket, Trust,
-    tls::default_provider,
-};
+use covault_net::{Channel, Doors, Endpoint, Inbox, Limits, NodeIdentity, Peer, Role, Setup, Socket, Trust};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
@@ -69,7 +66,6 @@ impl Node {
         let setup = Setup {
             cluster: Some(CLUSTER),
             limits: Limits::default(),
-            provider: default_provider(),
             chance: Box::new(|bytes: &mut [u8]| Machine.fill(bytes)),
             doors: Doors::Open,
         };

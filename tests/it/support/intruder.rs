@@ -146,13 +146,7 @@ fn endpoint_of(key: &NodeKey, victim: (NodeId, NodeAddress), cluster: ClusterId)
         rest_max: Duration::from_millis(20),
         ..Limits::default()
     };
-    let setup = Setup {
-        cluster: Some(cluster),
-        limits,
-        provider: tls::default_provider(),
-        chance: Box::new(draw),
-        doors: Doors::Open,
-    };
+    let setup = Setup { cluster: Some(cluster), limits, chance: Box::new(draw), doors: Doors::Open };
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_nonblocking(true).unwrap();
     Endpoint::start(key, Socket::real(socket).unwrap(), trust, setup).unwrap().0
