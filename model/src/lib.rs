@@ -27,6 +27,7 @@ pub mod key;
 pub mod limits;
 pub mod line;
 pub mod marks;
+pub mod mutant;
 pub mod name;
 pub mod plan;
 pub mod record;

@@ -14,13 +14,14 @@
 use alloc::{collections::BTreeSet, vec, vec::Vec};
 
 use crate::{
-    command::{Action, Command, NewSecret, NewVersion, SealedVersion},
+    command::{Action, Command, Condition, NewSecret, NewVersion, SealedVersion},
     epoch::{Epochs, Turn, epochs_of},
     field::FieldRule,
     id::{ClusterId, Digest, GrantId, PayloadHash, TokenId},
     isolation::Role,
     limits::{CREATE_MAX, FIELDS_MAX, GRANTS_PER_OWNER_MAX, TOKENS_PER_CALLER_MAX},
     line::Place,
+    mutant::Mutant,
     name::{CallerName, MasterKeyName, SecretPath},
     record::Record,
     refusal::{CallerMistake, Limit, NoAuthority, NodeFault, Refusal},
@@ -91,6 +92,7 @@ pub fn decide<R: Registry>(registry: &R, command: &Command) -> Result<Result<(),
 pub fn plan<'c, R: Registry>(registry: &R, command: &'c Command) -> Planned<'c, R::Error> {
     if let Some(idempotency) = &command.idempotency
         && let Some(remembered) = registry.remembered(&command.by, idempotency.key())?
+        && !Mutant::ForgottenKey.is_on()
     {
         return Ok(replay(remembered, idempotency.request()));
     }
@@ -203,7 +205,7 @@ fn create<'c, R: Registry>(registry: &R, secrets: &'c [NewSecret]) -> Result<Act
             taken.push(path.name.clone());
             continue;
         }
-        if registry.secret(path)?.is_some() {
+        if registry.secret(path)?.is_some() && !Mutant::CreateTwice.is_on() {
             match registry.numbered(path, 1)? {
                 Some(first) if first == place => agreed.push((place.id, 1)),
                 _ => taken.push(path.name.clone()),
@@ -219,7 +221,7 @@ fn create<'c, R: Registry>(registry: &R, secrets: &'c [NewSecret]) -> Result<Act
         ]);
         writes.extend(new.marks.iter().map(|marks| Write::Marks(path, marks)));
     }
-    Ok(if taken.is_empty() {
+    Ok(if taken.is_empty() || (Mutant::HalfOfMany.is_on() && !agreed.is_empty()) {
         Ok((writes, Outcome::Agreed(agreed)))
     } else {
         Err(CallerMistake::SecretExists(taken).into())
@@ -240,10 +242,11 @@ fn agree<'c, R: Registry>(registry: &R, new: &'c NewVersion) -> Result<Acted<'c>
     {
         return Ok(Ok((Vec::new(), Outcome::Agreed(vec![(place.id, number)]))));
     }
-    if new.condition.as_ref().is_some_and(|condition| !condition.is_met_by(&entry.last.id)) {
+    let is_met = |condition: &Condition| condition.is_met_by(&entry.last.id) || Mutant::AnyCondition.is_on();
+    if !new.condition.as_ref().is_none_or(is_met) {
         return Ok(Err(CallerMistake::VersionMismatch.into()));
     }
-    if place.time <= entry.last.time {
+    if place.time <= entry.last.time && !Mutant::OutOfOrder.is_on() {
         return Ok(Err(NoAuthority::StaleTime.into()));
     }
     let number = entry.agreed + 1;

@@ -19,6 +19,7 @@ use covault_model::{
     field::{FieldRule, Format, OpaqueToken},
     id::{ClusterId, MappingId},
     issue::{Mapping, Scope},
+    mutant::Mutant,
 };
 use zeroize::Zeroizing;
 
@@ -65,7 +66,8 @@ impl EpochKey {
     /// The keys of `scope`, from its epoch's master key.
     pub(crate) fn new(master: &MasterKey, cluster: ClusterId, scope: &Scope) -> Self {
         let number = scope.epoch.0.to_be_bytes();
-        let parts = [cluster.as_bytes().as_slice(), scope.owner.as_bytes(), &number];
+        let owner = if Mutant::SharedTokens.is_on() { &[] } else { scope.owner.as_bytes() };
+        let parts = [cluster.as_bytes().as_slice(), owner, &number];
         let mut key = Zeroizing::new([0; 32]);
         keyed(master.tokens(), EPOCH, &parts).finalize_xof().fill(key.as_mut_slice());
         let purpose = |context: &str| Zeroizing::new(blake3::derive_key(context, key.as_slice()));

@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use covault_model::id::{NodeId, SecretId};
+use covault_model::{
+    id::{NodeId, SecretId},
+    mutant::Mutant,
+};
 use covault_store::{LogEntry, Meta, RaftLog, Store, StoreError, Txn};
 use openraft::{
     LogState, OptionalSend, RaftLogReader, Vote,
@@ -234,8 +237,10 @@ impl RaftLogStorage<Types> for LogStore {
     /// Whoever votes says what its log holds, so the disk has that first.
     async fn save_vote(&mut self, vote: &Vote<NodeId>) -> Result<(), StorageError> {
         self.synced(u64::MAX).await.map_err(failed)?;
-        let bytes = encode(vote);
-        self.write(move |txn| txn.put_meta(Meta::Vote, &bytes)).await.map_err(failed)?;
+        if !Mutant::ForgottenVote.is_on() {
+            let bytes = encode(vote);
+            self.write(move |txn| txn.put_meta(Meta::Vote, &bytes)).await.map_err(failed)?;
+        }
         *self.vote.lock().unwrap_or_else(PoisonError::into_inner) = Some(*vote);
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use covault_model::id::NodeId;
+use covault_model::{id::NodeId, mutant::Mutant};
 use covault_net::{CallError, Channel, Endpoint, PeerStats};
 use openraft::{
     BasicNode, OptionalSend, RaftNetwork, RaftNetworkFactory, Snapshot, SnapshotMeta, Vote,
@@ -231,7 +231,11 @@ impl RaftNetwork<Types> for Link {
             return Err(PayloadTooLarge::new_entries_hint(entries / 2).into());
         }
         self.heard = None;
-        let told: AppendTold = self.ask(ask, option.hard_ttl()).await.map_err(Unreachable::from)?;
+        let told = self.ask(ask, option.hard_ttl()).await;
+        if told.is_err() && Mutant::MajorityOfOne.is_on() {
+            return Ok(AppendEntriesResponse::Success);
+        }
+        let told: AppendTold = told.map_err(Unreachable::from)?;
         if matches!(told, Ok(AppendEntriesResponse::Success)) {
             self.heard = Some(Heard { vote, up_to, at: Instant::now() });
         }

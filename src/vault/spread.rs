@@ -11,6 +11,7 @@ use std::{
 use covault_model::{
     id::NodeId,
     issue::{Issue, Scope},
+    mutant::Mutant,
     refusal::Refusal,
 };
 
@@ -32,7 +33,11 @@ impl Vault {
         let replication = self.replication();
         let consensus = &self.parts.consensus;
         let wanted = if consensus.has_majority() { replication.quorum as usize } else { 1 };
-        let acknowledged = self.parts.records.spread(issues, &self.voters(), wanted).await as u32;
+        let wanted = if Mutant::EarlyToken.is_on() { 1 } else { wanted };
+        let mut acknowledged = self.parts.records.spread(issues, &self.voters(), wanted).await as u32;
+        if Mutant::EarlyToken.is_on() {
+            acknowledged = replication.quorum;
+        }
         if acknowledged < replication.quorum {
             *self.unspread.held().entry(scope.clone()).or_default() += 1;
         }

@@ -8,6 +8,7 @@ use covault_model::{
     limits::PARENTS_MAX,
     line::Place,
     marks::{Mark, Stamp, Stamped},
+    mutant::Mutant,
     name::{LabelKey, LabelValue, SecretPath},
     record::{Body, Parent, Record, VersionBody},
     registry::{Registry, number_of},
@@ -76,6 +77,7 @@ impl Txn<'_> {
         let mut view = self.insert_record(path, record)?;
         for mark in marks {
             match mark {
+                Mark::Label(..) if Mutant::StaleView.is_on() => {}
                 Mark::Label(key, value) => merge_label(&mut view, key, stamp, value.clone()),
                 Mark::Description(text) => Stamped::merge(&mut view.description, stamp, text.clone()),
                 Mark::Deleted(version, deleted) => {
@@ -95,6 +97,9 @@ impl Txn<'_> {
         payload: &PayloadHash,
     ) -> Result<(), StoreError> {
         let tables = *self.tables();
+        if Mutant::DestroyedStays.is_on() {
+            return Ok(());
+        }
         self.put(tables.destroyed, payload.as_bytes(), place.id.as_bytes())?;
         self.delete(tables.histories, &keys::payload(path, payload))?;
         match self.rows().line_row(path, place)? {

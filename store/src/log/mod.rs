@@ -20,6 +20,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use covault_model::mutant::Mutant;
+
 use self::{
     frame::{FrameAt, Rest, Scan},
     segment::Segment,
@@ -172,7 +174,8 @@ impl RaftLog {
             return Err(StoreError::Closed);
         }
         if self.ahead.is_some() {
-            if let (true, Some(segment)) = (self.sync, self.segments.back()) {
+            let sync = self.sync && !Mutant::UnsyncedLog.is_on();
+            if let (true, Some(segment)) = (sync, self.segments.back()) {
                 segment.sync().inspect_err(|_| self.failed = true)?;
             }
             self.ahead = None;
