@@ -6,21 +6,24 @@
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use serde_bytes::{ByteArray, Bytes};
 
 use crate::{
     cbor::{DecodeError, decode, encode},
     epoch::Epoch,
     hlc::Hlc,
     id::{IssueId, MappingId, NodeId},
-    key::{self, NodeKey, SIGNATURE_LEN},
-    limits::{ISSUE_MAPPINGS_MAX, RECORD_BYTES_MAX, TOKEN_SEAL_BYTES, TOKEN_VALUE_BYTES_MAX},
+    key::NodeKey,
+    limits::{ISSUE_MAPPINGS_MAX, TOKEN_SEAL_BYTES, TOKEN_VALUE_BYTES_MAX},
     name::CallerName,
     record::Idempotency,
+    signed::Signed,
 };
 
 /// The format marker of issues written by this release.
 pub const ISSUE_FORMAT: u8 = 1;
+
+/// An issue's signature is over this and its id, so that no other signature of a node fits.
+const SIGNATURE_CONTEXT: &[u8] = b"covault 2026-11 issue signature";
 
 /// The tokens of one owner in one epoch.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,8 +66,7 @@ pub struct IssueHeader {
 pub struct Issue {
     id: IssueId,
     header: IssueHeader,
-    header_bytes: Vec<u8>,
-    signature: [u8; SIGNATURE_LEN],
+    signed: Signed,
 }
 
 type WireHeader = (u8, CallerName, Epoch, Hlc, NodeId, Option<Idempotency>, Vec<Mapping>);
@@ -110,34 +112,27 @@ impl Issue {
     pub fn sign(header: IssueHeader, key: &NodeKey) -> Self {
         assert_eq!(header.author, key.node_id(), "a node signs its own issues only");
         assert_eq!(header.check(), Ok(()), "a node signs what it could read again");
-        let header_bytes = header.to_bytes();
-        let id = IssueId::of(&header_bytes);
-        Self { id, signature: key.sign(&signed_message(&id)), header, header_bytes }
+        let bytes = header.to_bytes();
+        let id = IssueId::of(&bytes);
+        Self { id, signed: Signed::sign(bytes, SIGNATURE_CONTEXT, id.as_bytes(), key), header }
     }
 
     /// The issue as it is stored and sent: `[header, signature]`.
     pub fn to_bytes(&self) -> Vec<u8> {
-        encode(&(Bytes::new(&self.header_bytes), Bytes::new(&self.signature)))
+        self.signed.to_bytes()
     }
 
     /// Reads an issue whose signature was verified when it first came in.
     pub fn from_trusted_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        if bytes.len() > RECORD_BYTES_MAX {
-            return Err(DecodeError::TooLarge);
-        }
-        let (header_bytes, signature) = decode::<(serde_bytes::ByteBuf, ByteArray<SIGNATURE_LEN>)>(bytes)?;
-        let (header_bytes, signature) = (header_bytes.into_vec(), signature.into_array());
-        if encode(&(Bytes::new(&header_bytes), Bytes::new(&signature))) != bytes {
-            return Err(DecodeError::NotCanonical);
-        }
-        let header = IssueHeader::from_bytes(&header_bytes)?;
-        Ok(Self { id: IssueId::of(&header_bytes), header, header_bytes, signature })
+        let signed = Signed::from_bytes(bytes)?;
+        let header = IssueHeader::from_bytes(signed.header())?;
+        Ok(Self { id: IssueId::of(signed.header()), header, signed })
     }
 
     /// Reads an issue from outside: its signature must verify.
     pub fn from_untrusted_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let issue = Self::from_trusted_bytes(bytes)?;
-        let verifies = key::verifies(&issue.header.author, &signed_message(&issue.id), &issue.signature);
+        let verifies = issue.signed.verifies(SIGNATURE_CONTEXT, issue.id.as_bytes(), &issue.header.author);
         if verifies { Ok(issue) } else { Err(DecodeError::BadSignature) }
     }
 
@@ -150,9 +145,4 @@ impl Issue {
     pub fn header(&self) -> &IssueHeader {
         &self.header
     }
-}
-
-/// An issue's signature is over this context and its id, so that no other signature of a node fits.
-fn signed_message(id: &IssueId) -> Vec<u8> {
-    [b"covault 2026-11 issue signature".as_slice(), id.as_bytes()].concat()
 }

@@ -6,21 +6,23 @@
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_bytes::{ByteArray, Bytes};
 
 use crate::{
     cbor::{DecodeError, decode, encode},
     hlc::{Hlc, Millis},
     id::{ChangeHash, Digest, NodeId, PayloadHash, RecordId, SecretId, derive},
-    key::{self, NodeKey, SIGNATURE_LEN},
+    key::NodeKey,
     limits::{MARKS_MAX, PARENTS_MAX, PAYLOAD_BYTES_MAX, RECORD_BYTES_MAX},
     marks::Mark,
     name::{CallerName, ContentType},
+    signed::Signed,
 };
 
 /// The format marker of headers written by this release.
 pub const HEADER_FORMAT: u8 = 1;
 
+/// A record's signature is over this and its id, so that no other signature of a node fits.
+const SIGNATURE_CONTEXT: &[u8] = b"covault 2026-11 record signature";
 const KEY_APART_CONTEXT: &str = "covault 2026-11 idempotency key apart";
 
 const KIND_VERSION: u8 = 1;
@@ -102,8 +104,7 @@ pub struct VersionBody {
 pub struct Record {
     id: RecordId,
     header: Header,
-    header_bytes: Vec<u8>,
-    signature: [u8; SIGNATURE_LEN],
+    signed: Signed,
 }
 
 type WireHeader<B> = (u8, u8, SecretId, Vec<Parent>, u64, Hlc, NodeId, CallerName, Option<Idempotency>, B);
@@ -197,28 +198,21 @@ impl Record {
     pub fn sign(header: Header, key: &NodeKey) -> Self {
         assert_eq!(header.author, key.node_id(), "a node signs its own records only");
         assert_eq!(header.check(), Ok(()), "a node signs what it could read again");
-        let header_bytes = header.to_bytes();
-        let id = RecordId::of(&header_bytes);
-        Self { id, signature: key.sign(&signed_message(&id)), header, header_bytes }
+        let bytes = header.to_bytes();
+        let id = RecordId::of(&bytes);
+        Self { id, signed: Signed::sign(bytes, SIGNATURE_CONTEXT, id.as_bytes(), key), header }
     }
 
     /// The record as it is stored and sent: `[header, signature]`.
     pub fn to_bytes(&self) -> Vec<u8> {
-        encode(&(Bytes::new(&self.header_bytes), Bytes::new(&self.signature)))
+        self.signed.to_bytes()
     }
 
     /// Reads a record whose signature was verified when it first came in.
     pub fn from_trusted_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        if bytes.len() > RECORD_BYTES_MAX {
-            return Err(DecodeError::TooLarge);
-        }
-        let (header_bytes, signature) = decode::<(serde_bytes::ByteBuf, ByteArray<SIGNATURE_LEN>)>(bytes)?;
-        let (header_bytes, signature) = (header_bytes.into_vec(), signature.into_array());
-        if encode(&(Bytes::new(&header_bytes), Bytes::new(&signature))) != bytes {
-            return Err(DecodeError::NotCanonical);
-        }
-        let header = Header::from_bytes(&header_bytes)?;
-        Ok(Self { id: RecordId::of(&header_bytes), header, header_bytes, signature })
+        let signed = Signed::from_bytes(bytes)?;
+        let header = Header::from_bytes(signed.header())?;
+        Ok(Self { id: RecordId::of(signed.header()), header, signed })
     }
 
     /// Reads a record from outside: its signature must verify.
@@ -230,7 +224,7 @@ impl Record {
     /// Whether the author made this record.
     #[must_use]
     pub fn signature_verifies(&self) -> bool {
-        key::verifies(&self.header.author, &signed_message(&self.id), &self.signature)
+        self.signed.verifies(SIGNATURE_CONTEXT, self.id.as_bytes(), &self.header.author)
     }
 
     /// Its id.
@@ -245,7 +239,7 @@ impl Record {
 
     /// The bytes its id is the hash of.
     pub fn header_bytes(&self) -> &[u8] {
-        &self.header_bytes
+        self.signed.header()
     }
 
     /// The version it carries, if it is one.
@@ -255,11 +249,6 @@ impl Record {
             Body::Marks(_) => None,
         }
     }
-}
-
-/// A record's signature is over this context and its id, so that no other signature of a node fits.
-fn signed_message(id: &RecordId) -> Vec<u8> {
-    [b"covault 2026-11 record signature".as_slice(), id.as_bytes()].concat()
 }
 
 impl Serialize for Record {
