@@ -5,25 +5,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 binary=${1:-target/debug/covault}
+. tests/vault.sh
 
-scratch=$(mktemp -d)
-vault=
-finish() {
-  [ -z "$vault" ] || kill "$vault" 2>/dev/null || true
-  [ -z "$vault" ] || wait "$vault" 2>/dev/null || true
-  rm -rf "$scratch"
-}
-trap finish EXIT
-
-python3 -m venv "$scratch/venv"
-"$scratch/venv/bin/pip" install --quiet --disable-pip-version-check 'python-dotenv==1.2.*' 'PyYAML==6.*'
+python_with 'python-dotenv==1.2.*' 'PyYAML==6.*'
 npm install --silent --no-audit --no-fund --prefix "$scratch/js" 'dotenv@18.0.10'
 
-"$binary" dev --listen 127.0.0.1:0 --data "$scratch/vault" --ready-file "$scratch/ready" >"$scratch/log" 2>&1 &
-vault=$!
-for _ in $(seq 300); do
-  [ -s "$scratch/ready" ] && break
-  kill -0 "$vault" 2>/dev/null || { cat "$scratch/log"; exit 1; }
-  sleep 0.1
-done
+start_vault "$binary"
 "$scratch/venv/bin/python" tests/envfile.py "$scratch"

@@ -6,26 +6,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 binary=${1:-target/debug/covault}
 seconds=${COVAULT_SCHEMATHESIS_SECONDS:-120}
+. tests/vault.sh
 
-scratch=$(mktemp -d)
-vault=
-finish() {
-  [ -z "$vault" ] || kill "$vault" 2>/dev/null || true
-  [ -z "$vault" ] || wait "$vault" 2>/dev/null || true
-  rm -rf "$scratch"
-}
-trap finish EXIT
-
-python3 -m venv "$scratch/venv"
-"$scratch/venv/bin/pip" install --quiet --disable-pip-version-check 'schemathesis==4.32.*'
-
-"$binary" dev --listen 127.0.0.1:0 --data "$scratch/vault" --ready-file "$scratch/ready" >"$scratch/log" 2>&1 &
-vault=$!
-for _ in $(seq 300); do
-  [ -s "$scratch/ready" ] && break
-  kill -0 "$vault" 2>/dev/null || { cat "$scratch/log"; exit 1; }
-  sleep 0.1
-done
+python_with 'schemathesis==4.32.*'
+start_vault "$binary"
 field() { python3 -c "import json,sys; print(eval('json.load(open(sys.argv[1]))' + sys.argv[2]))" "$scratch/ready" "$1"; }
 url=$(field "['nodes'][0]['url']")
 token=$(field "['admin_token']")
