@@ -13,7 +13,11 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Chance, Client, Cluster, Vault, covault, eventually};
+use crate::support::{
+    Answer, Chance, Client, Cluster, Vault, covault,
+    envfiles::{encrypt_surely, file_of},
+    eventually,
+};
 
 const TEXT: (&str, &str) = ("content-type", "text/plain; charset=utf-8");
 
@@ -265,20 +269,6 @@ fn audit_lines(vault: &Vault) -> String {
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files.iter().map(|file| String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned()).collect()
-}
-
-/// A file of so many names under a prefix, each with the client's own value.
-fn file_of(prefix: &str, count: usize, by: &str) -> String {
-    (0..count).map(|number| format!("K{number}=enc({prefix}/{number}={by}-{number})\n")).collect()
-}
-
-/// Asks for a file to be encrypted, again with the same key as long as nobody can say what became of it.
-fn encrypt_surely(client: &Client, content: &str, key: &str) -> Answer {
-    eventually("an answer that says what became of a file", || {
-        let body = json!({ "content": content });
-        let answer = client.json("POST", "/v1/env/encrypt", &[("idempotency-key", key)], &body);
-        (answer.status != 503).then_some(answer)
-    })
 }
 
 /// How many of the names are there; all that are must be by one client.

@@ -19,6 +19,7 @@ mod destroy;
 mod directory;
 mod disaster;
 mod env;
+mod env_apart;
 mod env_cli;
 mod failure;
 mod faults;

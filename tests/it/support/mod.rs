@@ -6,6 +6,7 @@ pub mod chance;
 pub mod client;
 pub mod cluster;
 pub mod command;
+pub mod envfiles;
 pub mod healed;
 pub mod intruder;
 pub mod joining;
