@@ -10,21 +10,24 @@
 //!
 //! Keeps T3 and T5 together with `intake`. Knows nothing of what is in an issue.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use covault_model::{
     epoch::epochs_of,
     id::{IssueId, NodeId},
     issue::{Issue, Scope},
 };
-use covault_net::{CallError, Channel, Loss};
+use covault_net::{CallError, Channel, Endpoint, Loss};
 use covault_store::{IssueDigest, Rows, StoreError};
 use serde_bytes::ByteBuf;
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     intake::IntakeError,
-    message::{Ask, LISTED_MAX, NAMED_MAX, RECORDS_BYTES_MAX, SCOPES_MAX, Told, UNDER_MAX, Under, write},
+    message::{
+        Ask, LISTED_MAX, NAMED_MAX, RECORDS_BYTES_MAX, RECORDS_MAX, SCOPES_MAX, Told, UNDER_MAX, Under, write,
+    },
     records::Records,
     search::{ASK_DEADLINE, FETCH_DEADLINE, SearchError},
 };
@@ -35,35 +38,35 @@ const SPREAD_DEADLINE: Duration = Duration::from_secs(1);
 const QUESTIONS_MAX: usize = 10_000;
 
 impl Records {
-    /// Sends issues that were made here to all peers, and waits until so many of `voters` have them, this node
+    /// Sends issues of this node to all peers, and waits until so many of `voters` have them, this node
     /// among them, or for a moment. Gives how many are known to.
     pub async fn spread(&self, issues: &[Issue], voters: &[NodeId], wanted: usize) -> usize {
         let Some(endpoint) = self.endpoint().cloned() else { return 1 };
-        let sent: Vec<ByteBuf> = issues.iter().map(|issue| issue.to_bytes().into()).collect();
-        let count = sent.len() as u64;
-        let ask = bytes::Bytes::from(write(&Ask::PushIssues(sent)));
-        let mut pushes = JoinSet::new();
+        let pushes: Arc<[Push]> = pushes_of(issues).into();
+        let mut running = JoinSet::new();
         for peer in self.peers() {
             let Some(permit) = self.push_permit() else { break };
-            let (endpoint, ask) = (endpoint.clone(), ask.clone());
-            pushes.spawn(async move {
-                let told = endpoint.call(peer, Channel::Records, ask, ASK_DEADLINE).await;
+            let (endpoint, pushes) = (endpoint.clone(), pushes.clone());
+            running.spawn(async move {
+                let mut all = true;
+                for push in &*pushes {
+                    all &= push.is_kept_by(peer, &endpoint).await;
+                }
                 drop(permit);
-                let told = told.ok().and_then(|told| Told::read(&told).ok());
-                matches!(told, Some(Told::Kept(kept)) if kept == count).then_some(peer)
+                all.then_some(peer)
             });
         }
         let mut have = usize::from(voters.contains(&self.me()));
         let waiting = async {
             while have < wanted
-                && let Some(ended) = pushes.join_next().await
+                && let Some(ended) = running.join_next().await
             {
                 have += usize::from(matches!(ended, Ok(Some(peer)) if voters.contains(&peer)));
             }
         };
         // What is not there in time may come all the same, and is found by a search if it does not.
         let _ = timeout(SPREAD_DEADLINE, waiting).await;
-        pushes.detach_all();
+        running.detach_all();
         have
     }
 
@@ -80,23 +83,28 @@ impl Records {
         self.judge(peer, caught)
     }
 
-    /// Whether `peer` has all that this node has of an epoch.
-    pub async fn covers(&self, peer: NodeId, scope: &Scope) -> Result<bool, SearchError> {
-        let ask = Ask::Under(scope.clone(), vec![ByteBuf::new()]);
-        let Told::Under(told) = self.ask(peer, &ask).await? else {
-            return Err(SearchError::Garbled);
-        };
-        let view = self.store().view()?;
-        Ok(match told.first() {
-            Some(Under::Ids(ids)) => {
-                let ours = view.rows().issue_ids(scope, &[], LISTED_MAX + 1)?;
-                ours.iter().all(|id| ids.contains(id))
+    /// Which of these issues of an epoch `peer` has.
+    pub async fn which_has(
+        &self,
+        peer: NodeId,
+        scope: &Scope,
+        issues: &BTreeSet<IssueId>,
+    ) -> Result<BTreeSet<IssueId>, SearchError> {
+        // As good as the whole id, which a question cannot have.
+        let begin = |id: &IssueId| ByteBuf::from(&id.0[..IssueId::LEN - 1]);
+        let prefixes: Vec<ByteBuf> = issues.iter().map(begin).collect();
+        let mut has = BTreeSet::new();
+        for asked in prefixes.chunks(UNDER_MAX) {
+            let Told::Under(told) = self.ask(peer, &Ask::Under(scope.clone(), asked.to_vec())).await? else {
+                return Err(SearchError::Garbled);
+            };
+            for under in told {
+                if let Under::Ids(ids) = under {
+                    has.extend(ids.into_iter().filter(|id| issues.contains(id)));
+                }
             }
-            Some(Under::Digests(theirs)) => {
-                view.rows().issue_digests(scope)?.iter().all(|digest| theirs.contains(digest))
-            }
-            None => false,
-        })
+        }
+        Ok(has)
     }
 
     /// Finds what `peer` has issued and this node lacks, and takes it in. Gives the number of issues gained.
@@ -264,6 +272,37 @@ impl Records {
         }
         Ok(Told::Issues(sent, false))
     }
+}
+
+/// One message with issues, and how many.
+struct Push {
+    message: Bytes,
+    issues: u64,
+}
+
+impl Push {
+    async fn is_kept_by(&self, peer: NodeId, endpoint: &Endpoint) -> bool {
+        let told = endpoint.call(peer, Channel::Records, self.message.clone(), ASK_DEADLINE).await;
+        let told = told.ok().and_then(|told| Told::read(&told).ok());
+        matches!(told, Some(Told::Kept(kept)) if kept == self.issues)
+    }
+}
+
+/// All of these issues, in messages that are as large as they may be.
+fn pushes_of(issues: &[Issue]) -> Vec<Push> {
+    let mut rest = issues.iter().map(Issue::to_bytes).peekable();
+    let mut pushes = Vec::new();
+    while rest.peek().is_some() {
+        let (mut sent, mut bytes) = (Vec::<ByteBuf>::new(), 0);
+        while sent.len() < RECORDS_MAX
+            && let Some(issue) = rest.next_if(|next| bytes + next.len() <= RECORDS_BYTES_MAX)
+        {
+            bytes += issue.len();
+            sent.push(issue.into());
+        }
+        pushes.push(Push { issues: sent.len() as u64, message: write(&Ask::PushIssues(sent)).into() });
+    }
+    pushes
 }
 
 /// Whether this node may keep mappings of an epoch, as far as it knows.

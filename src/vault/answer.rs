@@ -141,7 +141,7 @@ pub struct Issued {
     pub is_kept: bool,
     /// How many mappings did not exist before.
     pub new: usize,
-    /// How widely the new ones are kept; absent when there are none.
+    /// How widely the new ones are kept, and those of which it was not known; absent when there are none of both.
     pub replication: Option<Replication>,
     /// How the answering node stands with its majority.
     pub standing: Standing,

@@ -103,7 +103,7 @@ pub struct Vault {
     tokens: Arc<session::CheckedTokens>,
     kept: Arc<keep::Kept>,
     pace: Arc<pace::Pace>,
-    unspread: Arc<spread::Unspread>,
+    spread: Arc<spread::Spread>,
 }
 
 impl Vault {
@@ -115,7 +115,7 @@ impl Vault {
             turns: Arc::new(write::Turns::new()),
             tokens: Arc::new(session::CheckedTokens::new()),
             kept: Arc::default(),
-            unspread: Arc::default(),
+            spread: Arc::default(),
         }
     }
 

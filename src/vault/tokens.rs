@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use covault_model::{
     epoch::{Epoch, Epochs, epochs_of},
     hlc::Hlc,
-    id::MappingId,
+    id::{IssueId, MappingId},
     issue::{Issue, IssueHeader, Mapping, Scope},
     limits::ISSUE_MAPPINGS_MAX,
     name::{CallerName, MasterKeyName},
@@ -51,6 +51,15 @@ struct Terms {
     idempotency: Option<Idempotency>,
     /// Whether the very request was answered before.
     replayed: bool,
+}
+
+/// What is known of proposed mappings.
+#[derive(Default)]
+struct Known {
+    /// Those that do not exist here.
+    fresh: Vec<Mapping>,
+    /// The issues of those that exist, and may do so on too few nodes.
+    unspread: BTreeSet<IssueId>,
 }
 
 impl Vault {
@@ -134,35 +143,39 @@ impl Vault {
         found.ok_or_else(|| NodeFault::MasterKeyUnavailable(Some(key.clone())).into())
     }
 
-    /// Makes those of the proposed mappings exist that do not, in the active epoch only.
+    /// Makes those of the proposed mappings exist that do not, in the active epoch only, and sees that a majority
+    /// has them all.
     async fn issue(&self, proposal: &Proposal, terms: &Terms) -> Result<Issued, Refusal> {
-        let fresh = self.fresh_of(proposal)?;
+        let (epoch, scope) = (proposal.scope.epoch, &proposal.scope);
+        let Known { fresh, unspread } = self.known_of(proposal)?;
         let new = fresh.len();
-        let mut replication = None;
+        let mut sent = self.issues_of(scope, &unspread)?;
         if 0 < new || (terms.idempotency.is_some() && !terms.replayed) {
             let issues = self.sign_issues(proposal, fresh, terms.idempotency)?;
-            self.insert_issues(proposal.scope.clone(), issues.clone(), terms).await?;
-            if 0 < new {
-                replication = Some(self.spread(&proposal.scope, &issues).await);
-            }
+            self.insert_issues(scope.clone(), issues.clone(), terms).await?;
+            sent.extend(issues);
         }
+        let replication = if sent.is_empty() { None } else { Some(self.spread(scope, &sent).await) };
         let standing = self.standing();
-        let is_kept = standing == Standing::Majority && self.is_spread(&proposal.scope);
-        let epoch = proposal.scope.epoch;
+        let is_spread = replication.is_none_or(|replication| replication.quorum <= replication.acknowledged);
+        let is_kept = standing == Standing::Majority && is_spread;
         Ok(Issued { epoch, is_kept, new, replication, standing, replayed: terms.replayed })
     }
 
-    /// The proposed mappings that this node does not know.
-    fn fresh_of(&self, proposal: &Proposal) -> Result<Vec<Mapping>, Refusal> {
-        let view = self.look()?;
-        let mut fresh = Vec::new();
+    /// What this node knows of the proposed mappings.
+    fn known_of(&self, proposal: &Proposal) -> Result<Known, Refusal> {
+        let (view, scope) = (self.look()?, &proposal.scope);
+        let rows = view.rows();
+        let mut known = Known::default();
         for mapping in &proposal.mappings {
-            let known = view.rows().mapping(&proposal.scope, &mapping.0).map_err(storage_refusal)?;
-            if known.is_none() {
-                fresh.push(mapping.clone());
+            if rows.mapping(scope, &mapping.0).map_err(storage_refusal)?.is_none() {
+                known.fresh.push(mapping.clone());
+            } else {
+                let unspread = rows.unspread(scope, &mapping.0).map_err(storage_refusal)?;
+                known.unspread.extend(unspread.filter(|issue| !self.spread.has(issue)));
             }
         }
-        Ok(fresh)
+        Ok(known)
     }
 
     fn sign_issues(
@@ -196,7 +209,7 @@ impl Vault {
         if !self.parts.store.room().map_err(storage_refusal)?.fits(2 * bytes) {
             return Err(NodeFault::StorageFull.into());
         }
-        let (idempotency, replayed) = (terms.idempotency, terms.replayed);
+        let (idempotency, replayed, noted) = (terms.idempotency, terms.replayed, self.may_be_unspread());
         let inserted = self.store_write(move |txn| {
             let epochs = epochs_of(&txn.rows(), &scope.owner)?;
             let may = |epochs: Epochs| {
@@ -206,7 +219,9 @@ impl Vault {
                 return Ok(false);
             }
             for issue in &issues {
-                txn.insert_issue(issue)?;
+                if txn.insert_issue(issue)? && noted {
+                    txn.note_unspread(issue)?;
+                }
             }
             if let Some(Idempotency(key, request)) = idempotency {
                 let what = Remembered { request, outcome: Outcome::Issued(scope.epoch) };

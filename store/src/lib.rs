@@ -20,6 +20,7 @@ mod snapshot;
 mod tables;
 mod txn;
 mod unsettled;
+mod unspread;
 mod view;
 mod writer;
 
@@ -34,5 +35,6 @@ pub use registry::Applied;
 pub use rows::{Counts, HeadRow, LineRow, SecretView};
 pub use tables::{Meta, TABLES, TableInfo};
 pub use txn::Txn;
+pub use unspread::Unspread;
 pub use view::{Rows, View};
 pub use writer::{SETTLES_WITHIN, Writer, WriterMode};

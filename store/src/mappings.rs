@@ -239,7 +239,7 @@ impl Txn<'_> {
         let prefix = keys::of_epoch(scope, &[]);
         let tables = *self.tables();
         let mut erased = 0;
-        for table in [tables.mappings, tables.issues, tables.issue_digests] {
+        for table in [tables.mappings, tables.issues, tables.issue_digests, tables.unspread] {
             let rows = table.prefix_iter(self.raw(), &prefix)?.take(limit - erased);
             let found = rows.map(|row| Ok(row?.0.to_vec())).collect::<Result<Vec<_>, StoreError>>()?;
             for key in &found {

@@ -23,10 +23,12 @@ use crate::{
 };
 
 /// The format of the environment this release writes and the newest it reads.
-pub(crate) const STORE_FORMAT: u8 = 3;
-/// The format before: it has no tables of tokens. All that it has is as it was.
+pub(crate) const STORE_FORMAT: u8 = 4;
+/// The format before: what was not spread was not noted. All that it has is as it was.
+const FORMAT_WITHOUT_UNSPREAD: u8 = 3;
+/// The one before that has no tables of tokens.
 const FORMAT_WITHOUT_TOKENS: u8 = 2;
-/// The one before that: the raft log was a table.
+/// And the first: the raft log was a table.
 const FORMAT_WITH_LOG_TABLE: u8 = 1;
 
 pub(crate) const DATA_FILE: &str = "data.mdb";
@@ -305,7 +307,9 @@ fn add_tables(env: &Env<WithoutTls>) -> Result<(), heed::Error> {
         match format.as_deref() {
             // The step from the log's table says the new format itself, once the log is taken over.
             Some([FORMAT_WITH_LOG_TABLE]) => {}
-            Some([FORMAT_WITHOUT_TOKENS]) => meta.put(txn, &[Meta::Format as u8], &[STORE_FORMAT])?,
+            Some([FORMAT_WITHOUT_TOKENS | FORMAT_WITHOUT_UNSPREAD]) => {
+                meta.put(txn, &[Meta::Format as u8], &[STORE_FORMAT])?;
+            }
             _ => return Ok(CommitOrAbort::Abort(())),
         }
         for info in &TABLES {
@@ -373,7 +377,9 @@ fn read_tables(dir: &Path, env: &Env<WithoutTls>) -> Result<Tables, OpenError> {
             };
             match meta.get(txn, &[Meta::Format as u8])? {
                 Some([STORE_FORMAT | FORMAT_WITH_LOG_TABLE]) => {}
-                Some([FORMAT_WITHOUT_TOKENS]) => return Ok(CommitOrAbort::Abort(Other::Older)),
+                Some([FORMAT_WITHOUT_TOKENS | FORMAT_WITHOUT_UNSPREAD]) => {
+                    return Ok(CommitOrAbort::Abort(Other::Older));
+                }
                 Some([found]) if STORE_FORMAT < *found => {
                     return Ok(CommitOrAbort::Abort(Other::Newer(*found)));
                 }

@@ -23,7 +23,7 @@ pub struct TableInfo {
 pub(crate) const META_TABLE: &str = "meta";
 
 /// All tables there are.
-pub const TABLES: [TableInfo; 14] = [
+pub const TABLES: [TableInfo; 15] = [
     TableInfo {
         name: META_TABLE,
         key: "one byte, see Meta",
@@ -89,6 +89,12 @@ pub const TABLES: [TableInfo; 14] = [
         row: "how many there are, and their ids, added up bit by bit (derived)",
         lifetime: "replaced; until its epoch is destroyed",
     },
+    TableInfo {
+        name: "unspread",
+        key: "owner, 0, epoch, mapping id",
+        row: "issue id",
+        lifetime: "until a majority is known to have it; until its epoch is destroyed",
+    },
 ];
 
 /// The open tables.
@@ -108,13 +114,14 @@ pub(crate) struct Tables {
     pub mappings: Table,
     pub issues: Table,
     pub issue_digests: Table,
+    pub unspread: Table,
 }
 
 impl From<[Table; TABLES.len()]> for Tables {
     fn from(all: [Table; TABLES.len()]) -> Self {
         let [meta, histories, callers, tokens, caller_tokens, grants, remembered, keys, destroyed, rest @ ..] =
             all;
-        let [epochs, fields, mappings, issues, issue_digests] = rest;
+        let [epochs, fields, mappings, issues, issue_digests, unspread] = rest;
         Self {
             meta,
             histories,
@@ -130,6 +137,7 @@ impl From<[Table; TABLES.len()]> for Tables {
             mappings,
             issues,
             issue_digests,
+            unspread,
         }
     }
 }
@@ -152,6 +160,7 @@ impl Tables {
             self.mappings,
             self.issues,
             self.issue_digests,
+            self.unspread,
         ]
     }
 }

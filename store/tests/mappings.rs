@@ -139,7 +139,9 @@ fn a_shredded_epoch_leaves_nothing_and_takes_nothing_along() {
     let (dir, store) = empty(options());
     let (old, new) = (scope("ann", 1), scope("ann", 2));
     for time in 0..10 {
-        insert(&store, &issue(&old, time, &[1, 2, 3], 1));
+        let issue = issue(&old, time, &[1, 2, 3], 1);
+        insert(&store, &issue);
+        store.write_now(move |txn| txn.note_unspread(&issue)).unwrap();
     }
     insert(&store, &issue(&new, 1, &[1], 1));
     let shred = |limit| {
@@ -158,6 +160,40 @@ fn a_shredded_epoch_leaves_nothing_and_takes_nothing_along() {
     drop(store);
     let of_tokens = all_rows(dir.path())
         .into_iter()
-        .filter(|row| ["mappings", "issues", "issue_digests"].contains(&row.0));
+        .filter(|row| ["mappings", "issues", "issue_digests", "unspread"].contains(&row.0));
     assert_eq!(of_tokens.count(), 3);
+}
+
+#[test]
+fn what_is_noted_of_an_issue_is_found_by_its_mappings_until_it_is_forgotten() {
+    let (dir, store) = empty(options());
+    let [one, other] = [("ann", 1, [1, 2]), ("bob", 2, [2, 3])]
+        .map(|(owner, epoch, ids)| issue(&scope(owner, epoch), 5, &ids, 1));
+    for issue in [&one, &other] {
+        insert(&store, issue);
+        let issue = issue.clone();
+        store.write_now(move |txn| txn.note_unspread(&issue)).unwrap();
+    }
+    drop(store);
+    let store = Store::open(dir.path(), options()).unwrap();
+    let found = |owner: &str, epoch: u32, id: u8| {
+        store.view().unwrap().rows().unspread(&scope(owner, epoch), &MappingId([id; 16])).unwrap()
+    };
+    assert_eq!(found("ann", 1, 1), Some(one.id()), "over a restart too");
+    assert_eq!((found("ann", 1, 3), found("ann", 2, 1)), (None, None));
+    let mut seen = Vec::new();
+    while let [next, ..] = &store.view().unwrap().rows().unspread_after(seen.last(), 1).unwrap()[..] {
+        seen.push(next.clone());
+    }
+    let ids: Vec<_> =
+        seen.iter().map(|one| (one.scope.owner.to_string(), one.mapping.0[0], one.issue)).collect();
+    let (ann, bob) = ("ann".to_owned(), "bob".to_owned());
+    let wanted = [(&ann, 1, &one), (&ann, 2, &one), (&bob, 2, &other), (&bob, 3, &other)];
+    assert_eq!(ids, wanted.map(|(owner, id, issue)| (owner.clone(), id, issue.id())));
+    let of_ann = store.view().unwrap().rows().unspread_after(None, 9).unwrap();
+    assert_eq!(of_ann, seen[..2], "of one epoch at a time");
+    let (mine, id) = (one.header().scope.clone(), one.id());
+    store.write_now(move |txn| txn.forget_unspread(&mine, &id)).unwrap();
+    assert_eq!((found("ann", 1, 1), found("ann", 1, 2)), (None, None));
+    assert_eq!(found("bob", 2, 2), Some(other.id()));
 }

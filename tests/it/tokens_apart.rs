@@ -83,6 +83,38 @@ fn tokens_of_both_sides_of_a_cut_agree_and_merge() {
 }
 
 #[test]
+fn what_was_given_apart_before_a_kill_is_told_to_be_kept_only_when_others_have_it() {
+    let mut chance = Chance::announced("tokens given before a kill");
+    let (mut cluster, wires) = Cluster::start_wired(3, chance.next());
+    let alone = cluster.others_than(cluster.leader(0))[0];
+    wires.set(Wire::CUT, |from, to| (from == alone) != (to == alone));
+    let member = cluster.member(alone);
+    eventually("it to know that it is alone", || {
+        (member.get("/v1/status").text("/standing") == "minority").then_some(())
+    });
+    let mine = values("before a kill", 20);
+    let given = tokens(&ask(&member, &mine).expect(202));
+    cluster.kill(alone);
+    wires.heal();
+    cluster.restart(alone);
+    let member = cluster.member(alone);
+    let again = eventually("it to be told that they are kept", || {
+        Some(ask(&member, &mine)).filter(|answer| answer.status == 200)
+    });
+    cluster.kill(alone);
+    assert_eq!((tokens(&again), again.number("/new")), (given.clone(), 0));
+    for place in cluster.others_than(alone) {
+        let member = cluster.member(place);
+        let answer = eventually("an answer that says what is there", || {
+            Some(bring_back(&member, &given)).filter(|answer| answer.status != 503)
+        });
+        assert_eq!(answer.expect(200).at("/values"), json!(mine), "node {place}");
+    }
+    cluster.restart(alone);
+    cluster.stop_and_check();
+}
+
+#[test]
 fn no_acknowledged_mapping_is_lost_when_nodes_are_killed_one_after_the_other() {
     let mut cluster = Cluster::start(3);
     let mut given = BTreeMap::new();

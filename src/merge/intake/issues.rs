@@ -20,6 +20,9 @@ use tokio::sync::oneshot;
 
 use super::{Intake, IntakeError, locked};
 
+/// In a cluster of so many nodes two are a majority: this one and that which it has an issue from.
+const TWO_SUFFICE: usize = 3;
+
 /// What became of the issues of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Taken {
@@ -69,6 +72,7 @@ fn insert_all(
     authors: &BTreeSet<NodeId>,
 ) -> Result<(Taken, Vec<Fault>), StoreError> {
     let roster = txn.rows().roster()?;
+    let members = roster.nodes.values().filter(|node| !node.removed).count();
     let (mut taken, mut faults) = (Taken::default(), Vec::new());
     for issue in issues {
         let author = &issue.header().author;
@@ -80,6 +84,9 @@ fn insert_all(
                 if txn.insert_issue(issue)? {
                     taken.new += 1;
                     remember(txn, issue)?;
+                    if TWO_SUFFICE < members {
+                        txn.note_unspread(issue)?;
+                    }
                 }
             }
         }

@@ -69,6 +69,11 @@ fn digests(node: &Node) -> Vec<(u8, covault_store::IssueDigest)> {
     node.running().store.view().unwrap().rows().issue_digests(&scope(1)).unwrap()
 }
 
+/// What the node has that may be on too few others.
+fn unspread(node: &Node) -> usize {
+    node.running().store.view().unwrap().rows().unspread_after(None, usize::MAX).unwrap().len()
+}
+
 async fn agree(node: &Node, number: u8, action: Action) {
     let (by, at) = (ann().session.caller, node.clock.0.load(std::sync::atomic::Ordering::Relaxed));
     let command = Command { id: CommandId([number; 16]), by, at: Millis(at), idempotency: None, action };
@@ -181,6 +186,43 @@ async fn a_miss_is_true_or_it_is_not_told() {
         nodes[0].running().vault.look_for_spread().await.unwrap();
     }
     assert_eq!(held(&nodes[1]).0, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_alone_is_not_called_kept_after_a_restart_until_it_is() {
+    let mut nodes = keyed().await;
+    for node in &mut nodes[1..] {
+        node.stop().await;
+    }
+    eventually("it knows that it is alone", || !nodes[0].running().consensus.has_majority()).await;
+    let (alone, issued) = tokenize(&nodes[0], &values("alone", 2)).await;
+    assert!(!issued.is_kept);
+    nodes[0].stop().await;
+    nodes[1].agrees_only = true;
+    nodes[1].start(false, &[], None).await;
+    nodes[0].start(true, &[], None).await;
+    eventually("it has a majority", || nodes[0].running().consensus.has_majority()).await;
+    let (_, again) = tokenize(&nodes[0], &values("alone", 1)).await;
+    assert!(!again.is_kept, "no other node has it");
+    assert_eq!((again.new, again.replication.unwrap().acknowledged), (0, 1));
+    let (_, other) = tokenize(&nodes[0], &values("other", 1)).await;
+    assert!(!other.is_kept);
+    nodes[0].running().vault.look_for_spread().await.unwrap();
+    assert_eq!(unspread(&nodes[0]), 3, "nobody has told that it has them");
+    nodes[1].stop().await;
+    nodes[1].agrees_only = false;
+    nodes[1].start(false, &[], None).await;
+    let begun = std::time::Instant::now();
+    while !tokenize(&nodes[0], &values("alone", 1)).await.1.is_kept {
+        assert!(begun.elapsed() < super::DEADLINE, "it is not spread by those who ask for it");
+    }
+    assert_eq!(held(&nodes[1]).0, 2, "it was sent with all that was made with it");
+    assert_eq!(detokenize(&nodes[1], &alone).await.unwrap(), values("alone", 2));
+    let (_, settled) = tokenize(&nodes[0], &values("alone", 2)).await;
+    assert!(settled.is_kept && settled.replication.is_none(), "nobody need be asked any more");
+    nodes[1].running().records.reconcile_all(id(1)).await.unwrap();
+    nodes[0].running().vault.look_for_spread().await.unwrap();
+    assert_eq!(unspread(&nodes[0]), 0, "others have all of it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
