@@ -9,7 +9,7 @@ use std::{cell::Cell, hint::black_box, iter, sync::Arc};
 use covault::{
     api::answer,
     audit::{self, AuditLog, Entry, RequestId, Subject, VersionRef},
-    envfile::{EnvFile, Format, Reference},
+    envfile::{EnvFile, Format, Picked, Reference},
     host::{Host, Machine},
     merge::change_hash_of,
     node::{Node, NodeConfig},
@@ -20,6 +20,7 @@ use covault_model::{
     hlc::{Hlc, Millis},
     id::{ClusterId, CommandId, PayloadHash},
     key::NodeKey,
+    limits::ENV_REFERENCES_MAX,
     line::State,
     name::{CallerName, SecretName, SecretPath},
     record::{Body, Header, Record, VersionBody},
@@ -251,15 +252,35 @@ fn env_files(c: &mut Criterion) {
         let file = EnvFile::parse(Zeroizing::new(text.clone())).expect("a file");
         let opened = node.vault().read_many(&asker, &owner, &wanted, Consistency::Local).await;
         let opened = opened.expect("all are there").each;
-        let find = |reference: &Reference| {
+        let value = |reference: &Reference| {
             let at = wanted.binary_search_by(|(name, _)| name.cmp(&reference.name)).expect("it is wanted");
-            reference.pick(opened[at].as_ref().expect("it is there").value.expose_plaintext())
+            Ok(opened[at].as_ref().expect("it is there").value.expose_plaintext())
         };
-        file.expand(Format::Dotenv, find).expect("all readers carry it").len()
+        let picked = Picked::of(file.references(), value);
+        file.expand(Format::Dotenv, &picked).expect("all readers carry it").len()
     };
     c.bench_function("env/expand a file of 100 references", |b| b.iter(|| runtime.block_on(expand())));
     runtime.block_on(node.stop());
 }
 
-criterion_group!(inside, sealing, records, storing, audit_lines, answers, env_files);
+/// The most that one file may ask: 1,024 keys of a value of 1 MiB; and as many that are not there, of which each is
+/// told with its place.
+fn keys_of_large_values(c: &mut Criterion) {
+    let keys = || 0..ENV_REFERENCES_MAX;
+    let entries: Vec<String> = keys().map(|key| format!("\"k{key}\":\"{:0>1000}\"", key)).collect();
+    let value = format!("{{{}}}", entries.join(","));
+    for (what, prefix) in [("expand 1,024 keys of 1 MiB", "k"), ("tell 1,024 missing keys of 1 MiB", "none")]
+    {
+        let lines = keys().map(|key| format!("K{key}=secret(large#{prefix}{key}) # {:0>1000}\n", key));
+        let file = EnvFile::parse(Zeroizing::new(lines.collect())).expect("a file");
+        c.bench_function(&format!("env/{what}"), |b| {
+            b.iter(|| {
+                let picked = Picked::of(file.references(), |_| Ok(value.as_bytes()));
+                file.expand(Format::Dotenv, &picked).is_ok()
+            });
+        });
+    }
+}
+
+criterion_group!(inside, sealing, records, storing, audit_lines, answers, env_files, keys_of_large_values);
 criterion_main!(inside);

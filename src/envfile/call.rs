@@ -5,9 +5,6 @@
 use std::ops::Range;
 
 use covault_model::{id::VersionId, name::SecretName};
-use zeroize::Zeroizing;
-
-use super::{key, mistake::Reason};
 
 /// What a `secret(…)` names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,20 +40,6 @@ pub(super) enum Call {
     Secret(Reference),
     /// `enc(…)`, with the place of the value that it carries.
     Enc(SecretName, Option<Range<usize>>),
-}
-
-impl Reference {
-    /// What it stands for, given the value of the secret that it names.
-    ///
-    /// # Errors
-    /// When the value is no text, or has no text under the key.
-    pub fn pick(&self, value: &[u8]) -> Result<Zeroizing<String>, Reason> {
-        let text = str::from_utf8(value).map_err(|_| Reason::NotText)?;
-        match &self.key {
-            None => Ok(Zeroizing::new(text.to_owned())),
-            Some(key) => key::pick(text, key),
-        }
-    }
 }
 
 impl Call {

@@ -61,10 +61,10 @@ impl EnvFile {
         let without: Vec<_> = self
             .enc_calls()
             .filter(|(_, name, _)| count(name) == 0)
-            .map(|(place, name, _)| self.unresolved(place.start, name, Reason::NoValue))
+            .map(|(place, name, _)| (place.start, name, Reason::NoValue))
             .collect();
         if !without.is_empty() {
-            return Err(Refused::Unresolved(without));
+            return Err(Refused::Unresolved(self.unresolved(without)));
         }
         let twice: Vec<_> = names.iter().filter(|name| 1 < count(name)).map(|name| (*name).clone()).collect();
         if !twice.is_empty() {

@@ -1,8 +1,8 @@
 //! A file with its references replaced. All or nothing (F3): every reference that cannot be replaced is told, and
 //! then nothing comes out. Keeps S1: what is made is wiped.
-//! Knows nothing of where values come from; they come in as a function of the reference.
+//! Knows nothing of where values come from.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Deref};
 
 use zeroize::Zeroizing;
 
@@ -11,13 +11,12 @@ use super::{
     file::{Assignment, EnvFile, Piece},
     format::Format,
     mistake::{Mistake, Reason, Refused, Unresolved},
+    picked::Picked,
 };
 
 /// Largest text that comes out, in bytes (4 MiB): an answer with it fits the frames between processes.
 pub const EXPANDED_BYTES_MAX: usize = 4 << 20;
 
-/// The value of a secret, or of a key in one.
-type Found = Result<Zeroizing<String>, Reason>;
 /// Assignments with what they come to.
 type Values<'f> = Vec<(&'f Assignment, Zeroizing<String>)>;
 
@@ -30,30 +29,24 @@ impl EnvFile {
         })
     }
 
-    /// The references that `reason` gives a reason for, each with its place.
-    pub fn missing(&self, reason: impl Fn(&Reference) -> Option<Reason>) -> Vec<Unresolved> {
+    /// Those of the picked references that stand for nothing, with each place where they stand.
+    pub fn missing(&self, picked: &Picked<'_>) -> Vec<Unresolved> {
         let calls = self.assignments().iter().flat_map(Assignment::calls);
         let missing = calls.filter_map(|(place, call)| match call {
-            Call::Secret(reference) => {
-                reason(reference).map(|reason| self.unresolved(place.start, &reference.name, reason))
-            }
+            Call::Secret(reference) => Some((place.start, &reference.name, picked.get(reference)?.err()?)),
             Call::Enc(..) => None,
         });
-        missing.collect()
+        self.unresolved(missing.collect())
     }
 
-    /// The file with each reference replaced by what `find` gives for it, in this format. As `.env`, only the
+    /// The file with each reference replaced by what was picked for it, in this format. As `.env`, only the
     /// values with references are written anew; the other formats have all of the file, and of a key that comes
     /// twice the last.
     ///
     /// # Errors
     /// All references that cannot be replaced; or the first place that cannot be read and would have to be.
-    pub fn expand(
-        &self,
-        format: Format,
-        find: impl Fn(&Reference) -> Found,
-    ) -> Result<Zeroizing<String>, Refused> {
-        let values = self.values(format, find)?;
+    pub fn expand(&self, format: Format, picked: &Picked<'_>) -> Result<Zeroizing<String>, Refused> {
+        let values = self.values(format, picked)?;
         let mut parts = Vec::with_capacity(values.len());
         let mut unwritten = Vec::new();
         for (assignment, value) in &values {
@@ -61,7 +54,7 @@ impl EnvFile {
             match (format.part(key, value, assignment.quote), assignment.calls().next()) {
                 (Some(part), _) => parts.push((assignment.value.clone(), part)),
                 (None, Some((place, call))) => {
-                    unwritten.push(self.unresolved(place.start, call.name(), Reason::NotPortable));
+                    unwritten.push((place.start, call.name(), Reason::NotPortable));
                 }
                 (None, None) => {
                     let why = "This format cannot hold this key or value.";
@@ -70,7 +63,7 @@ impl EnvFile {
             }
         }
         if !unwritten.is_empty() {
-            return Err(Refused::Unresolved(unwritten));
+            return Err(Refused::Unresolved(self.unresolved(unwritten)));
         }
         let text = match format {
             Format::Dotenv => self.with(&parts),
@@ -80,24 +73,24 @@ impl EnvFile {
     }
 
     /// What the assignments come to that are to be written.
-    fn values(&self, format: Format, find: impl Fn(&Reference) -> Found) -> Result<Values<'_>, Refused> {
+    fn values(&self, format: Format, picked: &Picked<'_>) -> Result<Values<'_>, Refused> {
         let (mut values, mut unresolved, mut room) = (Values::new(), Vec::new(), EXPANDED_BYTES_MAX);
         for assignment in self.written_in(format) {
             let mut parts = Vec::with_capacity(assignment.pieces.len());
             for piece in &assignment.pieces {
-                match self.part(assignment, piece, &find)? {
+                match self.part(assignment, piece, picked)? {
                     Ok(part) => {
                         room = room.checked_sub(part.len()).ok_or(Refused::TooLarge)?;
                         parts.push(part);
                     }
-                    Err(reason) => unresolved.extend(
-                        piece.call().map(|call| self.unresolved(piece.place().start, call.name(), reason)),
-                    ),
+                    Err(reason) => {
+                        unresolved.extend(piece.call().map(|call| (piece.place().start, call.name(), reason)))
+                    }
                 }
             }
             values.push((assignment, joined(&parts)));
         }
-        if unresolved.is_empty() { Ok(values) } else { Err(Refused::Unresolved(unresolved)) }
+        if unresolved.is_empty() { Ok(values) } else { Err(Refused::Unresolved(self.unresolved(unresolved))) }
     }
 
     /// The assignments that a format writes anew.
@@ -118,27 +111,46 @@ impl EnvFile {
     }
 
     /// What one piece comes to.
-    fn part(
+    fn part<'p>(
         &self,
         assignment: &Assignment,
         piece: &Piece,
-        find: impl Fn(&Reference) -> Found,
-    ) -> Result<Found, Mistake> {
+        picked: &'p Picked<'_>,
+    ) -> Result<Result<Part<'p>, Reason>, Mistake> {
         let found = match piece {
-            Piece::Call(_, Call::Secret(reference)) => find(reference),
+            Piece::Call(_, Call::Secret(reference)) => {
+                picked.get(reference).unwrap_or(Err(Reason::NotFound)).map(Part::Picked)
+            }
             Piece::Call(_, Call::Enc(..)) => Err(Reason::NotEncrypted),
             text => {
                 let mut read = Zeroizing::new(String::with_capacity(text.place().len()));
                 self.read_into(&mut read, assignment.quote, text)?;
-                Ok(read)
+                Ok(Part::Read(read))
             }
         };
         Ok(found)
     }
 }
 
+/// What a piece of a value comes to.
+enum Part<'p> {
+    Picked(&'p str),
+    Read(Zeroizing<String>),
+}
+
+impl Deref for Part<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Picked(text) => text,
+            Self::Read(text) => text,
+        }
+    }
+}
+
 /// The parts behind each other, in a text that need not grow.
-fn joined(parts: &[Zeroizing<String>]) -> Zeroizing<String> {
+fn joined(parts: &[Part<'_>]) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
     parts.iter().for_each(|part| text.push_str(part));
     text

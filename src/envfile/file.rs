@@ -65,7 +65,7 @@ impl EnvFile {
         let read = reader.assignments();
         match read {
             Ok(assignments) => Ok(Self { text, assignments }),
-            Err((at, why)) => Err(Mistake { at: Position::of(&text, at), why: why.into() }),
+            Err((at, why)) => Err(Mistake { at: Position::FIRST.after(&text[..at]), why: why.into() }),
         }
     }
 
@@ -78,16 +78,20 @@ impl EnvFile {
         &self.assignments
     }
 
-    pub(super) fn position(&self, at: usize) -> Position {
-        Position::of(&self.text, at)
-    }
-
-    pub(super) fn unresolved(&self, at: usize, name: &SecretName, reason: Reason) -> Unresolved {
-        Unresolved { at: self.position(at), name: name.clone(), reason }
+    /// What is told of these references, by their offsets: the text before them is gone through once.
+    pub(super) fn unresolved(&self, mut all: Vec<(usize, &SecretName, Reason)>) -> Vec<Unresolved> {
+        all.sort_by_key(|(at, ..)| *at);
+        let (mut before, mut position) = (0, Position::FIRST);
+        let place = |(at, name, reason): (usize, &SecretName, Reason)| {
+            position = position.after(&self.text[before..at]);
+            before = at;
+            Unresolved { at: position, name: name.clone(), reason }
+        };
+        all.into_iter().map(place).collect()
     }
 
     pub(super) fn mistake(&self, at: usize, why: &'static str) -> Mistake {
-        Mistake { at: self.position(at), why: why.into() }
+        Mistake { at: Position::FIRST.after(&self.text[..at]), why: why.into() }
     }
 
     /// The text with other text in these places, which follow on each other and do not overlap.

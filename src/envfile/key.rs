@@ -1,7 +1,10 @@
-//! One key of a JSON object: `secret(NAME#KEY)`. Only what is asked for is kept of the object.
+//! Some keys of a JSON object: `secret(NAME#KEY)`. Only what is asked for is kept of the object.
 //! Knows nothing of references.
 
-use std::fmt;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -11,43 +14,40 @@ use zeroize::Zeroizing;
 
 use super::mistake::Reason;
 
-/// What the object has under `key`: a text as it is, a whole number or truth value as JSON writes it. Of a key that
-/// comes twice, the last.
-pub(super) fn pick(object: &str, key: &str) -> Result<Zeroizing<String>, Reason> {
+/// What an object has under those keys that it has.
+type Found<'k> = BTreeMap<&'k str, Result<Zeroizing<String>, Reason>>;
+
+/// What the object has under these keys: a text as it is, a whole number or truth value as JSON writes it. Of a key
+/// that comes twice, the last.
+pub(super) fn pick<'k>(object: &str, keys: &BTreeSet<&'k str>) -> Result<Found<'k>, Reason> {
     let mut reader = serde_json::Deserializer::from_str(object);
-    let found = Picking(key).deserialize(&mut reader).and_then(|found| reader.end().map(|()| found));
-    match found {
-        Err(_) => Err(Reason::NotJson),
-        Ok(None) => Err(Reason::NoKey),
-        Ok(Some(Scalar::Other)) => Err(Reason::KeyNotText),
-        Ok(Some(Scalar::Text(text))) => Ok(text),
-    }
+    let found = Picking(keys).deserialize(&mut reader).and_then(|found| reader.end().map(|()| found));
+    found.map_err(|_| Reason::NotJson)
 }
 
-struct Picking<'k>(&'k str);
+struct Picking<'a, 'k>(&'a BTreeSet<&'k str>);
 
-impl<'de> DeserializeSeed<'de> for Picking<'_> {
-    type Value = Option<Scalar>;
+impl<'de, 'k> DeserializeSeed<'de> for Picking<'_, 'k> {
+    type Value = Found<'k>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         from.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Picking<'_> {
-    type Value = Option<Scalar>;
+impl<'de, 'k> Visitor<'de> for Picking<'_, 'k> {
+    type Value = Found<'k>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
+        let mut found = Found::new();
         while let Some(key) = entries.next_key::<String>()? {
-            if key == self.0 {
-                found = Some(entries.next_value()?);
-            } else {
-                entries.next_value::<IgnoredAny>()?;
+            match self.0.get(key.as_str()) {
+                Some(key) => drop(found.insert(key, entries.next_value::<Scalar>()?.text())),
+                None => drop(entries.next_value::<IgnoredAny>()?),
             }
         }
         Ok(found)
@@ -58,6 +58,15 @@ impl<'de> Visitor<'de> for Picking<'_> {
 enum Scalar {
     Text(Zeroizing<String>),
     Other,
+}
+
+impl Scalar {
+    fn text(self) -> Result<Zeroizing<String>, Reason> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Other => Err(Reason::KeyNotText),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Scalar {

@@ -15,12 +15,18 @@ pub struct Position {
 }
 
 impl Position {
-    /// Where the byte `at` of `text` stands.
-    pub(super) fn of(text: &str, at: usize) -> Self {
-        let before = &text[..at];
-        let begin = before.rfind('\n').map_or(0, |end| end + 1);
-        let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
-        Self { line, column: 1 + before[begin..].chars().count() }
+    /// Where a file begins.
+    pub(super) const FIRST: Self = Self { line: 1, column: 1 };
+
+    /// Where what follows on `text` stands, which stands here.
+    pub(super) fn after(self, text: &str) -> Self {
+        match text.rfind('\n') {
+            None => Self { column: self.column + text.chars().count(), ..self },
+            Some(end) => {
+                let lines = text.bytes().filter(|byte| *byte == b'\n').count();
+                Self { line: self.line + lines, column: 1 + text[end + 1..].chars().count() }
+            }
+        }
     }
 }
 

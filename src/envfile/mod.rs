@@ -1,7 +1,7 @@
 //! `.env` files: read, encrypt, expand. A file keeps every byte that need not change.
 //!
-//! Read in this order: `file` says what a file is, `call` what `secret(…)` and `enc(…)` are (and `key` what `#KEY` is), `reading`
-//! what a program sees of a value, `writing` how a value is put so that every program sees it, `expand` and
+//! Read in this order: `file` says what a file is, `call` what `secret(…)` and `enc(…)` are, `picked` what references
+//! stand for (and `key` what `#KEY` is), `reading` what a program sees of a value, `writing` how a value is put so that every program sees it, `expand` and
 //! `encrypt` what becomes of a file, `format` other forms of one.
 //!
 //! Three readers are what "a program sees" means: motdotla/dotenv, python-dotenv and dotenvy. Where those that
@@ -16,6 +16,7 @@ mod file;
 mod format;
 mod key;
 mod mistake;
+mod picked;
 mod reading;
 mod writing;
 
@@ -25,6 +26,7 @@ pub use expand::EXPANDED_BYTES_MAX;
 pub use file::EnvFile;
 pub use format::Format;
 pub use mistake::{Mistake, Position, Reason, Refused, Unresolved};
+pub use picked::Picked;
 
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ use crate::{
         headers::{self, Media},
         problem::{Code, Problem},
     },
-    envfile::{EnvFile, Format, Mistake, Pin, Reason, Reference, Refused, Unresolved, Values},
+    envfile::{EnvFile, Format, Mistake, Picked, Pin, Reason, Reference, Refused, Unresolved, Values},
     vault::{CreatedMany, Each, NewSecrets, Opened, Vault, Wanted, Which},
 };
 
@@ -40,8 +40,8 @@ pub async fn expand(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
     let file = EnvFile::parse(content).map_err(of_mistake)?;
     let wanted = wanted(file.references());
     let opened = vault.read_many(&call.asker, &owner, &wanted, consistency).await?;
-    let find = |reference: &Reference| found(&wanted, &opened.each, reference);
-    let text = file.expand(format, find).map_err(of_refused)?;
+    let picked = Picked::of(file.references(), |reference| value_of(&wanted, &opened.each, reference));
+    let text = file.expand(format, &picked).map_err(of_refused)?;
     let mut answer = match is_text(&call.headers) {
         true => text_answer(text),
         false => {
@@ -156,10 +156,14 @@ fn place(wanted: &[Wanted], reference: &Reference) -> Option<usize> {
     same.position(|(_, version)| *version == which).map(|at| begin + at)
 }
 
-/// What a reference stands for, out of what was read.
-fn found(wanted: &[Wanted], each: &Each<Opened>, reference: &Reference) -> Result<Zeroizing<String>, Reason> {
+/// The value that a reference leads to, out of what was read.
+fn value_of<'e>(
+    wanted: &[Wanted],
+    each: &'e Each<Opened>,
+    reference: &Reference,
+) -> Result<&'e [u8], Reason> {
     match place(wanted, reference).map(|at| &each[at]) {
-        Some(Ok(opened)) => reference.pick(opened.value.expose_plaintext()),
+        Some(Ok(opened)) => Ok(opened.value.expose_plaintext()),
         Some(Err(mistake)) => Err(reason(mistake)),
         None => Err(Reason::NotFound),
     }
@@ -167,10 +171,8 @@ fn found(wanted: &[Wanted], each: &Each<Opened>, reference: &Reference) -> Resul
 
 /// The problem that references cannot be replaced of those that lead to what must be there already.
 fn lacking(file: &EnvFile, needed: &[Wanted], each: &Each<Opened>) -> Option<Problem> {
-    let missing = file.missing(|reference| {
-        place(needed, reference)?;
-        found(needed, each, reference).err()
-    });
+    let leading = file.references().filter(|reference| place(needed, reference).is_some());
+    let missing = file.missing(&Picked::of(leading, |reference| value_of(needed, each, reference)));
     (!missing.is_empty()).then(|| of_unresolved(&missing))
 }
 

@@ -22,16 +22,26 @@ fn values(all: &[(&str, &str)]) -> Values {
     all.iter().map(|(key, value)| (name(key), Zeroizing::new((*value).to_owned()))).collect()
 }
 
-/// What a file comes to if every secret has its own name as its value, but for `none` and `json`.
+/// What a file comes to, given the values of secrets by their names.
+pub fn expand<'f>(
+    file: &'f EnvFile,
+    format: Format,
+    value: impl Fn(&'f str) -> Result<&'f [u8], Reason>,
+) -> Result<Zeroizing<String>, Refused> {
+    let picked = Picked::of(file.references(), |reference| value(reference.name.as_str()));
+    file.expand(format, &picked)
+}
+
+/// The same if every secret has its own name as its value, but for `none`, `json` and some more.
 fn expanded(text: &str, format: Format) -> Result<String, Refused> {
-    let find = |reference: &Reference| match reference.name.as_str() {
+    let value = |name| match name {
         "none" => Err(Reason::NotFound),
-        "json" => reference.pick(br#"{"user":"u\u00e9","port":5432,"tls":true,"ratio":1.5,"list":[1]}"#),
-        "quotes" => reference.pick(br#"'""#),
-        "bytes" => reference.pick(b"\xff"),
-        own => reference.pick(own.as_bytes()),
+        "json" => Ok(br#"{"user":"u\u00e9","port":5432,"tls":true,"ratio":1.5,"list":[1]}"#.as_slice()),
+        "quotes" => Ok(br#"'""#.as_slice()),
+        "bytes" => Ok(b"\xff".as_slice()),
+        own => Ok(str::as_bytes(own)),
     };
-    file(text).expand(format, find).map(|text| text.to_string())
+    expand(&file(text), format, value).map(|text| text.to_string())
 }
 
 fn check_expand(text: &str, wanted: &str) {
@@ -123,6 +133,30 @@ fn every_reference_that_cannot_be_replaced_is_told() {
             (7, 3, "a", "not_encrypted"),
         ],
     );
+}
+
+#[test]
+fn a_value_is_read_once_whatever_number_of_references_lead_into_it() {
+    let text = "A=secret(json#a)secret(json#b)secret(json)\nB=secret(json#a)secret(json@2#a)secret(json#none)\n\
+                C=secret(other#a)secret(json#list)\n";
+    let asked = std::cell::RefCell::new(Vec::new());
+    let file = file(text);
+    let value = |reference: &Reference| {
+        asked.borrow_mut().push((reference.name.to_string(), reference.version));
+        Ok(br#"{"a":1,"list":[],"b":"x","a":"2"}"#.as_slice())
+    };
+    let picked = Picked::of(file.references(), value);
+    let json = ("json".to_owned(), None);
+    let pinned = ("json".to_owned(), Some(Pin::Number(2)));
+    assert_eq!(asked.into_inner(), [json, pinned, ("other".to_owned(), None)]);
+    let found: Vec<_> = file.references().map(|one| picked.get(one).unwrap()).collect();
+    let whole = r#"{"a":1,"list":[],"b":"x","a":"2"}"#;
+    let wanted =
+        [Ok("2"), Ok("x"), Ok(whole), Ok("2"), Ok("2"), Err(Reason::NoKey), Ok("2"), Err(Reason::KeyNotText)];
+    assert_eq!(found, wanted, "of a key that comes twice, the last");
+    let missing = file.missing(&picked);
+    let places: Vec<_> = missing.iter().map(|one| (one.at.line, one.at.column)).collect();
+    assert_eq!(places, [(2, 33), (3, 18)]);
 }
 
 #[test]
