@@ -10,26 +10,24 @@
 //!
 //! Keeps T3 and T5 together with `intake`. Knows nothing of what is in an issue.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
-use bytes::Bytes;
 use covault_model::{
     epoch::epochs_of,
     id::{IssueId, NodeId},
     issue::{Issue, Scope},
 };
-use covault_net::{CallError, Channel, Endpoint, Loss};
+use covault_net::{CallError, Loss};
 use covault_store::{IssueDigest, Rows, StoreError};
 use serde_bytes::ByteBuf;
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     intake::IntakeError,
-    message::{
-        Ask, LISTED_MAX, NAMED_MAX, RECORDS_BYTES_MAX, RECORDS_MAX, SCOPES_MAX, Told, UNDER_MAX, Under, write,
-    },
+    message::{Ask, LISTED_MAX, NAMED_MAX, RECORDS_BYTES_MAX, SCOPES_MAX, Told, UNDER_MAX, Under},
+    outbox::Parcel,
     records::Records,
-    search::{ASK_DEADLINE, FETCH_DEADLINE, SearchError},
+    search::{FETCH_DEADLINE, SearchError},
 };
 
 /// How long a client waits for a majority to have what it issued.
@@ -41,32 +39,27 @@ impl Records {
     /// Sends issues of this node to all peers, and waits until so many of `voters` have them, this node
     /// among them, or for a moment. Gives how many are known to.
     pub async fn spread(&self, issues: &[Issue], voters: &[NodeId], wanted: usize) -> usize {
-        let Some(endpoint) = self.endpoint().cloned() else { return 1 };
-        let pushes: Arc<[Push]> = pushes_of(issues).into();
-        let mut running = JoinSet::new();
+        let parcels = Parcel::of(issues);
+        let mut posted = JoinSet::new();
         for peer in self.peers() {
-            let Some(permit) = self.push_permit() else { break };
-            let (endpoint, pushes) = (endpoint.clone(), pushes.clone());
-            running.spawn(async move {
-                let mut all = true;
-                for push in &*pushes {
-                    all &= push.is_kept_by(peer, &endpoint).await;
+            let kept: Vec<_> = parcels.iter().map(|parcel| self.post(peer, parcel.clone())).collect();
+            posted.spawn(async move {
+                for kept in kept {
+                    kept.await.ok()?;
                 }
-                drop(permit);
-                all.then_some(peer)
+                Some(peer)
             });
         }
         let mut have = usize::from(voters.contains(&self.me()));
         let waiting = async {
             while have < wanted
-                && let Some(ended) = running.join_next().await
+                && let Some(ended) = posted.join_next().await
             {
                 have += usize::from(matches!(ended, Ok(Some(peer)) if voters.contains(&peer)));
             }
         };
         // What is not there in time may come all the same, and is found by a search if it does not.
         let _ = timeout(SPREAD_DEADLINE, waiting).await;
-        running.detach_all();
         have
     }
 
@@ -272,37 +265,6 @@ impl Records {
         }
         Ok(Told::Issues(sent, false))
     }
-}
-
-/// One message with issues, and how many.
-struct Push {
-    message: Bytes,
-    issues: u64,
-}
-
-impl Push {
-    async fn is_kept_by(&self, peer: NodeId, endpoint: &Endpoint) -> bool {
-        let told = endpoint.call(peer, Channel::Records, self.message.clone(), ASK_DEADLINE).await;
-        let told = told.ok().and_then(|told| Told::read(&told).ok());
-        matches!(told, Some(Told::Kept(kept)) if kept == self.issues)
-    }
-}
-
-/// All of these issues, in messages that are as large as they may be.
-fn pushes_of(issues: &[Issue]) -> Vec<Push> {
-    let mut rest = issues.iter().map(Issue::to_bytes).peekable();
-    let mut pushes = Vec::new();
-    while rest.peek().is_some() {
-        let (mut sent, mut bytes) = (Vec::<ByteBuf>::new(), 0);
-        while sent.len() < RECORDS_MAX
-            && let Some(issue) = rest.next_if(|next| bytes + next.len() <= RECORDS_BYTES_MAX)
-        {
-            bytes += issue.len();
-            sent.push(issue.into());
-        }
-        pushes.push(Push { issues: sent.len() as u64, message: write(&Ask::PushIssues(sent)).into() });
-    }
-    pushes
 }
 
 /// Whether this node may keep mappings of an epoch, as far as it knows.

@@ -14,7 +14,7 @@
 //! peers or clocks. Document bytes come from this node's own disk only, never from a peer.
 //!
 //! Records move by `records` (push, and answers), `search` (what is lacked), `rounds` (when), and come in by
-//! `intake`, which keeps X1 to X5; issues of mappings by `issued`. `message` has the bytes, `index` and `lacking` the two questions.
+//! `intake`, which keeps X1 to X5; issues of mappings by `issued`, on their way in an `outbox`. `message` has the bytes, `index` and `lacking` the two questions.
 
 mod change;
 mod document;
@@ -23,6 +23,7 @@ mod intake;
 mod issued;
 mod lacking;
 pub mod message;
+mod outbox;
 mod records;
 mod rounds;
 mod search;

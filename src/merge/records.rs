@@ -13,13 +13,14 @@ use covault_model::{
 use covault_net::{Channel, Endpoint, Reason, Role, Trust};
 use covault_store::{Store, StoreError, View};
 use serde_bytes::ByteBuf;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, Semaphore};
 
 use super::{
     index::{Index, ItemId, Stretch},
     intake::{Intake, IntakeError, Taken},
     lacking::lacked,
     message::{Ask, Known, RECORDS_BYTES_MAX, RECORDS_MAX, Sent, Told, write},
+    outbox::Outboxes,
     search::ASK_DEADLINE,
 };
 use crate::host::Host;
@@ -51,6 +52,7 @@ struct Parts {
     /// The newest index, and the commit that it is of.
     index: Mutex<Option<(u64, Arc<Index>)>>,
     pushes: Arc<Semaphore>,
+    outboxes: Outboxes,
 }
 
 impl Records {
@@ -58,7 +60,16 @@ impl Records {
     pub fn new(store: Arc<Store>, host: Arc<dyn Host>, me: NodeId, neighbours: Option<Neighbours>) -> Self {
         let intake = Intake::new(store.clone(), host.clone());
         let pushes = Arc::new(Semaphore::new(PUSHES_MAX));
-        Self(Arc::new(Parts { store, host, me, neighbours, intake, index: Mutex::default(), pushes }))
+        Self(Arc::new(Parts {
+            store,
+            host,
+            me,
+            neighbours,
+            intake,
+            index: Mutex::default(),
+            pushes,
+            outboxes: Outboxes::default(),
+        }))
     }
 
     /// Where records from elsewhere come in.
@@ -131,9 +142,9 @@ impl Records {
         }
     }
 
-    /// Room for one more push; none while too many are on their way.
-    pub(super) fn push_permit(&self) -> Option<OwnedSemaphorePermit> {
-        self.0.pushes.clone().try_acquire_owned().ok()
+    /// Issues on their way to peers.
+    pub(super) fn outboxes(&self) -> &Outboxes {
+        &self.0.outboxes
     }
 
     /// Takes in issues that a peer sent.

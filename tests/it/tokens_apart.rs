@@ -115,6 +115,32 @@ fn what_was_given_apart_before_a_kill_is_told_to_be_kept_only_when_others_have_i
 }
 
 #[test]
+fn a_node_that_is_silent_does_not_keep_mappings_from_the_others() {
+    const REQUESTS: usize = 100;
+    const WRITERS: usize = 8;
+    let mut cluster = Cluster::start(3);
+    let leader = cluster.leader(0);
+    let silent = cluster.others_than(leader)[0];
+    cluster.pause(silent);
+    let kept: usize = thread::scope(|scope| {
+        let write = |writer: usize| {
+            let client = cluster.member(leader);
+            scope.spawn(move || {
+                let asked =
+                    (0..REQUESTS).map(|number| ask(&client, &values(&format!("{writer} {number}"), 1)));
+                asked.filter(|answer| answer.status == 200).count()
+            })
+        };
+        let running: Vec<_> = (0..WRITERS).map(write).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    cluster.resume();
+    // A slow machine may be late with a few.
+    assert!(WRITERS * REQUESTS / 2 <= kept, "{kept} of {} were told to be kept", WRITERS * REQUESTS);
+    cluster.stop_and_check();
+}
+
+#[test]
 fn no_acknowledged_mapping_is_lost_when_nodes_are_killed_one_after_the_other() {
     let mut cluster = Cluster::start(3);
     let mut given = BTreeMap::new();
