@@ -1,21 +1,23 @@
 //! Which secrets' histories differ between two nodes, found without listing them: range-based set
 //! reconciliation over one item per secret. An item changes when its history does; both versions of it lie side
 //! by side, since they are ordered by the secret first, so that a difference costs half the bytes.
-//! The one door of the reconciliation library. Knows nothing of peers or what is in a history, and of the disk only in
-//! which order secrets stand there.
+//! The one door of the reconciliation library. Knows nothing of peers, of the disk, or of what is in a history.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use covault_model::{
     id::{RecordId, SecretId, derive},
     name::SecretPath,
 };
-use covault_store::SecretView;
+use covault_store::{Change, Newest};
 use negentropy::{Bound, Id, Item, Negentropy, NegentropyStorageBase};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
-use super::message::SEARCH_BYTES_MAX;
+use super::{
+    message::SEARCH_BYTES_MAX,
+    stretches::{Cut, Span, Stretches},
+};
 
 /// Differences that one search finds at most; the next one finds the rest.
 const FOUND_MAX: usize = 1 << 20;
@@ -26,14 +28,8 @@ const FOUND_MAX: usize = 1 << 20;
 pub struct ItemId(ByteArray<32>);
 
 impl ItemId {
-    /// The item of a secret whose view this is.
-    pub fn of(secret: &SecretId, view: &SecretView) -> Self {
-        let heads: Vec<RecordId> = view.heads.iter().map(|head| head.id).collect();
-        Self::new(secret, &heads, &view.awaited)
-    }
-
-    /// The item of a secret with these heads and awaited records, each rising.
-    pub fn new(secret: &SecretId, heads: &[RecordId], awaited: &[RecordId]) -> Self {
+    /// The item of a secret of which these are the newest records.
+    pub fn new(secret: &SecretId, Newest { heads, awaited }: &Newest) -> Self {
         let run = |ids: &[RecordId]| ids.iter().flat_map(|id| id.0).collect::<Vec<u8>>();
         let parts = [secret.as_bytes().as_slice(), &run(heads), &run(awaited)];
         Self(ByteArray::new(derive("covault 2026-11 history item", &parts)))
@@ -45,73 +41,95 @@ impl ItemId {
 #[error("not a message of a search for differences")]
 pub struct Garbled;
 
-/// Secrets that stand side by side in the store, so many together: which one of them an item is of is looked up there
-/// when it is asked for. A path for every item took three times the memory of the items.
-const STRETCH_LEN: usize = 16;
+/// Items stand in so many heaps, by the beginning of their secrets' ids, so that one comes among few others.
+const HEAPS: usize = 1 << 10;
+/// The stretch of an item whose secret may be anywhere.
+const ANYWHERE: u32 = u32::MAX;
 
-/// The items of a node, ready to be compared with another's.
-#[derive(Default)]
+/// The items of a node, to be compared with another's. It follows each change, so that it is made from what the store
+/// has once.
 pub struct Index {
-    /// Rising.
-    items: Vec<Indexed>,
-    /// The last secret of each stretch.
-    ends: Vec<SecretPath>,
+    /// Each rising, and all items of one before those of the next.
+    heaps: Vec<Vec<Indexed>>,
+    stretches: Stretches,
 }
 
-/// An item, and where in the store its secret is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// An item, and in which stretch of the store its secret is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Indexed {
     order: Order,
     id: [u8; 32],
-    stretch: u32,
+    /// As bytes, which take no room between two items.
+    stretch: [u8; 4],
 }
 
 /// Where a secret stands among the items: the beginning of its id. Six bytes keep bounds short, and two secrets rarely
 /// share them.
 type Order = [u8; 6];
 
-/// An index that is being made.
-pub struct Making {
-    index: Index,
+/// Where some secrets are that are looked for.
+#[derive(Debug, Default)]
+pub struct Whereabouts {
+    wanted: BTreeSet<Order>,
+    /// All of them are within these.
+    pub spans: BTreeSet<Span>,
 }
 
-/// Secrets side by side, some of which are looked for.
-pub struct Stretch<'a> {
-    /// They come after this one, or are the first.
-    pub after: Option<&'a SecretPath>,
-    /// The last of them.
-    pub last: &'a SecretPath,
-    wanted: Vec<Order>,
+impl Default for Index {
+    fn default() -> Self {
+        Self { heaps: vec![Vec::new(); HEAPS], stretches: Stretches::default() }
+    }
 }
 
 impl Index {
-    /// Makes an index of about so many secrets in the room of this one, or in more where that is too little.
-    pub fn begin_again(self, secrets: usize) -> Making {
-        // More secrets may come meanwhile, and growing would need the room of both.
-        let room = secrets + secrets / 8;
-        let mut items = self.items;
-        items.clear();
-        if items.capacity() < room {
-            drop(items);
-            items = Vec::with_capacity(room);
+    /// Adds a secret that comes after all that were added, before any change is followed.
+    pub fn append(&mut self, path: &SecretPath, item: ItemId) {
+        let order = order_of(&path.id());
+        let stretch = self.stretches.append(path);
+        self.insert(order, item, stretch);
+    }
+
+    /// Follows changes of one secret, in the order in which they were made. They may have been seen by what was added.
+    pub fn follow(&mut self, changes: &[Change]) {
+        let Some(Change { path, now, .. }) = changes.last() else { return };
+        let secret = path.id();
+        let (order, item_of) = (order_of(&secret), |newest: &Newest| ItemId::new(&secret, newest));
+        let told = changes.iter().flat_map(|change| change.before.iter().chain([&change.now]));
+        let held = told.filter_map(|newest| self.remove(order, item_of(newest))).last();
+        let stretch = held.unwrap_or_else(|| self.stretches.insert(path));
+        self.insert(order, item_of(now), stretch);
+    }
+
+    /// Begins to cut a stretch that has become too long, if there is one. All secrets that the store has in its span
+    /// are to be laid, in their order.
+    pub fn begin_cut(&mut self) -> Option<(Cut, Span)> {
+        let cut = self.stretches.begin_cut()?;
+        let span = self.stretches.span(cut.of);
+        Some((cut, span))
+    }
+
+    /// Lays the next secret of a stretch that is being cut into its piece, if it has an item.
+    pub fn lay(&mut self, cut: &mut Cut, path: SecretPath) {
+        let (order, of) = (order_of(&path.id()), cut.of.to_be_bytes());
+        let heap = &mut self.heaps[heap_of(order)];
+        if let Some(indexed) = heap.iter_mut().find(|held| held.order == order && held.stretch == of) {
+            indexed.stretch = self.stretches.cut(cut, path).to_be_bytes();
         }
-        Making { index: Self { items, ends: Vec::new() } }
     }
 
     /// Where the secrets are whose items these are. Looks through all items; that is far less than what is done with
     /// what is found.
-    pub fn stretches_of(&self, items: &[ItemId]) -> Vec<Stretch<'_>> {
+    pub fn whereabouts(&self, items: &[ItemId]) -> Whereabouts {
         let wanted: BTreeSet<&[u8; 32]> = items.iter().map(|item| &*item.0).collect();
-        let mut found: BTreeMap<usize, Vec<Order>> = BTreeMap::new();
-        for indexed in self.items.iter().filter(|indexed| wanted.contains(&indexed.id)) {
-            found.entry(indexed.stretch as usize).or_default().push(indexed.order);
+        let mut found = Whereabouts::default();
+        for indexed in self.heaps.iter().flatten().filter(|indexed| wanted.contains(&indexed.id)) {
+            found.wanted.insert(indexed.order);
+            found.spans.insert(match u32::from_be_bytes(indexed.stretch) {
+                ANYWHERE => Span::default(),
+                number => self.stretches.span(number),
+            });
         }
-        let stretch = |(at, wanted): (usize, _)| Stretch {
-            after: at.checked_sub(1).map(|before| &self.ends[before]),
-            last: &self.ends[at],
-            wanted,
-        };
-        found.into_iter().map(stretch).collect()
+        found
     }
 
     /// Answers a message of another node's search.
@@ -119,37 +137,33 @@ impl Index {
         self.comparison().reconcile(message).map_err(|_| Garbled)
     }
 
-    /// Begins a search; gives it with its first message.
-    pub fn search(&self) -> (Search<'_>, Vec<u8>) {
-        let mut comparison = self.comparison();
-        let first = comparison.initiate().expect("a search is begun once");
-        (Search { comparison, found: Vec::new() }, first)
+    fn insert(&mut self, order: Order, item: ItemId, stretch: u32) {
+        let heap = &mut self.heaps[heap_of(order)];
+        let mut indexed = Indexed { order, id: *item.0, stretch: stretch.to_be_bytes() };
+        // A stretch is cut by looking for what is of this order in it, and that must be of one secret.
+        for other in heap.iter_mut().filter(|other| other.order == order) {
+            (other.stretch, indexed.stretch) = (ANYWHERE.to_be_bytes(), ANYWHERE.to_be_bytes());
+        }
+        if heap.len() == heap.capacity() {
+            // Doubling it, as is usual, would leave a third of all room unused.
+            heap.reserve_exact(1 + heap.len() / 16);
+        }
+        heap.insert(heap.partition_point(|other| *other < indexed), indexed);
     }
 
-    fn comparison(&self) -> Negentropy<'_, Self> {
-        Negentropy::borrowed(self, SEARCH_BYTES_MAX as u64).expect("the bound is above the least")
-    }
-}
-
-impl Making {
-    /// Adds a secret, which comes after those that were added before.
-    pub fn add(&mut self, path: SecretPath, item: ItemId) {
-        let Index { items, ends } = &mut self.index;
-        let stretch = (items.len() / STRETCH_LEN) as u32;
-        items.push(Indexed { order: order_of(&path.id()), id: *item.0, stretch });
-        ends.truncate(stretch as usize);
-        ends.push(path);
+    /// Takes an item out; gives its stretch, if it was there.
+    fn remove(&mut self, order: Order, item: ItemId) -> Option<u32> {
+        let heap = &mut self.heaps[heap_of(order)];
+        let at = heap.binary_search_by(|held| (held.order, held.id).cmp(&(order, *item.0))).ok()?;
+        Some(u32::from_be_bytes(heap.remove(at).stretch))
     }
 
-    /// The index of what was added.
-    pub fn done(self) -> Index {
-        let mut index = self.index;
-        index.items.sort_unstable();
-        index
+    fn comparison(&self) -> Negentropy<'_, Laid<'_>> {
+        Negentropy::owned(Laid::new(self), SEARCH_BYTES_MAX as u64).expect("the bound is above the least")
     }
 }
 
-impl Stretch<'_> {
+impl Whereabouts {
     /// Whether this is one of those that are looked for, or, rarely, another that looks like one.
     pub fn has(&self, secret: &SecretPath) -> bool {
         self.wanted.contains(&order_of(&secret.id()))
@@ -166,13 +180,44 @@ impl Indexed {
     }
 }
 
-impl NegentropyStorageBase for Index {
+/// The items as one row, for one message.
+struct Laid<'a> {
+    heaps: &'a [Vec<Indexed>],
+    /// Where each heap ends in the row.
+    ends: Vec<usize>,
+}
+
+impl<'a> Laid<'a> {
+    fn new(index: &'a Index) -> Self {
+        let mut end = 0;
+        let ends = index.heaps.iter().map(|heap| {
+            end += heap.len();
+            end
+        });
+        Self { ends: ends.collect(), heaps: &index.heaps }
+    }
+
+    /// Where a heap begins in the row.
+    fn begin_of(&self, heap: usize) -> usize {
+        heap.checked_sub(1).map_or(0, |before| self.ends[before])
+    }
+
+    /// The items from one on.
+    fn items_from(&self, at: usize) -> impl Iterator<Item = &'a Indexed> {
+        let heap = self.ends.partition_point(|end| *end <= at);
+        let mut heaps = self.heaps[heap..].iter();
+        let first = heaps.next().and_then(|first| first.get(at - self.begin_of(heap)..));
+        first.unwrap_or_default().iter().chain(heaps.flatten())
+    }
+}
+
+impl NegentropyStorageBase for Laid<'_> {
     fn size(&self) -> Result<usize, negentropy::Error> {
-        Ok(self.items.len())
+        Ok(self.ends.last().copied().unwrap_or_default())
     }
 
     fn get_item(&self, at: usize) -> Result<Option<Item>, negentropy::Error> {
-        Ok(self.items.get(at).map(Indexed::item))
+        Ok(self.items_from(at).next().map(Indexed::item))
     }
 
     fn iterate(
@@ -181,8 +226,10 @@ impl NegentropyStorageBase for Index {
         end: usize,
         each: &mut dyn FnMut(Item, usize) -> Result<bool, negentropy::Error>,
     ) -> Result<(), negentropy::Error> {
-        let range = self.items.get(begin..end).ok_or(negentropy::Error::BadRange)?;
-        for (at, indexed) in (begin..).zip(range) {
+        if end < begin || self.size()? < end {
+            return Err(negentropy::Error::BadRange);
+        }
+        for (at, indexed) in (begin..end).zip(self.items_from(begin)) {
             if !each(indexed.item(), at)? {
                 break;
             }
@@ -191,22 +238,32 @@ impl NegentropyStorageBase for Index {
     }
 
     fn find_lower_bound(&self, first: usize, last: usize, bound: &Bound) -> usize {
-        first + self.items[first..last].partition_point(|indexed| indexed.item() < bound.item)
+        let [0, 0, order @ ..] = bound.item.timestamp.to_be_bytes() else { return last };
+        let heap = heap_of(order);
+        let within = self.heaps[heap].partition_point(|indexed| indexed.item() < bound.item);
+        (self.begin_of(heap) + within).clamp(first, last)
     }
 }
 
-/// A search for what another node has and this one lacks.
-pub struct Search<'a> {
-    comparison: Negentropy<'a, Index>,
+/// A search for what another node has and this one lacks. The index may follow changes between two messages: what
+/// changes meanwhile may be found or not.
+pub struct Search {
     found: Vec<ItemId>,
 }
 
-impl Search<'_> {
+impl Search {
+    /// Begins; gives the first message.
+    pub fn begin(index: &Index) -> (Self, Vec<u8>) {
+        let first = index.comparison().initiate().expect("a search is begun once");
+        (Self { found: Vec::new() }, first)
+    }
+
     /// Takes in an answer; gives the next message unless the search has ended.
-    pub fn take_in(&mut self, answer: &[u8]) -> Result<Option<Vec<u8>>, Garbled> {
+    pub fn take_in(&mut self, index: &Index, answer: &[u8]) -> Result<Option<Vec<u8>>, Garbled> {
+        let mut comparison = index.comparison();
+        comparison.set_initiator();
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        let next = self.comparison.reconcile_with_ids(answer, &mut ours, &mut theirs);
-        let next = next.map_err(|_| Garbled)?;
+        let next = comparison.reconcile_with_ids(answer, &mut ours, &mut theirs).map_err(|_| Garbled)?;
         self.found.extend(theirs.into_iter().map(|id| ItemId(ByteArray::new(id.to_bytes()))));
         Ok(next.filter(|_| self.found.len() < FOUND_MAX))
     }
@@ -222,4 +279,8 @@ impl Search<'_> {
 fn order_of(secret: &SecretId) -> Order {
     let [a, b, c, d, e, f, ..] = *secret.as_bytes();
     [a, b, c, d, e, f]
+}
+
+fn heap_of([first, second, ..]: Order) -> usize {
+    usize::from(u16::from_be_bytes([first, second])) >> (u16::BITS - HEAPS.ilog2())
 }

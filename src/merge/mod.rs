@@ -14,10 +14,12 @@
 //! peers or clocks. Document bytes come from this node's own disk only, never from a peer.
 //!
 //! Records move by `records` (push, and answers), `search` (what is lacked), `rounds` (when), and come in by
-//! `intake`, which keeps X1 to X5; issues of mappings by `issued`, on their way in an `outbox`. `message` has the bytes, `index` and `lacking` the two questions.
+//! `intake`, which keeps X1 to X5; issues of mappings by `issued`, on their way in an `outbox`. `message` has the bytes,
+//! `index` and `lacking` the two questions; `following` has the index follow what is written.
 
 mod change;
 mod document;
+mod following;
 pub mod index;
 mod intake;
 mod issued;
@@ -27,6 +29,7 @@ mod outbox;
 mod records;
 mod rounds;
 mod search;
+mod stretches;
 #[cfg(test)]
 mod tests;
 

@@ -13,10 +13,10 @@ use covault_model::{
 use covault_net::{Channel, Endpoint, Reason, Role, Trust};
 use covault_store::{Store, StoreError, View};
 use serde_bytes::ByteBuf;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use super::{
-    index::{Index, ItemId, Stretch},
+    index::Index,
     intake::{Intake, IntakeError, Taken},
     lacking::lacked,
     message::{Ask, Known, RECORDS_BYTES_MAX, RECORDS_MAX, Sent, Told, write},
@@ -27,8 +27,6 @@ use crate::host::Host;
 
 /// Pushes on their way at a time. One more is not sent; the peers' searches find what it was about.
 const PUSHES_MAX: usize = 256;
-/// Secrets looked at between two turns of other tasks.
-const SECRETS_PER_TURN: usize = 512;
 
 /// The peers and the way to them; there are none for a node that is alone.
 #[derive(Clone)]
@@ -49,8 +47,8 @@ struct Parts {
     me: NodeId,
     neighbours: Option<Neighbours>,
     intake: Intake,
-    /// The newest index, and the commit that it is of.
-    index: Mutex<Option<(u64, Arc<Index>)>>,
+    /// Absent until it is asked for.
+    index: Mutex<Option<Index>>,
     pushes: Arc<Semaphore>,
     outboxes: Outboxes,
 }
@@ -79,6 +77,11 @@ impl Records {
 
     pub(super) fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// The index of what is here, for one to look at or change at a time.
+    pub(super) async fn kept_index(&self) -> MutexGuard<'_, Option<Index>> {
+        self.0.index.lock().await
     }
 
     pub(super) fn host(&self) -> &dyn Host {
@@ -194,34 +197,14 @@ impl Records {
                 Told::Taken
             }
             Ask::Search(begins, message) => {
-                let index = self.index(begins).await?;
-                let answer = index.answer(&message).map_err(|_| self.0.intake.malformed())?;
+                let answer = self.in_index(begins, |index| index.answer(&message)).await?;
+                let answer = answer.map_err(|_| self.0.intake.malformed())?;
                 Told::Searched(answer.into())
             }
             Ask::Paths(items) => Told::Paths(self.paths(&items).await?),
             Ask::Lacking(known) => self.lacking(&known).await?,
             Ask::Named(path, ids) => self.named(&path, &ids)?,
             ask => self.tell_of_issues(ask).await?,
-        })
-    }
-
-    /// The secrets whose items these are, as far as they were when the index was made.
-    async fn paths(&self, items: &[ItemId]) -> Result<Vec<SecretPath>, StoreError> {
-        let index = self.index(false).await?;
-        let mut paths = Vec::new();
-        for stretch in index.stretches_of(items) {
-            self.look_through(&stretch, &mut paths)?;
-            tokio::task::yield_now().await;
-        }
-        Ok(paths)
-    }
-
-    fn look_through(&self, stretch: &Stretch<'_>, found: &mut Vec<SecretPath>) -> Result<(), StoreError> {
-        let view = self.0.store.view()?;
-        view.rows().secrets_between(stretch.after, stretch.last, |path| {
-            if stretch.has(&path) {
-                found.push(path);
-            }
         })
     }
 
@@ -258,41 +241,6 @@ impl Records {
             }
         }
         Ok(Told::Records(parcel.records, false))
-    }
-
-    /// The index: of what is committed now, or as it was last made, which is enough to go on with a search.
-    pub(super) async fn index(&self, fresh: bool) -> Result<Arc<Index>, StoreError> {
-        let mut kept = self.0.index.lock().await;
-        let commit = self.0.store.last_commit();
-        if let Some((of, index)) = &*kept
-            && (!fresh || *of == commit)
-        {
-            return Ok(index.clone());
-        }
-        // Unless a search goes on with the old one, its room is that of the new one.
-        let old = kept.take().and_then(|(_, index)| Arc::into_inner(index)).unwrap_or_default();
-        let index = Arc::new(self.make_index(old).await?);
-        *kept = Some((commit, index.clone()));
-        Ok(index)
-    }
-
-    /// Looks at some secrets at a time: no read of the store is held for long, nor the thread.
-    async fn make_index(&self, old: Index) -> Result<Index, StoreError> {
-        let secrets = self.0.store.view()?.rows().secrets()?;
-        let mut making = old.begin_again(secrets as usize);
-        let mut last: Option<SecretPath> = None;
-        loop {
-            let some = self.0.store.view()?.rows().secrets_after(last.as_ref(), SECRETS_PER_TURN)?;
-            let Some((path, _)) = some.last() else { return Ok(making.done()) };
-            last = Some(path.clone());
-            for (path, view) in some {
-                if let Some(view) = view {
-                    let item = ItemId::of(&path.id(), &view);
-                    making.add(path, item);
-                }
-            }
-            tokio::task::yield_now().await;
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! When a node looks for what it lacks: at its start, when a peer is there again, when another registry than the
 //! one before came as a snapshot, and now and then; once more soon if the peer was there and did not answer. What
-//! waits here is looked at again in between.
+//! waits here is looked at again in between, and the index of what is here follows what was written.
 //! Knows nothing of how it looks.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -140,6 +140,7 @@ async fn look(
         seen.due = now + jittered(pace.search, records);
         seen.searching = Some(tokio::spawn(search(records.clone(), peer)));
     }
+    records.follow().await?;
     records.look_again().await
 }
 

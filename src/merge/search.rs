@@ -20,7 +20,7 @@ use covault_store::StoreError;
 use tokio::time::timeout;
 
 use super::{
-    index::Garbled,
+    index::{Garbled, Search},
     intake::IntakeError,
     lacking,
     message::{Ask, NAMED_MAX, Sent, Told, write},
@@ -100,13 +100,12 @@ impl Records {
     }
 
     async fn try_reconcile(&self, peer: NodeId) -> Result<usize, SearchError> {
-        let index = self.index(true).await?;
-        let (mut search, mut message) = index.search();
+        let (mut search, mut message) = self.in_index(true, Search::begin).await?;
         for at in 0..MESSAGES_MAX {
             let Told::Searched(answer) = self.ask(peer, &Ask::Search(at == 0, message.into())).await? else {
                 return Err(SearchError::Garbled);
             };
-            match search.take_in(&answer)? {
+            match self.in_index(false, |index| search.take_in(index, &answer)).await?? {
                 Some(next) => message = next,
                 None => break,
             }

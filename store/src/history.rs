@@ -15,6 +15,7 @@ use covault_model::{
 };
 
 use crate::{
+    changes::{Change, Newest},
     error::StoreError,
     keys::{self, Kind},
     rows::{HeadRow, LineRow, SecretView, to_row},
@@ -176,7 +177,9 @@ impl Txn<'_> {
         let header = record.header();
         self.put(self.tables().histories, &keys::record(path, &record.id()), &record.to_bytes())?;
         self.saw_time(header.time);
-        let mut view = self.rows().secret_view(path)?.unwrap_or_else(SecretView::empty);
+        let view = self.rows().secret_view(path)?;
+        let before = view.as_ref().map(Newest::of);
+        let mut view = view.unwrap_or_else(SecretView::empty);
         for Parent(parent, _) in &header.parents {
             match view.heads.binary_search_by(|head| head.id.cmp(parent)) {
                 Ok(at) => drop(view.heads.remove(at)),
@@ -191,6 +194,7 @@ impl Txn<'_> {
                 view.heads.insert(at, HeadRow { id: record.id(), depth: header.depth });
             }
         }
+        self.changed_mut().note(Change { path: path.clone(), before, now: Newest::of(&view) });
         Ok(view)
     }
 

@@ -6,6 +6,7 @@
 
 mod backup;
 mod capacity;
+mod changes;
 mod error;
 mod history;
 mod keys;
@@ -26,6 +27,7 @@ mod writer;
 
 pub use backup::{BackupError, Manifest, RestoreAs, restore, verify_backup};
 pub use capacity::Room;
+pub use changes::{Change, Newest};
 pub use error::{OpenError, StoreError};
 pub use log::{LogEntry, LogRest, LogScan, RaftLog, scan_log};
 pub use mappings::IssueDigest;

@@ -14,6 +14,7 @@ use covault_model::id::SecretId;
 use heed::{CommitOrAbort, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls, types::Bytes};
 
 use crate::{
+    changes::{Change, Feed},
     error::{OpenError, StoreError},
     log::{self, RaftLog},
     pages::{self, Fault},
@@ -56,6 +57,7 @@ pub struct Store {
     writer: Option<Writer>,
     log: Option<Mutex<RaftLog>>,
     unsettled: Arc<Unsettled>,
+    feed: Arc<Feed>,
     tables: Arc<Tables>,
     env: Env<WithoutTls>,
     path: PathBuf,
@@ -90,12 +92,15 @@ impl Store {
         let tables = Arc::new(read_tables(dir, &env)?);
         let log = Some(Mutex::new(open_log(dir, &env, &tables, options.sync)?));
         let unsettled = Arc::new(Unsettled::default());
-        let bench = Bench { env: env.clone(), tables: tables.clone(), unsettled: unsettled.clone() };
+        let feed = Arc::new(Feed::default());
+        let (of_env, of_tables) = (env.clone(), tables.clone());
+        let bench =
+            Bench { env: of_env, tables: of_tables, unsettled: unsettled.clone(), feed: feed.clone() };
         let writer = Writer::start(options.writer, bench);
         let writer = Some(writer.map_err(|why| OpenError::Io { path: dir.into(), why })?);
         let path = dir.to_path_buf();
         let map_bytes = options.map_bytes;
-        Ok(Self { writer, log, unsettled, tables, env, path, map_bytes, _lock: Some(lock) })
+        Ok(Self { writer, log, unsettled, feed, tables, env, path, map_bytes, _lock: Some(lock) })
     }
 
     /// Opens `dir` to look only, beside the process that has it if there is one.
@@ -114,8 +119,8 @@ impl Store {
         };
         let env = open_env(dir, map_bytes, EnvFlags::READ_ONLY)?;
         let tables = Arc::new(read_tables(dir, &env)?);
-        let (writer, unsettled, path) = (None, Arc::default(), dir.into());
-        Ok(Self { writer, log, unsettled, tables, env, path, map_bytes, _lock: None })
+        let (writer, unsettled, feed, path) = (None, Arc::default(), Arc::default(), dir.into());
+        Ok(Self { writer, log, unsettled, feed, tables, env, path, map_bytes, _lock: None })
     }
 
     /// Runs `work` in a write transaction and tells `done` what came of it once that is synced.
@@ -177,6 +182,18 @@ impl Store {
     /// Whether a look now sees all that was answered.
     pub fn is_all_settled(&self) -> bool {
         self.unsettled.bytes() == 0
+    }
+
+    /// From now on, notes which histories change, for [`Self::take_changes`]; lets go of what was noted before.
+    pub fn follow_changes(&self) {
+        self.feed.follow();
+    }
+
+    /// The changes that were committed since the last time, in order, or since [`Self::follow_changes`]. Who looks
+    /// after that sees some of them already. `None` when they are not known: nobody follows, they were too many,
+    /// or there is a new registry. Then whoever wants to know follows, and looks at everything, again.
+    pub fn take_changes(&self) -> Option<Vec<Change>> {
+        self.feed.take()
     }
 
     /// The Raft log of this node. Closed to a store that was opened beside the process that has it.

@@ -90,6 +90,7 @@ impl Txn<'_> {
         if format != SNAPSHOT_FORMAT {
             return Err(corrupt(DecodeError::UnknownFormat(format)));
         }
+        self.changed_mut().note_all();
         self.clear_registry()?;
         for (at, key, value) in rows {
             let table = self.registry_table(at, &key).ok_or(corrupt(DecodeError::Malformed))?;

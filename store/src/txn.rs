@@ -5,6 +5,7 @@ use covault_model::hlc::Hlc;
 use heed::RwTxn;
 
 use crate::{
+    changes::Changed,
     error::StoreError,
     rows::{Counts, to_row},
     tables::{Meta, Table, Tables},
@@ -17,6 +18,7 @@ pub struct Txn<'e> {
     tables: &'e Tables,
     clock: Hlc,
     counts: Counts,
+    changed: Changed,
     counts_before: Counts,
     clock_before: Hlc,
 }
@@ -25,7 +27,8 @@ impl<'e> Txn<'e> {
     pub(crate) fn begin(txn: RwTxn<'e>, tables: &'e Tables) -> Result<Self, StoreError> {
         let rows = Rows { txn: &txn, tables };
         let (clock, counts) = (rows.clock()?, rows.counts()?);
-        Ok(Self { clock, clock_before: clock, counts_before: counts.clone(), counts, txn, tables })
+        let changed = Changed::default();
+        Ok(Self { clock, clock_before: clock, counts_before: counts.clone(), counts, changed, txn, tables })
     }
 
     /// Writes what was counted along the way. Part of the job, so that no room for it fails the job alone.
@@ -41,8 +44,10 @@ impl<'e> Txn<'e> {
         Ok(())
     }
 
-    pub(crate) fn commit(self) -> Result<(), StoreError> {
-        Ok(self.txn.commit()?)
+    /// Keeps it in the transaction that it is nested in; gives which histories it changed.
+    pub(crate) fn commit(self) -> Result<Changed, StoreError> {
+        self.txn.commit()?;
+        Ok(self.changed)
     }
 
     /// What this transaction sees: what was committed, and its own writes. Clock and counts follow when
@@ -62,6 +67,10 @@ impl<'e> Txn<'e> {
 
     pub(crate) fn counts_mut(&mut self) -> &mut Counts {
         &mut self.counts
+    }
+
+    pub(crate) fn changed_mut(&mut self) -> &mut Changed {
+        &mut self.changed
     }
 
     pub(crate) fn saw_time(&mut self, time: Hlc) {

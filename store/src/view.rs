@@ -1,7 +1,7 @@
 //! One consistent, short look at the store. Never hold one across an await: a held read keeps every page
 //! that later writes replace.
 
-use std::iter;
+use std::{iter, ops::Bound};
 
 use covault_model::{
     hlc::Hlc,
@@ -213,24 +213,26 @@ impl<'t> Rows<'t> {
         Ok(found)
     }
 
-    /// Hands to `each` the secrets after `after` (or from the first) up to `last` whose names exist, by owner and name.
-    pub fn secrets_between(
+    /// Up to `limit` secrets whose names exist, by owner and name: from or after one, and before `until`.
+    pub fn secrets_within(
         &self,
-        after: Option<&SecretPath>,
-        last: &SecretPath,
-        mut each: impl FnMut(SecretPath),
-    ) -> Result<(), StoreError> {
-        let from = after.map_or_else(|| keys::FIRST.to_vec(), keys::end);
+        (from, until): (Bound<&SecretPath>, Option<&SecretPath>),
+        limit: usize,
+    ) -> Result<Vec<SecretPath>, StoreError> {
+        let from = match from {
+            Bound::Unbounded => keys::FIRST.to_vec(),
+            Bound::Included(first) => keys::prefix(first, Kind::Entry),
+            Bound::Excluded(before) => keys::end(before),
+        };
+        let mut secrets = Vec::new();
         for found in self.walk(from) {
             let (path, exists) = found?;
-            if *last < path {
+            if secrets.len() == limit || until.is_some_and(|until| *until <= path) {
                 break;
             }
-            if exists {
-                each(path);
-            }
+            secrets.extend(exists.then_some(path));
         }
-        Ok(())
+        Ok(secrets)
     }
 
     /// Every secret of which anything is kept, agreed or not, by owner and name.

@@ -24,7 +24,15 @@ use std::{
 use covault_model::id::SecretId;
 use heed::{Env, RwTxn, WithoutTls};
 
-use crate::{error::StoreError, tables::Tables, txn::Txn, unsettled::Unsettled, view::Rows};
+use crate::{
+    capacity::why_not_committed,
+    changes::{Changed, Feed},
+    error::StoreError,
+    tables::Tables,
+    txn::Txn,
+    unsettled::Unsettled,
+    view::Rows,
+};
 
 /// Where jobs run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +99,8 @@ pub(crate) struct Bench {
     pub env: Env<WithoutTls>,
     pub tables: Arc<Tables>,
     pub unsettled: Arc<Unsettled>,
+    /// Where it is told which histories a commit changed.
+    pub feed: Arc<Feed>,
 }
 
 /// The bench, and whether a job has panicked on it. After that nothing more is written: the panic has
@@ -318,10 +328,10 @@ impl Desk {
         gathered: &mut Vec<Job>,
     ) -> Result<(), StoreError> {
         gathered.append(&mut mem::take(&mut self.again));
-        let Bench { env, tables, unsettled } = &self.bench;
+        let Bench { env, tables, unsettled, feed } = &self.bench;
         let mut turn = first;
-        let mut outer = match begin_again(env, tables, gathered) {
-            Ok(outer) => outer,
+        let (mut outer, mut changed) = match begin_again(env, tables, gathered) {
+            Ok(begun) => begun,
             Err(error) => {
                 untold.extend(turn.map(|turn| Untold { job: turn.job, begun: Ok(()) }));
                 return Err(error);
@@ -330,7 +340,7 @@ impl Desk {
         let mut taken = gathered.len();
         while let Some(Turn { mut job, kind }) = turn {
             taken += 1;
-            match (attempt(env, tables, &mut outer, &mut job), kind) {
+            match (attempt(env, tables, &mut outer, &mut changed, &mut job), kind) {
                 (Ok(End::Panicked), _) => {
                     self.closed = true;
                     untold.push(Untold { job, begun: Ok(()) });
@@ -349,23 +359,25 @@ impl Desk {
                 || GATHERED_BYTES_MAX <= unsettled.bytes();
             turn = if is_full { None } else { next(untold.is_empty()) };
         }
-        Ok(outer.commit()?)
+        outer.commit().map_err(|error| why_not_committed(env, error))?;
+        feed.add(changed);
+        Ok(())
     }
 }
 
-/// A transaction that holds what was gathered before.
+/// A transaction that holds what was gathered before, and what that changed.
 fn begin_again<'e>(
     env: &'e Env<WithoutTls>,
     tables: &Tables,
     gathered: &mut [Job],
-) -> Result<RwTxn<'e>, StoreError> {
-    let mut outer = env.write_txn()?;
+) -> Result<(RwTxn<'e>, Changed), StoreError> {
+    let (mut outer, mut changed) = (env.write_txn()?, Changed::default());
     for job in gathered {
-        if attempt(env, tables, &mut outer, job)? != End::Done {
+        if attempt(env, tables, &mut outer, &mut changed, job)? != End::Done {
             return Err(StoreError::Inconsistent("a write that was done could not be done again"));
         }
     }
-    Ok(outer)
+    Ok((outer, changed))
 }
 
 /// Runs a job in a transaction of its own, and keeps what it did if it is to be kept.
@@ -373,12 +385,13 @@ fn attempt(
     env: &Env<WithoutTls>,
     tables: &Tables,
     outer: &mut RwTxn<'_>,
+    changed: &mut Changed,
     job: &mut Job,
 ) -> Result<End, StoreError> {
     let mut txn = Txn::begin(env.nested_write_txn(outer)?, tables)?;
     let end = job(Step::Run(&mut txn));
     if end == End::Done {
-        txn.commit()?;
+        changed.extend(txn.commit()?);
     }
     Ok(end)
 }

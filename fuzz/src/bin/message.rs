@@ -7,26 +7,27 @@
 use std::sync::LazyLock;
 
 use covault::merge::{
-    index::{Index, ItemId},
+    index::{Index, ItemId, Search},
     message::{Ask, RECORDS_MAX, SEARCH_BYTES_MAX, Sent, Told, write},
 };
 use covault_model::{
     arrival::Arrival,
     name::{CallerName, SecretName, SecretPath},
 };
+use covault_store::Newest;
 use libfuzzer_sys::fuzz_target;
 
 /// The items of a hundred secrets, which a peer's search is answered from.
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
     let owner = CallerName::parse("ann").expect("a caller's name");
-    let mut making = Index::default().begin_again(100);
+    let mut index = Index::default();
     for number in 0..100 {
         let name = SecretName::parse(&format!("s/{number:02}")).expect("a secret's name");
         let path = SecretPath { owner: owner.clone(), name };
-        let item = ItemId::new(&path.id(), &[], &[]);
-        making.add(path, item);
+        let newest = Newest { heads: Vec::new(), awaited: Vec::new() };
+        index.append(&path, ItemId::new(&path.id(), &newest));
     }
-    making.done()
+    index
 });
 
 fuzz_target!(|bytes: &[u8]| {
@@ -36,7 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
             Ask::Push(sent) => judge(sent),
             Ask::Search(_, message) => search(message),
             Ask::PushIssues(issues) => assert!(issues.len() <= RECORDS_MAX),
-            Ask::Paths(items) => drop(INDEX.stretches_of(items)),
+            Ask::Paths(items) => drop(INDEX.whereabouts(items)),
             Ask::Lacking(_) | Ask::Named(..) | Ask::Scopes(_) | Ask::Under(..) | Ask::Issues(..) => {}
         }
     }
@@ -69,7 +70,7 @@ fn search(message: &[u8]) {
     if let Ok(answer) = INDEX.answer(message) {
         assert!(answer.len() <= 2 * SEARCH_BYTES_MAX);
     }
-    let (mut search, _) = INDEX.search();
+    let (mut search, _) = Search::begin(&INDEX);
     // What a peer answers may be no answer.
-    let _ = search.take_in(message);
+    let _ = search.take_in(&INDEX, message);
 }

@@ -14,34 +14,28 @@ use covault_model::{
     name::{CallerName, SecretName, SecretPath},
     record::{Body, Header, Parent, Record},
 };
-use covault_store::{HeadRow, SecretView};
+use covault_store::{Change, Newest};
 use proptest::prelude::*;
 use serde_bytes::ByteBuf;
 
 use crate::merge::{
-    index::{Index, ItemId},
+    index::{Index, ItemId, Search},
     lacking::lacked,
     message::{Ask, KNOWN_MAX, Known, NAMED_MAX, RECORDS_MAX, SEARCH_BYTES_MAX, Sent, Told, write},
+    stretches::Span,
 };
 
 fn path(name: &str) -> SecretPath {
     SecretPath { owner: CallerName::parse("ann").unwrap(), name: SecretName::parse(name).unwrap() }
 }
 
-fn view(heads: &[u8], awaited: &[u8]) -> SecretView {
-    let id = |byte: &u8| RecordId([*byte; 32]);
-    SecretView {
-        current: None,
-        versions: 0,
-        labels: std::collections::BTreeMap::new(),
-        description: None,
-        heads: heads.iter().map(|byte| HeadRow { id: id(byte), depth: 1 }).collect(),
-        awaited: awaited.iter().map(id).collect(),
-    }
+fn newest(heads: &[u8], awaited: &[u8]) -> Newest {
+    let ids = |bytes: &[u8]| bytes.iter().map(|byte| RecordId([*byte; 32])).collect();
+    Newest { heads: ids(heads), awaited: ids(awaited) }
 }
 
 fn item(name: &str, heads: &[u8]) -> ItemId {
-    ItemId::of(&path(name).id(), &view(heads, &[]))
+    ItemId::new(&path(name).id(), &newest(heads, &[]))
 }
 
 #[test]
@@ -113,23 +107,23 @@ fn an_item_says_which_secret_and_which_records() {
         item("b", &[1]),
         item("a", &[2]),
         item("a", &[1, 2]),
-        ItemId::of(&path("a").id(), &view(&[1], &[2])),
-        ItemId::of(&path("a").id(), &view(&[], &[1])),
+        ItemId::new(&path("a").id(), &newest(&[1], &[2])),
+        ItemId::new(&path("a").id(), &newest(&[], &[1])),
     ];
     assert_eq!(BTreeSet::from(items).len(), items.len());
     assert_eq!(item("a", &[1]), items[0]);
 }
 
 /// What one finds that the other has, in how many bytes of frames.
-fn search(searching: &Index, other: &Index) -> (BTreeSet<ItemId>, usize) {
-    let (mut search, mut message) = searching.search();
+pub fn search(searching: &Index, other: &Index) -> (BTreeSet<ItemId>, usize) {
+    let (mut search, mut message) = Search::begin(searching);
     let (mut bytes, mut begins) = (0, true);
     loop {
         let ask = write(&Ask::Search(begins, message.into()));
         let told = write(&Told::Searched(other.answer(&message_of(&ask)).unwrap().into()));
         bytes += ask.len() + told.len() + 2 * covault_net::frame::HEAD_LEN;
         let Told::Searched(answer) = Told::read(&told).unwrap() else { unreachable!("it was written so") };
-        match search.take_in(&answer).unwrap() {
+        match search.take_in(searching, &answer).unwrap() {
             Some(next) => (message, begins) = (next, false),
             None => return (search.found().into_iter().collect(), bytes),
         }
@@ -143,11 +137,11 @@ fn message_of(ask: &[u8]) -> ByteBuf {
 
 /// Of these names, which rise.
 fn index(names: &[String], heads: impl Fn(usize) -> u8) -> Index {
-    let mut making = Index::default().begin_again(names.len());
+    let mut index = Index::default();
     for (at, name) in names.iter().enumerate() {
-        making.add(path(name), item(name, &[heads(at)]));
+        index.append(&path(name), item(name, &[heads(at)]));
     }
-    making.done()
+    index
 }
 
 /// So many names that rise.
@@ -155,14 +149,15 @@ fn names(many: usize) -> Vec<String> {
     (0..many).map(|number| format!("s/{number:06}")).collect()
 }
 
-/// Those of these secrets, which rise, that a look where the index says would find.
+/// Those of these secrets that a look where the index says would find.
 fn looked_up(index: &Index, items: &[ItemId], secrets: &[SecretPath]) -> Vec<SecretPath> {
-    let stretches = index.stretches_of(items);
-    let found = stretches.iter().flat_map(|stretch| {
-        let within = |path: &&SecretPath| stretch.after < Some(*path) && *path <= stretch.last;
-        secrets.iter().filter(within).filter(|path| stretch.has(path))
-    });
-    found.cloned().collect()
+    let whereabouts = index.whereabouts(items);
+    let within = |path: &SecretPath| {
+        whereabouts.spans.iter().any(|Span { from, until }| {
+            from.as_ref().is_none_or(|from| from <= path) && until.as_ref().is_none_or(|until| path < until)
+        })
+    };
+    secrets.iter().filter(|path| within(path) && whereabouts.has(path)).cloned().collect()
 }
 
 #[test]
@@ -191,14 +186,32 @@ fn secrets_that_came_or_changed_since_the_index_was_made_hide_none() {
 }
 
 #[test]
-fn an_index_made_in_the_room_of_another_has_nothing_of_it() {
-    let (many, few) = (names(1000), names(10));
-    let mut making = index(&many, |_| 1).begin_again(few.len());
-    few.iter().for_each(|name| making.add(path(name), item(name, &[1])));
-    let (again, fresh) = (making.done(), index(&few, |_| 1));
-    assert_eq!(search(&again, &fresh).0.len() + search(&fresh, &again).0.len(), 0);
-    let last = item(&few[9], &[1]);
-    assert_eq!(again.stretches_of(&[last])[0].last, &path(&few[9]));
+fn an_item_is_looked_for_among_few_secrets() {
+    let names = names(1000);
+    let index = index(&names, |_| 1);
+    let Span { from, until } = index.whereabouts(&[item(&names[500], &[1])]).spans.pop_first().unwrap();
+    let within = names.iter().map(|name| path(name)).filter(|path| from.as_ref() <= Some(path));
+    assert!(within.filter(|path| Some(path) < until.as_ref()).count() <= 32);
+}
+
+#[test]
+fn two_secrets_that_look_the_same_are_both_found() {
+    // Found by trying: the ids of these begin with the same six bytes.
+    let twins = ["t/8387514", "t/13729538"];
+    assert_eq!(path(twins[0]).id().0[..6], path(twins[1]).id().0[..6]);
+    let mut all: Vec<SecretPath> = names(40).iter().map(String::as_str).chain(twins).map(path).collect();
+    all.sort_unstable();
+    let mut index = Index::default();
+    for path in &all {
+        index.follow(&[Change { path: path.clone(), before: None, now: newest(&[1], &[]) }]);
+    }
+    let (mut cut, span) = index.begin_cut().unwrap();
+    assert_eq!(span, Span::default(), "all of them are in one stretch, which is too long");
+    all.iter().for_each(|path| index.lay(&mut cut, path.clone()));
+    for path in &all {
+        let item = ItemId::new(&path.id(), &newest(&[1], &[]));
+        assert!(looked_up(&index, &[item], &all).contains(path));
+    }
 }
 
 #[test]
@@ -307,7 +320,7 @@ proptest! {
         let index = index(&names(100), |_| 1);
         let message = [&[0x61], bytes.as_slice()].concat();
         let _ = index.answer(&message);
-        let _ = index.search().0.take_in(&message);
+        let _ = Search::begin(&index).0.take_in(&index, &message);
         let _ = (Ask::read(&bytes), Told::read(&bytes));
     }
 }

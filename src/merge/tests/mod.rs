@@ -2,4 +2,5 @@
 
 mod document;
 mod exchange;
+mod following;
 mod issued;

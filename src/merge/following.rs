@@ -1,0 +1,114 @@
+//! The index of a node's items, as of what is committed: made once, by a walk through all secrets, and then told of
+//! each change. It is made anew only when the store cannot tell what changed, such as when another registry came.
+//! Everything is done some secrets at a time: no read of the store is held for long, nor the thread.
+//! Keeps X5 with `search`. Knows nothing of peers.
+
+use std::{collections::BTreeSet, ops::Bound};
+
+use covault_model::name::SecretPath;
+use covault_store::{Newest, StoreError};
+use tokio::task::yield_now;
+
+use super::{
+    index::{Index, ItemId},
+    message::NAMED_MAX,
+    records::Records,
+    stretches::Span,
+};
+
+/// Secrets looked at between two turns of other tasks.
+const SECRETS_PER_TURN: usize = 512;
+
+impl Records {
+    /// Has the index follow what was committed, if there is one. To be called every second, so that there is never
+    /// much to follow.
+    pub(super) async fn follow(&self) -> Result<(), StoreError> {
+        let mut kept = self.kept_index().await;
+        if let Some(index) = kept.take() {
+            *kept = Some(self.brought_up_to_date(index).await?);
+        }
+        Ok(())
+    }
+
+    /// Lets `look` see the index: of what is committed now if it is to be fresh, or of some moment before.
+    pub(super) async fn in_index<T>(
+        &self,
+        fresh: bool,
+        look: impl FnOnce(&Index) -> T,
+    ) -> Result<T, StoreError> {
+        let mut kept = self.kept_index().await;
+        // One that an error, or a task that was stopped, left on the way is lost, not kept half done.
+        let index = match kept.take() {
+            Some(index) if fresh => self.brought_up_to_date(index).await?,
+            Some(index) => index,
+            None => self.make_index().await?,
+        };
+        let seen = look(&index);
+        *kept = Some(index);
+        Ok(seen)
+    }
+
+    /// The secrets whose items these are, as far as they are in the index and it says where.
+    pub(super) async fn paths(&self, items: &[ItemId]) -> Result<Vec<SecretPath>, StoreError> {
+        let whereabouts = self.in_index(false, |index| index.whereabouts(items)).await?;
+        let mut found = BTreeSet::new();
+        for span in &whereabouts.spans {
+            self.each_of(span, |path| found.extend(whereabouts.has(&path).then_some(path))).await?;
+        }
+        Ok(found.into_iter().take(NAMED_MAX).collect())
+    }
+
+    async fn brought_up_to_date(&self, mut index: Index) -> Result<Index, StoreError> {
+        let Some(mut changes) = self.store().take_changes() else {
+            drop(index);
+            return self.make_index().await;
+        };
+        for some in changes.chunks_mut(SECRETS_PER_TURN) {
+            // Those of one secret side by side, in the order in which they were made.
+            some.sort_by(|one, other| one.path.cmp(&other.path));
+            some.chunk_by(|one, other| one.path == other.path).for_each(|of_one| index.follow(of_one));
+            yield_now().await;
+        }
+        while let Some((mut cut, span)) = index.begin_cut() {
+            self.each_of(&span, |path| index.lay(&mut cut, path)).await?;
+        }
+        Ok(index)
+    }
+
+    /// Hands to `each` the secrets of a span whose names exist, in their order.
+    async fn each_of(
+        &self,
+        Span { from, until }: &Span,
+        mut each: impl FnMut(SecretPath),
+    ) -> Result<(), StoreError> {
+        let (mut last, mut more) = (None::<SecretPath>, true);
+        while more {
+            let after = last.as_ref().map(Bound::Excluded).or(from.as_ref().map(Bound::Included));
+            let range = (after.unwrap_or(Bound::Unbounded), until.as_ref());
+            let some = self.store().view()?.rows().secrets_within(range, SECRETS_PER_TURN)?;
+            (last, more) = (some.last().cloned(), some.len() == SECRETS_PER_TURN);
+            some.into_iter().for_each(&mut each);
+            yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// The index of all there is.
+    pub(super) async fn make_index(&self) -> Result<Index, StoreError> {
+        self.store().follow_changes();
+        let mut index = Index::default();
+        let mut last: Option<SecretPath> = None;
+        loop {
+            let some = self.store().view()?.rows().secrets_after(last.as_ref(), SECRETS_PER_TURN)?;
+            let Some((path, _)) = some.last() else { break };
+            last = Some(path.clone());
+            for (path, view) in &some {
+                if let Some(view) = view {
+                    index.append(path, ItemId::new(&path.id(), &Newest::of(view)));
+                }
+            }
+            yield_now().await;
+        }
+        Ok(index)
+    }
+}
