@@ -84,9 +84,12 @@ impl RaftLog {
         let mut log = Self::look(data)?;
         (log.sync, log.failed) = (sync, false);
         if let Some(last) = log.segments.back_mut() {
-            // A process that was killed may have left an append whole and not synced. It counts from now on.
-            let settled = last.cut_what_is_torn().and_then(|()| last.sync_all());
-            settled.map_err(|why| OpenError::Io { path: log.dir.clone(), why })?;
+            // A process that was killed, or whose sync failed, may have left an append whole and not synced. It counts
+            // from now on.
+            let settled = last.cut_what_is_torn().and_then(|()| last.write_last_again());
+            settled
+                .and_then(|()| last.sync_all())
+                .map_err(|why| OpenError::Io { path: log.dir.clone(), why })?;
         }
         Ok(log)
     }
@@ -104,8 +107,9 @@ impl RaftLog {
         for number in &numbers {
             let (mut segment, bytes) = Segment::open(&dir, *number).map_err(io)?;
             let Scan { frames, rest } = frame::scan(&bytes);
-            let end = frames.last().map_or(0, |frame| frame.end as u64);
-            segment.resume_at(end, rest);
+            let end_of = |frame: &FrameAt| frame.end as u64;
+            let begin = frames.iter().rev().nth(1).map_or(0, end_of);
+            segment.resume_after(begin..frames.last().map_or(0, end_of), rest);
             if rest == Rest::Damaged || (rest == Rest::Torn && Some(number) != numbers.last()) {
                 return Err(damaged(data, *number, "bytes of it were changed"));
             }

@@ -5,6 +5,7 @@
 use std::{
     fs::{File, OpenOptions},
     io, mem,
+    ops::Range,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -26,6 +27,8 @@ pub(super) struct Segment {
     pub last: Option<u64>,
     file: File,
     path: PathBuf,
+    /// Where the last frame begins of those that were there when the file was opened.
+    last_frame: u64,
     /// Where the next frame begins.
     end: u64,
     /// Bytes that are there, as frames or as zeros.
@@ -70,12 +73,21 @@ impl Segment {
     fn open_file(dir: &Path, number: u64, options: &mut OpenOptions) -> io::Result<Self> {
         let path = dir.join(file_name(number));
         let file = options.read(true).write(true).mode(0o600).open(&path)?;
-        Ok(Self { number, last: None, file, path, end: 0, len: 0, torn: false })
+        Ok(Self { number, last: None, file, path, last_frame: 0, end: 0, len: 0, torn: false })
     }
 
-    /// Goes on after the frame that ends at `end`, which `rest` follows.
-    pub fn resume_at(&mut self, end: u64, rest: Rest) {
-        (self.end, self.torn) = (end, rest == Rest::Torn);
+    /// Goes on after the last frame, which lies at `frame` and which `rest` follows.
+    pub fn resume_after(&mut self, frame: Range<u64>, rest: Rest) {
+        (self.end, self.torn) = (frame.end, rest == Rest::Torn);
+        self.last_frame = frame.start;
+    }
+
+    /// Writes the last frame once more over itself. If a sync of it failed, it is in memory alone, and the system, which
+    /// takes it for written, would not write it at another sync.
+    pub fn write_last_again(&mut self) -> io::Result<()> {
+        let mut frame = vec![0; (self.end - self.last_frame) as usize];
+        self.file.read_exact_at(&mut frame, self.last_frame)?;
+        self.file.write_all_at(&frame, self.last_frame)
     }
 
     /// Takes away what is left of an append that was never finished.
