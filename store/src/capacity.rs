@@ -1,6 +1,12 @@
 //! How much room there is, before a write begins. Keeps D3: a write that might not fit is refused while
 //! refusing is clean. Knows nothing of what is written.
 
+use heed::{Env, WithoutTls};
+use rustix::{
+    fs::{StatVfs, statvfs},
+    io::Errno,
+};
+
 use crate::{error::StoreError, log::SET_ASIDE, open::Store};
 
 /// The room a store has, in bytes.
@@ -19,6 +25,8 @@ pub struct Room {
 /// What is always kept free on the disk, so that Raft's own small writes and a restart find room, and the log
 /// can set bytes aside: 2 MiB.
 const DISK_RESERVE: u64 = (1 << 20) + SET_ASIDE;
+/// A disk with less than this left is full: 16 pages.
+const FULL_BELOW: u64 = 16 * 4096;
 /// What is always kept free in the map: 1 MiB and a sixteenth of the map, 16 MiB at the most.
 const MAP_RESERVE_MAX: u64 = 16 << 20;
 /// A write is kept twice (in the log and in its table), and moves pages around it.
@@ -35,6 +43,18 @@ impl Room {
     }
 }
 
+/// Why a commit failed. Of a write of which only the first part found room LMDB says that it was an error of the disk;
+/// after it there is next to no room left, which a disk that is broken has.
+pub(crate) fn why_not_committed(env: &Env<WithoutTls>, error: heed::Error) -> StoreError {
+    let is_of_disk =
+        matches!(&error, heed::Error::Io(io) if io.raw_os_error() == Some(Errno::IO.raw_os_error()));
+    let free = |space: StatVfs| space.f_bavail.saturating_mul(space.f_frsize);
+    if is_of_disk && statvfs(env.path()).is_ok_and(|space| free(space) < FULL_BELOW) {
+        return StoreError::Full;
+    }
+    error.into()
+}
+
 impl Store {
     /// The room there is now.
     pub fn room(&self) -> Result<Room, StoreError> {
@@ -46,8 +66,7 @@ impl Store {
             pages += stat.branch_pages + stat.leaf_pages + stat.overflow_pages;
             page_size = u64::from(stat.page_size);
         }
-        let space = rustix::fs::statvfs(self.path())
-            .map_err(|errno| StoreError::from(heed::Error::Io(errno.into())))?;
+        let space = statvfs(self.path()).map_err(|errno| StoreError::from(heed::Error::Io(errno.into())))?;
         Ok(Room {
             map_used: pages as u64 * page_size,
             map_max: self.map_bytes() as u64,
