@@ -8,6 +8,7 @@ use covault_model::{
     isolation::{Access, Session},
     line::{Place, last_place_at},
     name::SecretPath,
+    record::Record,
     refusal::{NoAuthority, Refusal},
     registry::{Registry, SecretEntry},
 };
@@ -30,6 +31,17 @@ impl Vault {
             None => Ok(()),
             Some(_) => Err(NoAuthority::Unconfirmed.into()),
         }
+    }
+
+    /// A version that the registry has given a number, fetched if it has not arrived: the answer to a request that is
+    /// asked again is made of it. Unknown if it cannot be had now.
+    pub(super) async fn named_record(&self, path: &SecretPath, id: &VersionId) -> Result<Record, Refusal> {
+        if let Some(here) = self.look()?.rows().record(path, id).map_err(storage_refusal)? {
+            return Ok(here);
+        }
+        self.parts.records.fetch(path, &[*id]).await;
+        let fetched = self.look()?.rows().record(path, id).map_err(storage_refusal)?;
+        fetched.ok_or_else(|| NoAuthority::OutcomeUnknown(Some(*id)).into())
     }
 
     fn named_and_lacked(

@@ -371,8 +371,7 @@ impl Vault {
             Some(made) => written_version(made, Some(number)),
             None => {
                 self.settled(target).await?;
-                let kept = self.look()?.rows().record(target, &id).map_err(storage_refusal)?;
-                kept.as_ref().and_then(|record| written_version(record, Some(number)))
+                written_version(&self.named_record(target, &id).await?, Some(number))
             }
         };
         Ok(Written {

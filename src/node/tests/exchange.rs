@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use covault_model::{id::RecordId, name::SecretPath, refusal::NoAuthority};
 
-use super::{EAGER, Node, ann, eventually, id, path, three};
+use super::{EAGER, Node, ann, eventually, id, new_value, path, three};
 use crate::{
     host::Host,
-    vault::{Consistency, Which},
+    vault::{Consistency, IdempotencyKey, Which},
 };
 
 fn all_say_the_same(nodes: &[Node], names: &[&str]) -> bool {
@@ -111,7 +111,10 @@ async fn third_by_snapshot() -> Vec<Node> {
     let mut nodes = three(None).await;
     nodes[2].stop().await;
     for number in 0..150 {
-        nodes[0].create(&format!("s/{number}"), &format!("value {number}")).await;
+        let (name, value) = (format!("s/{number}"), format!("value {number}"));
+        let made =
+            nodes[0].running().vault.create(&ann(), &path(&name), new_value(&value), key_of(&name)).await;
+        made.unwrap();
     }
     nodes[1].confirm().await;
     // Whoever leads has nothing left of the log that could bring the third one level.
@@ -119,6 +122,11 @@ async fn third_by_snapshot() -> Vec<Node> {
         node.running().consensus.compact().await.unwrap();
     }
     nodes
+}
+
+/// The idempotency key of the request that makes a secret.
+fn key_of(name: &str) -> Option<IdempotencyKey> {
+    Some(IdempotencyKey::parse(&name.replace('/', "-")).unwrap())
 }
 
 fn lacked(node: &Node) -> BTreeSet<SecretPath> {
@@ -176,4 +184,31 @@ async fn what_the_registry_names_and_nobody_gives_is_unconfirmed_and_not_missing
     let vault = nodes[2].running().vault.clone();
     let answer = vault.read(&ann(), &lacked, Which::Current, Consistency::Local).await;
     assert_eq!(answer.err(), Some(NoAuthority::Unconfirmed.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_is_answered_again_by_a_node_that_has_not_got_the_version_yet() {
+    let mut nodes = third_by_snapshot().await;
+    nodes[2].start(false, &[], None).await;
+    nodes[2].confirm().await;
+    let name = lacked(&nodes[2]).into_iter().next().unwrap().name.to_string();
+    let value = name.replace("s/", "value ");
+    let vault = &nodes[2].running().vault;
+    let again = vault.create(&ann(), &path(&name), new_value(&value), key_of(&name)).await.unwrap();
+    assert!(again.replayed);
+    assert_eq!(again.version.id, nodes[0].says(&name).unwrap().0.current.unwrap().0.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_that_cannot_be_answered_again_yet_is_unknown() {
+    let mut nodes = third_by_snapshot().await;
+    nodes[2].agrees_only = true;
+    nodes[2].start(false, &[], None).await;
+    nodes[2].confirm().await;
+    let name = lacked(&nodes[2]).into_iter().next().unwrap().name.to_string();
+    let value = name.replace("s/", "value ");
+    let vault = &nodes[2].running().vault;
+    let again = vault.create(&ann(), &path(&name), new_value(&value), key_of(&name)).await;
+    let id = nodes[0].says(&name).unwrap().0.current.unwrap().0.id;
+    assert_eq!(again.err(), Some(NoAuthority::OutcomeUnknown(Some(id)).into()));
 }
