@@ -45,10 +45,7 @@ impl Vault {
         let idempotency = self.idempotency(&session.caller, key, &fields, None)?;
         let _turn = self.turns.wait(target).await;
         self.permit_existing(session, target, Access::Write).await?;
-        self.settled(target).await?;
-        for which in which {
-            self.fetch_named(session, target, *which).await?;
-        }
+        self.have(session, target, which).await?;
         let versions = {
             let view = self.look()?;
             let payload_of = |which: &Which| {

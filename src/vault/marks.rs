@@ -103,10 +103,7 @@ impl Vault {
         let idempotency = self.idempotency(&session.caller, key, fields, None)?;
         let _turn = self.turns.wait(target).await;
         self.permit_existing(session, target, Access::Write).await?;
-        for which in [Which::Current].iter().chain(which) {
-            self.fetch_named(session, target, *which).await?;
-        }
-        self.settled(target).await?;
+        self.have(session, target, &[&[Which::Current], which].concat()).await?;
         let recalled = idempotency.as_ref().map(|it| self.recall(&session.caller, it.key()));
         let replayed = match recalled.transpose()?.flatten() {
             Some(found) => is_same_request(idempotency.as_ref(), &found)?,

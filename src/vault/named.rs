@@ -14,7 +14,7 @@ use covault_model::{
 };
 use covault_store::{Rows, StoreError};
 
-use super::{Vault, Which, storage_refusal};
+use super::{Vault, Which, read::find, storage_refusal};
 
 impl Vault {
     /// Has the version that is meant fetched if it was agreed and is not here. Refuses when it was agreed and
@@ -31,6 +31,29 @@ impl Vault {
             None => Ok(()),
             Some(_) => Err(NoAuthority::Unconfirmed.into()),
         }
+    }
+
+    /// Has these versions here, as far as there are any: what a look does not find after this is not there, since a
+    /// majority was asked. Says nothing to a caller who may not read the secret.
+    pub(super) async fn have(
+        &self,
+        session: &Session,
+        path: &SecretPath,
+        which: &[Which],
+    ) -> Result<(), Refusal> {
+        self.settled(path).await?;
+        for which in which {
+            self.fetch_named(session, path, *which).await?;
+        }
+        let is_here = |which: &Which| Ok(find(self.look()?.rows(), path, *which)?.is_some());
+        if which.iter().map(is_here).collect::<Result<Vec<_>, Refusal>>()?.into_iter().all(|here| here) {
+            return Ok(());
+        }
+        self.confirm().await?;
+        for which in which {
+            self.fetch_named(session, path, *which).await?;
+        }
+        Ok(())
     }
 
     /// A version that the registry has given a number, fetched if it has not arrived: the answer to a request that is
