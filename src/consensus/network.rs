@@ -4,8 +4,9 @@
 use std::{
     collections::BTreeMap,
     io,
+    pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -39,6 +40,8 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 const ASK_BYTES_MAX: usize = 6 << 20;
 /// Bytes of a snapshot in one question. In tests so few that a small one takes several.
 const SNAPSHOT_PART_LEN: usize = if cfg!(test) { 1024 } else { 4 << 20 };
+/// How long entries may be on their way, and be written by the peer.
+const APPEND_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a peer may take over a piece of a snapshot, and to install it.
 const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -147,6 +150,30 @@ pub struct Link {
     to: NodeId,
     /// What the peer said last.
     pub(super) heard: Option<Heard>,
+    /// Entries on their way to it.
+    sent: Option<Sent>,
+}
+
+type Telling = Pin<Box<dyn Future<Output = Result<AppendTold, AskError>> + Send>>;
+
+/// Entries on their way to a peer. Raft waits for the answer no longer than from one heartbeat to the next, and asks again
+/// then; what takes longer than that, over a thin wire or to a slow disk, would begin anew each time and never end.
+struct Sent {
+    vote: Vote<NodeId>,
+    /// The entry before them, and the last of them.
+    after: Option<LogId>,
+    up_to: Option<LogId>,
+    /// Its answer, which is waited for again instead.
+    told: Mutex<Telling>,
+}
+
+impl Sent {
+    /// Whether these are the first of the entries that Raft asks to be sent. A leader has one log, so the entries after
+    /// the same one are the same.
+    fn begins(&self, request: &AppendEntriesRequest<Types>) -> bool {
+        let last = request.entries.last().map(|entry| entry.log_id);
+        (self.vote, self.after) == (request.vote, request.prev_log_id) && self.up_to <= last
+    }
 }
 
 /// That a peer follows the leader with this vote, has the leader's log up to there, and when it said so.
@@ -161,6 +188,35 @@ type RpcError = RPCError<NodeId, BasicNode, RaftError<NodeId>>;
 impl Link {
     async fn ask<T: DeserializeOwned>(&self, ask: Vec<u8>, deadline: Duration) -> Result<T, AskError> {
         self.peers.send(self.to, Channel::Raft, ask, deadline).await
+    }
+
+    /// Sends entries, or waits for the answer to those of them that are on their way. Gives the last that was sent, and
+    /// the answer. Raft may drop this; what is on its way stays so.
+    async fn send_entries(
+        &mut self,
+        request: AppendEntriesRequest<Types>,
+    ) -> Result<(Option<LogId>, Result<AppendTold, AskError>), RpcError> {
+        let sent = match self.sent.take().filter(|sent| sent.begins(&request)) {
+            Some(sent) => sent,
+            None => self.begin_to_send(request)?,
+        };
+        let sent = self.sent.insert(sent);
+        let told = sent.told.get_mut().unwrap_or_else(PoisonError::into_inner).await;
+        let up_to = self.sent.take().and_then(|sent| sent.up_to);
+        Ok((up_to, told))
+    }
+
+    fn begin_to_send(&self, request: AppendEntriesRequest<Types>) -> Result<Sent, PayloadTooLarge> {
+        let entries = request.entries.len() as u64;
+        let up_to = request.entries.last().map(|entry| entry.log_id);
+        let (vote, after) = (request.vote, request.prev_log_id);
+        let ask = message::write(&RaftAsk::Append(request));
+        if ASK_BYTES_MAX < ask.len() && 1 < entries {
+            return Err(PayloadTooLarge::new_entries_hint(entries / 2));
+        }
+        let (peers, to) = (self.peers.clone(), self.to);
+        let told = async move { peers.send(to, Channel::Raft, ask, APPEND_DEADLINE).await };
+        Ok(Sent { vote, after, up_to, told: Mutex::new(Box::pin(told)) })
     }
 
     /// Sends all of a snapshot, a piece at a time.
@@ -204,7 +260,7 @@ impl RaftNetworkFactory<Types> for Links {
 
     async fn new_client(&mut self, to: NodeId, _: &BasicNode) -> Link {
         let Self { peers, log, news } = self;
-        Link { peers: peers.clone(), log: log.clone(), news: news.clone(), to, heard: None }
+        Link { peers: peers.clone(), log: log.clone(), news: news.clone(), to, heard: None, sent: None }
     }
 }
 
@@ -223,23 +279,25 @@ impl RaftNetwork<Types> for Link {
         // Raft has counted this node towards the majority already. What its own disk does not have yet is not said to
         // be agreed; a question after the sync says it.
         request.leader_commit = request.leader_commit.filter(|agreed| self.log.may_be_told(agreed));
-        let entries = request.entries.len() as u64;
-        let up_to = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
-        let vote = request.vote;
-        let ask = message::write(&RaftAsk::Append(request));
-        if ASK_BYTES_MAX < ask.len() && 1 < entries {
-            return Err(PayloadTooLarge::new_entries_hint(entries / 2).into());
-        }
         self.heard = None;
-        let told = self.ask(ask, option.hard_ttl()).await;
+        let (vote, last) = (request.vote, request.entries.last().map(|entry| entry.log_id));
+        let (up_to, told) = match last {
+            None => (
+                request.prev_log_id,
+                self.ask(message::write(&RaftAsk::Append(request)), option.hard_ttl()).await,
+            ),
+            Some(_) => self.send_entries(request).await?,
+        };
         if told.is_err() && Mutant::MajorityOfOne.is_on() {
             return Ok(AppendEntriesResponse::Success);
         }
         let told: AppendTold = told.map_err(Unreachable::from)?;
-        if matches!(told, Ok(AppendEntriesResponse::Success)) {
-            self.heard = Some(Heard { vote, up_to, at: Instant::now() });
+        if !matches!(told, Ok(AppendEntriesResponse::Success)) {
+            return told.map_err(|error| self.remote(error));
         }
-        told.map_err(|error| self.remote(error))
+        self.heard = Some(Heard { vote, up_to, at: Instant::now() });
+        let is_all = last.is_none_or(|last| Some(last) == up_to);
+        Ok(if is_all { AppendEntriesResponse::Success } else { AppendEntriesResponse::PartialSuccess(up_to) })
     }
 
     async fn vote(

@@ -5,4 +5,5 @@ mod alone;
 mod cluster;
 mod handover;
 mod news;
+mod slow;
 mod three;

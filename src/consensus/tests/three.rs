@@ -6,7 +6,10 @@
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, UdpSocket},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,7 +21,9 @@ use covault_model::{
     name::{CallerName, MasterKeyName},
     registry::{KeyCheck, Registry},
 };
-use covault_net::{Asker, Channel, Doors, Endpoint, Inbox, Limits, Peer, Role, Setup, Socket, Trust};
+use covault_net::{
+    Asker, Channel, Doors, Endpoint, Inbox, Incoming, Limits, Peer, Role, Setup, Socket, Trust,
+};
 use covault_store::{Meta, Options, Store, WriterMode};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -29,6 +34,8 @@ use crate::consensus::{
 };
 
 pub const DEADLINE: Duration = Duration::from_secs(30);
+/// Raft asks again after 75 ms.
+const LONGER_THAN_A_HEARTBEAT: Duration = Duration::from_millis(300);
 
 /// One node: what it keeps, and what runs.
 pub struct Node {
@@ -44,6 +51,8 @@ pub struct Running {
     pub endpoint: Endpoint,
     /// What each of Raft's questions that came said to be agreed.
     pub agreed: Arc<Mutex<Vec<Option<u64>>>>,
+    /// Whether entries that come lie for longer than from one heartbeat to the next, as on a thin wire.
+    pub slow: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -88,12 +97,12 @@ impl Node {
         let me = Me { node: id(self.number), address: self.address.to_string(), founds };
         let peers = Peers::over(Some(endpoint.clone()));
         let consensus = Consensus::start(store.clone(), me, peers, config).await.unwrap();
-        let agreed = Arc::default();
+        let (agreed, slow) = (Arc::default(), Arc::default());
         let tasks = vec![
-            tokio::spawn(answer(inbox, consensus.clone(), Arc::clone(&agreed))),
+            tokio::spawn(answer(inbox, consensus.clone(), Arc::clone(&agreed), Arc::clone(&slow))),
             tokio::spawn(follow(trust, consensus.clone())),
         ];
-        self.running = Some(Running { store, consensus, endpoint, agreed, tasks });
+        self.running = Some(Running { store, consensus, endpoint, agreed, slow, tasks });
     }
 
     pub async fn stop(&mut self) {
@@ -138,13 +147,22 @@ fn fill(bytes: &mut [u8]) {
     crate::host::Machine.fill(bytes);
 }
 
-async fn answer(mut inbox: Inbox, consensus: Consensus, agreed: Arc<Mutex<Vec<Option<u64>>>>) {
+async fn answer(
+    mut inbox: Inbox,
+    consensus: Consensus,
+    agreed: Arc<Mutex<Vec<Option<u64>>>>,
+    slow: Arc<AtomicBool>,
+) {
     while let Some(incoming) = inbox.next().await {
+        let lies = slow.load(Ordering::Relaxed) && has_entries(&incoming);
         if incoming.channel == Channel::Raft {
             agreed.lock().unwrap().push(said_to_be_agreed(&incoming.request));
         }
         let consensus = consensus.clone();
         tokio::spawn(async move {
+            if lies {
+                tokio::time::sleep(LONGER_THAN_A_HEARTBEAT).await;
+            }
             let Asker::Peer(from) = incoming.from else { return };
             let told = match incoming.channel {
                 Channel::Raft => consensus.answer_raft(&incoming.request).await,
@@ -155,6 +173,11 @@ async fn answer(mut inbox: Inbox, consensus: Consensus, agreed: Arc<Mutex<Vec<Op
             }
         });
     }
+}
+
+fn has_entries(Incoming { channel, request, .. }: &Incoming) -> bool {
+    *channel == Channel::Raft
+        && matches!(message::read(request), Ok(RaftAsk::Append(ask)) if !ask.entries.is_empty())
 }
 
 fn said_to_be_agreed(ask: &[u8]) -> Option<u64> {
