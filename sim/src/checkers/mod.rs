@@ -1,0 +1,119 @@
+//! The rules that a story is held against, one file each. A checker is a pure function of the story and says what it
+//! found in sentences. Each has a test that makes it fire and one that it lets pass. What a rule promises, and what it
+//! does not, is in `docs/invariants.md`, `docs/guarantees.md` and `docs/failure.md`. Knows nothing of how a story came
+//! about.
+
+mod acknowledged;
+mod adopted;
+mod answers;
+mod atomic;
+mod bounded;
+mod converged;
+mod destroyed;
+mod epochs;
+mod insert_once;
+mod isolated;
+mod linearizable;
+mod misses;
+mod no_plaintext;
+mod numbers;
+mod order;
+mod recovered;
+mod refused;
+mod strangers;
+#[cfg(test)]
+mod tale;
+pub mod testimony;
+mod tokens;
+mod views;
+
+use serde::{Deserialize, Serialize};
+
+use crate::story::{Operation, Story};
+
+/// A rule that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// Which, by the numbers of `docs/invariants.md`.
+    pub rule: String,
+    /// When it showed, in simulated microseconds.
+    pub at_us: u64,
+    /// What is wrong, in a sentence.
+    pub says: String,
+}
+
+/// One checker.
+pub struct Checker {
+    /// Its name.
+    pub name: &'static str,
+    /// The rules that it holds a story against.
+    pub rules: &'static str,
+    /// What it finds.
+    pub check: fn(&Story) -> Vec<Violation>,
+}
+
+/// All of them.
+pub const CHECKERS: [Checker; 20] = [
+    Checker { name: "insert once", rules: "E1, I1", check: insert_once::check },
+    Checker { name: "numbers never change", rules: "E2, V1", check: numbers::check },
+    Checker { name: "acknowledged survives", rules: "D1", check: acknowledged::check },
+    Checker { name: "refused is not stored", rules: "R2, I1", check: refused::check },
+    Checker { name: "linearizable registry", rules: "E1, E2, E4, R1", check: linearizable::check },
+    Checker { name: "confirmed misses are true", rules: "R1, X6", check: misses::check },
+    Checker { name: "order and validity", rules: "V3, E2, E3", check: order::check },
+    Checker { name: "convergence", rules: "X5, H3, E5", check: converged::check },
+    Checker { name: "views equal their rebuild", rules: "H4, U2", check: views::check },
+    Checker { name: "adopted or superseded", rules: "X7", check: adopted::check },
+    Checker { name: "atomic .env", rules: "E6, F3", check: atomic::check },
+    Checker { name: "tokens agree", rules: "T1, T3, T6", check: tokens::check },
+    Checker { name: "epochs rise", rules: "T2, T5", check: epochs::check },
+    Checker { name: "destroyed stays destroyed", rules: "E7", check: destroyed::check },
+    Checker { name: "isolation", rules: "N3", check: isolated::check },
+    Checker { name: "strangers are nobody", rules: "X1, M1", check: strangers::check },
+    Checker { name: "no plaintext", rules: "S1", check: no_plaintext::check },
+    Checker { name: "answers of the contract", rules: "E4, X7", check: answers::check },
+    Checker { name: "recovery", rules: "R1, R2", check: recovered::check },
+    Checker { name: "bounded log and disk", rules: "docs/limits", check: bounded::check },
+];
+
+/// What a checker says of one story before it only counts.
+const SAID_MAX: usize = 8;
+
+/// Everything that is wrong with a story, in the order in which it showed. Of what a checker found many times it says
+/// how often.
+pub fn all(story: &Story) -> Vec<Violation> {
+    let mut violations: Vec<_> = CHECKERS.iter().flat_map(|checker| checker.found_in(story)).collect();
+    violations.sort_by(|a, b| (a.at_us, &a.rule, &a.says).cmp(&(b.at_us, &b.rule, &b.says)));
+    violations
+}
+
+impl Checker {
+    fn found_in(&self, story: &Story) -> Vec<Violation> {
+        let mut found = (self.check)(story);
+        let more = found.len().saturating_sub(SAID_MAX);
+        found.truncate(SAID_MAX);
+        if 0 < more {
+            let says = format!("\"{}\" ({}) was violated {more} times more", self.name, self.rules);
+            found.push(at_the_end(self.rules, story, says));
+        }
+        found
+    }
+}
+
+/// A violation that an operation shows.
+fn shown_by(rule: &str, operation: &Operation<'_>, says: String) -> Violation {
+    let at_us = if operation.told_us == u64::MAX { operation.asked_us } else { operation.told_us };
+    Violation { rule: rule.to_owned(), at_us, says }
+}
+
+/// A violation that shows at the end of a story.
+fn at_the_end(rule: &str, story: &Story, says: String) -> Violation {
+    let at_us = story.events.last().map_or(0, |event| event.at_us);
+    Violation { rule: rule.to_owned(), at_us, says }
+}
+
+/// How an operation is called in a sentence.
+fn named(operation: &Operation<'_>) -> String {
+    let asked = operation.asked;
+    format!("op {} (client {} for {} at node {})", asked.op, asked.client, asked.caller, asked.node)
+}

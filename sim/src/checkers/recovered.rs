@@ -1,0 +1,81 @@
+//! R1, R2 (docs/invariants.md), docs/failure.md: when everything was made good nothing has to be done. After a bounded time
+//! every node answers what clients ask of it, and no node fails any more.
+
+use super::{Violation, named, shown_by};
+use crate::story::{Operation, Story, Told, What};
+
+/// How long after the last harm a node may still refuse: longer than connections outlive a cut, than a leader needs that
+/// was cut off, and than a node that was replaced needs to be taken in.
+const WITHIN_US: u64 = 12_000_000;
+/// Of the last requests to a node so many are looked at, since packets go on being lost.
+const LAST: usize = 3;
+
+/// Looks for nodes that did not recover.
+pub fn check(story: &Story) -> Vec<Violation> {
+    let Some(healed_us) = story.healed_us() else { return Vec::new() };
+    let from_us = healed_us + WITHIN_US;
+    let late = story.events.iter().filter(|event| from_us <= event.at_us);
+    let failed = late.filter_map(|event| match &event.what {
+        What::Failed { node, why } => {
+            let says = format!("node {node} failed after all was made good: {why}");
+            Some(Violation { rule: "R1".to_owned(), at_us: event.at_us, says })
+        }
+        _ => None,
+    });
+    let operations = story.operations();
+    let unserved = (0..story.plan.nodes).filter_map(|node| unserved(node, from_us, &operations));
+    failed.chain(unserved).collect()
+}
+
+/// Says of a node that answered none of the last things that were asked of it.
+fn unserved(node: usize, from_us: u64, operations: &[Operation<'_>]) -> Option<Violation> {
+    let late = operations.iter().rev().filter(|op| op.asked.node == node && from_us <= op.asked_us);
+    let last: Vec<_> = late.take(LAST).collect();
+    let newest = *last.first()?;
+    (!last.iter().any(|operation| is_served(operation))).then(|| {
+        let what = newest.told.code().unwrap_or("nothing");
+        let says =
+            format!("node {node} did not recover: {} was told {what}, as those before it", named(newest));
+        shown_by("R1", newest, says)
+    })
+}
+
+/// Whether a node answered as one that serves. One that nobody stands behind has answers, too, and says so.
+fn is_served(operation: &Operation<'_>) -> bool {
+    match operation.told {
+        Told::Answer { status, majority, .. } => *status < 500 && *status != 202 && *majority != Some(false),
+        Told::Unreached | Told::Lost => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::tale::{Tale, read, refusal, value},
+        check,
+    };
+    use crate::story::What;
+
+    #[test]
+    fn a_node_that_answers_again_passes() {
+        let mut tale = Tale::of(3);
+        tale.goes(read(), 503, refusal("unconfirmed")).heals(13_000);
+        tale.goes(read(), 503, refusal("unconfirmed"))
+            .goes(read(), 200, value("v1", 1, "plain-1"))
+            .passes(check);
+    }
+
+    #[test]
+    fn a_node_that_goes_on_refusing_is_seen() {
+        let mut tale = Tale::of(3);
+        tale.heals(13_000).goes(read(), 503, refusal("unconfirmed"));
+        tale.fires(check, "node 0 did not recover");
+    }
+
+    #[test]
+    fn a_node_that_fails_afterwards_is_seen() {
+        let mut tale = Tale::of(3);
+        tale.heals(13_000).happens(What::Failed { node: 2, why: "the disk".into() });
+        tale.fires(check, "node 2 failed after all was made good");
+    }
+}

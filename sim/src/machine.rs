@@ -1,0 +1,343 @@
+//! One simulated machine: its disk, its clock, and the node that runs on it, with the product's own start, peers, HTTP
+//! and stop. It founds the cluster or joins it with a token that the operator put down for it. Knows nothing of when it
+//! is harmed.
+
+use std::{
+    fs::DirBuilder,
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use covault::{
+    api::{Api, Behind, Listener, RequestLimits, ServerLimits, serve},
+    consensus::ConsensusConfig,
+    host::Host,
+    node::{Node, NodeConfig, QuicConfig, join},
+};
+use covault_model::{hlc::Millis, invitation::JoinToken};
+use covault_net::Socket;
+use covault_seal::KeyringSource;
+use covault_store::WriterMode;
+use turmoil::net::{TcpListener, TcpStream};
+
+use crate::{
+    chance::Chance,
+    disk::Disk,
+    journal::{self, Journal},
+    plan::Plan,
+    socket::SimSocket,
+    story::What,
+    weather::Weather,
+};
+
+/// Where a node listens for HTTP.
+pub const HTTP_PORT: u16 = 8400;
+/// And where for its peers.
+pub const QUIC_PORT: u16 = 8401;
+/// What the wall clocks say when a world begins, in milliseconds since 1970.
+pub const EPOCH_MS: u64 = 1_800_000_000_000;
+/// The largest a node's data may grow to.
+const MAP_BYTES: usize = 256 << 20;
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A machine; clones are the same one.
+#[derive(Clone)]
+pub struct Machine(Arc<Parts>);
+
+struct Parts {
+    place: usize,
+    data: PathBuf,
+    disk: Disk,
+    keys: PathBuf,
+    seed: u64,
+    entries_per_snapshot: u64,
+    /// How far its clock is off, in milliseconds.
+    skew_ms: AtomicI64,
+    boots: AtomicU32,
+    weather: Weather,
+    journal: Journal,
+    papers: Mutex<Papers>,
+}
+
+/// What the operator and the machine leave for each other.
+#[derive(Default)]
+struct Papers {
+    /// With which it may join.
+    token: Option<String>,
+    /// Whether it is to found the cluster.
+    founds: bool,
+    /// The first admin's token, once it has.
+    admin: Option<String>,
+    /// Whether it is to stop.
+    stop: bool,
+    /// The node's id, in hexadecimal, once it runs.
+    node: Option<String>,
+    /// Whether it serves.
+    serves: bool,
+    /// The id of a node that was lost with its disk, and is to be replaced.
+    lost: Option<String>,
+}
+
+impl Machine {
+    /// The machine at `place`, with its files under `root`. The first founds the cluster.
+    pub fn new(
+        plan: &Plan,
+        place: usize,
+        root: &Path,
+        weather: Weather,
+        journal: Journal,
+    ) -> io::Result<Self> {
+        let data = root.join(format!("node{place}"));
+        DirBuilder::new().mode(0o700).create(&data)?;
+        Ok(Self(Arc::new(Parts {
+            place,
+            disk: Disk::at(&data)?,
+            data,
+            keys: root.join("master.keys"),
+            seed: plan.seed,
+            entries_per_snapshot: plan.entries_per_snapshot,
+            skew_ms: AtomicI64::new(plan.skews_ms[place]),
+            boots: AtomicU32::new(0),
+            weather,
+            journal,
+            papers: Mutex::new(Papers { founds: place == 0, ..Papers::default() }),
+        })))
+    }
+
+    /// Its name in the network.
+    pub fn name(&self) -> String {
+        format!("node{}", self.0.place)
+    }
+
+    /// Its files.
+    pub fn data(&self) -> &Path {
+        &self.0.data
+    }
+
+    /// Its disk.
+    pub fn disk(&self) -> &Disk {
+        &self.0.disk
+    }
+
+    /// The cluster's master keys.
+    pub fn keys(&self) -> &Path {
+        &self.0.keys
+    }
+
+    /// How it is to run: once, and after each start again.
+    pub async fn run(self) -> turmoil::Result {
+        let boot = self.0.boots.fetch_add(1, Ordering::Relaxed);
+        {
+            let mut papers = self.papers();
+            (papers.stop, papers.serves) = (false, false);
+        }
+        let ended = self.serve(boot).await;
+        self.papers().serves = false;
+        match ended {
+            Ok(()) => self.0.journal.note(What::Stopped { node: self.0.place }),
+            Err(why) => self.0.journal.note(What::Failed { node: self.0.place, why }),
+        }
+        Ok(())
+    }
+
+    async fn serve(&self, boot: u32) -> Result<(), String> {
+        let host: Arc<dyn Host> = Arc::new(self.host(boot));
+        let config = self.config();
+        if !config.create && !self.0.data.join("data.mdb").exists() {
+            // A process of its own, which ends; the next one is the node's.
+            return self.join(&config, &host).await;
+        }
+        let mut node = Node::start(config.clone(), host.clone()).await.map_err(|error| error.to_string())?;
+        if let Some(founded) = node.take_founded() {
+            let token = String::from_utf8_lossy(founded.token.expose_plaintext()).into_owned();
+            self.papers().admin = Some(token);
+        }
+        let api = api(&node, &config, &*host);
+        node.serve_apis(api.serving(node.vault()));
+        let listener = TcpListener::bind((IpAddr::V4(Ipv4Addr::UNSPECIFIED), HTTP_PORT)).await;
+        let listener = Door(listener.map_err(|error| error.to_string())?);
+        {
+            let mut papers = self.papers();
+            (papers.node, papers.serves, papers.founds) =
+                (Some(node.vault().node().to_string()), true, false);
+        }
+        self.0.journal.note(What::Serves { node: self.0.place, boot });
+        let mut failed = None;
+        let stop = async {
+            tokio::select! {
+                biased;
+                why = node.failed() => failed = Some(why),
+                () = self.told_to_stop() => node.hand_over().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = serve(&api, listener, None, limits(), stop) => {}
+            () = self.note_reigns(&node) => {}
+        }
+        node.stop().await;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Writes down each term in which the node says of itself that it leads.
+    async fn note_reigns(&self, node: &Node) {
+        let (vault, mut last) = (node.vault(), None);
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let Ok(status) = vault.observe() else { continue };
+            if status.leader == Some(vault.node()) && last != Some(status.term) {
+                last = Some(status.term);
+                self.0.journal.note(What::Leads { node: self.0.place, term: status.term });
+            }
+        }
+    }
+
+    /// Has the node taken in, once there is a token for it.
+    async fn join(&self, config: &NodeConfig, host: &Arc<dyn Host>) -> Result<(), String> {
+        let quic = config.quic.ok_or("a simulated node has peers")?;
+        loop {
+            let token = self.papers().token.clone();
+            if let Some(token) = token.as_deref().and_then(JoinToken::parse) {
+                return join(&self.0.data, &token, quic, host.clone())
+                    .await
+                    .map(drop)
+                    .map_err(|error| error.to_string());
+            }
+            if self.papers().stop {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn told_to_stop(&self) {
+        while !self.papers().stop {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Tells it to stop in order.
+    pub fn stop(&self) {
+        let mut papers = self.papers();
+        (papers.stop, papers.serves) = (true, false);
+    }
+
+    /// Puts down a token with which it may join.
+    pub fn invite(&self, token: String) {
+        self.papers().token = Some(token);
+    }
+
+    /// The first admin's token, on the machine that founded.
+    pub fn admin(&self) -> Option<String> {
+        self.papers().admin.clone()
+    }
+
+    /// Whether its node serves.
+    pub fn serves(&self) -> bool {
+        self.papers().serves
+    }
+
+    /// Its node is lost with its disk, and is to be replaced.
+    pub fn lose(&self) {
+        let mut papers = self.papers();
+        (papers.lost, papers.token, papers.serves) = (papers.node.take(), None, false);
+    }
+
+    /// The id of the node that was lost here, once.
+    pub fn take_lost(&self) -> Option<String> {
+        self.papers().lost.take()
+    }
+
+    /// It has lost power.
+    pub fn is_down(&self) {
+        self.papers().serves = false;
+    }
+
+    /// From now on its clock is off by so much more.
+    pub fn step_clock(&self, by_ms: i64) {
+        self.0.skew_ms.fetch_add(by_ms, Ordering::Relaxed);
+    }
+
+    fn papers(&self) -> MutexGuard<'_, Papers> {
+        self.0.papers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn host(&self, boot: u32) -> SimHost {
+        let chance = Chance::of(self.0.seed, &format!("node {} boot {boot}", self.0.place));
+        SimHost { machine: self.clone(), chance: Mutex::new(chance) }
+    }
+
+    fn config(&self) -> NodeConfig {
+        let own = turmoil::lookup(self.name());
+        let founds = self.papers().founds;
+        NodeConfig {
+            create: founds,
+            keyring: KeyringSource::File(self.0.keys.clone()),
+            map_bytes: MAP_BYTES,
+            writer: WriterMode::Inline,
+            consensus: ConsensusConfig {
+                own_thread: false,
+                entries_per_snapshot: self.0.entries_per_snapshot,
+                entries_kept: self.0.entries_per_snapshot / 2,
+                ..ConsensusConfig::default()
+            },
+            quic: Some(QuicConfig {
+                advertise: Some(SocketAddr::new(own, QUIC_PORT)),
+                ..QuicConfig::at((Ipv4Addr::UNSPECIFIED, QUIC_PORT).into())
+            }),
+            ..NodeConfig::at(&self.0.data)
+        }
+    }
+}
+
+fn api(node: &Node, config: &NodeConfig, host: &dyn Host) -> Api {
+    let mut prefix = [0; 4];
+    host.fill(&mut prefix);
+    let limits = RequestLimits { time: Duration::from_secs(10), value_bytes_max: config.value_bytes_max };
+    Api::new(Behind::Here(node.vault().clone()), limits, u32::from_le_bytes(prefix))
+}
+
+fn limits() -> ServerLimits {
+    let time = Duration::from_secs(10);
+    ServerLimits { connections_max: 256, handshake: time, head: time, drain: time }
+}
+
+/// The machine as its node sees it.
+struct SimHost {
+    machine: Machine,
+    chance: Mutex<Chance>,
+}
+
+impl Host for SimHost {
+    fn now(&self) -> Millis {
+        let skew = self.machine.0.skew_ms.load(Ordering::Relaxed);
+        let now = EPOCH_MS + journal::now().as_millis() as u64;
+        Millis(now.saturating_add_signed(skew))
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        self.chance.lock().unwrap_or_else(PoisonError::into_inner).fill(bytes);
+    }
+
+    fn udp(&self, at: SocketAddr) -> io::Result<Socket> {
+        Ok(SimSocket::bind(at, self.machine.0.weather.clone())?.into_socket())
+    }
+}
+
+/// The way in for HTTP.
+struct Door(TcpListener);
+
+impl Listener for Door {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        Ok(self.0.accept().await?.0)
+    }
+}

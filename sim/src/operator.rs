@@ -1,0 +1,117 @@
+//! The person who runs the cluster: founds it, lets nodes in, makes the callers, and has a node that was lost taken away
+//! and another join in its place. It has patience. Knows nothing of secrets.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::{
+    client::{self, Call},
+    desk::{Desk, Office, text},
+    machine::Machine,
+    story::What,
+};
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(6);
+/// How long a node may take to be taken in before it is invited again.
+const TAKEN_IN_WITHIN: Duration = Duration::from_secs(15);
+
+/// Makes the cluster whole and has the clients, one for each token, work; then replaces what is lost until the office
+/// closes. `lost` are the machines that wait to be replaced.
+pub async fn run(office: Arc<Office>, machines: Vec<Machine>, hire: impl Fn(Vec<Desk>)) {
+    let admin = loop {
+        match machines[0].admin() {
+            Some(admin) => break admin,
+            None => sleep(LOOK_EVERY).await,
+        }
+    };
+    let operator = Operator { admin, machines };
+    for machine in &operator.machines[1..] {
+        operator.take_in(machine).await;
+    }
+    operator.until_all_vote().await;
+    let desks = operator.desks(&office).await;
+    office.whole.store(true, Ordering::Relaxed);
+    office.journal.note(What::Whole);
+    hire(desks);
+    while office.is_open() {
+        for machine in &operator.machines {
+            if let Some(lost) = machine.take_lost() {
+                operator.take_away(&lost).await;
+                operator.take_in(machine).await;
+                operator.until_all_vote().await;
+                office.replacing.store(false, Ordering::Relaxed);
+            }
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+struct Operator {
+    admin: String,
+    machines: Vec<Machine>,
+}
+
+impl Operator {
+    /// Asks nodes in turn until one answers with success or with one of these codes.
+    async fn ask(&self, call: &Call, settled: &[&str]) -> Value {
+        for at in 0.. {
+            let machine = &self.machines[at % self.machines.len()];
+            let told = client::ask(&machine.name(), &self.admin, call, PATIENCE).await;
+            if told.is_done() || told.code().is_some_and(|code| settled.contains(&code)) {
+                return told.body().clone();
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        Value::Null
+    }
+
+    /// Invites a machine's node until it serves.
+    async fn take_in(&self, machine: &Machine) {
+        while !machine.serves() {
+            let invitation = self.ask(&Call::new("POST", "/v1/invitations"), &[]).await;
+            machine.invite(text(&invitation, "/token").unwrap_or_default().to_owned());
+            let mut waited = Duration::ZERO;
+            while !machine.serves() && waited < TAKEN_IN_WITHIN {
+                sleep(LOOK_EVERY).await;
+                waited += LOOK_EVERY;
+            }
+        }
+    }
+
+    async fn take_away(&self, node: &str) {
+        self.ask(&Call::new("DELETE", format!("/v1/members/{node}")), &["not_found"]).await;
+    }
+
+    /// Waits until every node votes.
+    async fn until_all_vote(&self) {
+        loop {
+            let members = self.ask(&Call::new("GET", "/v1/members"), &[]).await;
+            let votes = |member: &&Value| matches!(member["role"].as_str(), Some("leader" | "follower"));
+            let members = members["members"].as_array().map_or(&[][..], Vec::as_slice);
+            if members.iter().filter(votes).count() == self.machines.len() {
+                return;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// The clients, each with the token of its caller.
+    async fn desks(&self, office: &Arc<Office>) -> Vec<Desk> {
+        let mut tokens = Vec::new();
+        for caller in (0..office.plan.callers).map(|caller| format!("caller{caller}")) {
+            let made = self.ask(&Call::new("POST", "/v1/callers").with(json!({ "name": caller })), &[]).await;
+            tokens.push((caller, text(&made, "/token").unwrap_or_default().to_owned()));
+        }
+        let desk = |client: usize| {
+            let (caller, token) = tokens[client % tokens.len()].clone();
+            Desk::new(office.clone(), client, caller, token)
+        };
+        (0..office.plan.clients).map(desk).collect()
+    }
+}
