@@ -86,7 +86,8 @@ impl Vault {
             let asked: BTreeSet<IssueId> = asked.collect();
             let found = self.on_majority(&end.scope, &asked).await;
             if found.is_empty() && !asked.is_empty() {
-                // The others are not as far yet.
+                // The others are not as far yet, or would not take it when it was sent: they had not heard of the epoch.
+                self.spread(&end.scope, &self.issues_of(&end.scope, &asked)?).await;
                 break;
             }
             self.spread.held().extend(found.into_iter().map(|issue| (issue, end.scope.clone())));
