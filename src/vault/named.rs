@@ -42,11 +42,12 @@ impl Vault {
         which: &[Which],
     ) -> Result<(), Refusal> {
         self.settled(path).await?;
+        let mut all_here = true;
         for which in which {
             self.fetch_named(session, path, *which).await?;
+            all_here &= find(self.look()?.rows(), path, *which)?.is_some();
         }
-        let is_here = |which: &Which| Ok(find(self.look()?.rows(), path, *which)?.is_some());
-        if which.iter().map(is_here).collect::<Result<Vec<_>, Refusal>>()?.into_iter().all(|here| here) {
+        if all_here {
             return Ok(());
         }
         self.confirm().await?;
