@@ -66,7 +66,7 @@ impl Fault {
             68..75 => Self::Slow(node, chance.between(20, 400)),
             75..80 => Self::Lossy(chance.between(10_000, 250_000) as u32),
             80..85 => Self::Full(node),
-            // The bound is 5 seconds: most steps are within it, some beyond.
+            // Within the bound of the product, which is 30 seconds.
             85..94 => Self::Clock(node, chance.below(24_000) as i64 - 12_000),
             _ => Self::Replace(node),
         }

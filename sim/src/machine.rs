@@ -58,6 +58,8 @@ struct Parts {
     keys: PathBuf,
     seed: u64,
     entries_per_snapshot: u64,
+    /// How far apart the nodes are told that they are.
+    round_trip_ms: u16,
     /// How far its clock is off, in milliseconds.
     skew_ms: AtomicI64,
     boots: AtomicU32,
@@ -103,6 +105,7 @@ impl Machine {
             keys: root.join("master.keys"),
             seed: plan.seed,
             entries_per_snapshot: plan.entries_per_snapshot,
+            round_trip_ms: (2 * plan.latency_ms.1).max(50) as u16,
             skew_ms: AtomicI64::new(plan.skews_ms[place]),
             boots: AtomicU32::new(0),
             weather,
@@ -256,7 +259,7 @@ impl Machine {
     }
 
     /// It has lost power.
-    pub fn is_down(&self) {
+    pub fn goes_down(&self) {
         self.papers().serves = false;
     }
 
@@ -290,6 +293,7 @@ impl Machine {
             },
             quic: Some(QuicConfig {
                 advertise: Some(SocketAddr::new(own, QUIC_PORT)),
+                round_trip_ms: self.0.round_trip_ms,
                 ..QuicConfig::at((Ipv4Addr::UNSPECIFIED, QUIC_PORT).into())
             }),
             ..NodeConfig::at(&self.0.data)

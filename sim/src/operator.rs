@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(6);
 const TAKEN_IN_WITHIN: Duration = Duration::from_secs(15);
 
 /// Makes the cluster whole and has the clients, one for each token, work; then replaces what is lost until the office
-/// closes. `lost` are the machines that wait to be replaced.
+/// closes.
 pub async fn run(office: Arc<Office>, machines: Vec<Machine>, hire: impl Fn(Vec<Desk>)) {
     let admin = loop {
         match machines[0].admin() {

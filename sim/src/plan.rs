@@ -106,11 +106,6 @@ impl Plan {
         let harm = self.harms.iter().find(|harm| harm.fault.places().iter().any(absent))?;
         Some(format!("there is no such node: {}", harm.fault))
     }
-
-    /// When everything ends, in milliseconds after the cluster is whole.
-    pub fn ends_ms(&self) -> u64 {
-        self.harm_ms + self.heal_ms
-    }
 }
 
 /// One after another mostly, at times two at once; what is done to a node ends before the next thing that needs it.

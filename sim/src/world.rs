@@ -264,7 +264,7 @@ impl World {
     fn crash(&mut self, node: usize) -> Result<(), WorldError> {
         self.held_down[node] += 1;
         let machine = &self.machines[node];
-        machine.is_down();
+        machine.goes_down();
         machine.disk().crash();
         self.sim.crash(machine.name());
         machine.disk().restart(self.fate.stream())?;
