@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use tokio::{runtime::Runtime, time::timeout};
 
-use super::{Chance, wait::PATIENCE};
+use super::{Chance, PATIENCE};
 
 /// A record on its way: path, bytes, payload.
 #[derive(Serialize, Deserialize)]

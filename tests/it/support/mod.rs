@@ -29,5 +29,5 @@ pub use node::Place;
 pub use process::Process;
 pub use trial::Trial;
 pub use vault::Vault;
-pub use wait::{eventually, within};
+pub use wait::{PATIENCE, eventually, within};
 pub use wires::{Wire, Wires};

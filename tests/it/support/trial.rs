@@ -7,12 +7,15 @@ use std::{
         Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    thread,
+    thread::{self, ScopedJoinHandle},
 };
 
 use serde_json::{Value, json};
 
-use super::{Answer, Client, Cluster, Wires, eventually, healed, healed::same_lists, vault::new_caller};
+use super::{
+    Answer, Client, Cluster, PATIENCE, Wires, eventually, healed, healed::same_lists, vault::new_caller,
+    within,
+};
 
 /// What one node answers to each kind of request: status, code of the problem, `Covault-Standing`.
 pub type Row = [&'static str; CELLS.len()];
@@ -79,6 +82,13 @@ const CELLS: [Cell; 8] = [
     ("confirmed read", |cluster, place, _| cluster.member(place).get("/v1/secrets/read?consistency=quorum")),
     ("list", |cluster, place, _| cluster.member(place).get("/v1/secrets")),
 ];
+
+/// What a thread found, or the words with which it failed.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|failed| {
+        panic!("{}", failed.downcast_ref::<String>().map_or("a thread failed", String::as_str))
+    })
+}
 
 /// The secret of which a node's conditional updates are; another node's would make the condition fail.
 pub fn conditional(place: usize) -> String {
@@ -158,11 +168,13 @@ impl Trial {
     /// The nodes come to give these answers, each all of its row under one leader, and give none meanwhile but
     /// those of an election.
     pub fn check_come_to(&self, rows: &[(usize, &Row)]) {
-        eventually("the nodes to answer as they should under one leader", || {
+        let mut otherwise = Vec::new();
+        let come = within(PATIENCE, || {
             let before = self.led_by(rows);
-            let otherwise = self.answered_otherwise(rows);
+            otherwise = self.answered_otherwise(rows);
             (otherwise.is_empty() && before == self.led_by(rows)).then_some(())
         });
+        assert!(come.is_some(), "after {PATIENCE:?} it is answered otherwise, or led anew: {otherwise:#?}");
     }
 
     /// Leader and term, as those nodes see them that are to reach a majority.
@@ -176,19 +188,20 @@ impl Trial {
 
     /// What the nodes at these places answer otherwise than they should come to.
     fn answered_otherwise(&self, rows: &[(usize, &Row)]) -> Vec<String> {
-        let asked = |(place, row): (usize, &Row)| -> Vec<String> {
-            let differs = |((cell, _), answer, wanted): (Cell, String, &str)| {
-                let known = answer == wanted || MEANWHILE.contains(&answer.as_str());
-                assert!(known, "node {place}, {cell}: {answer}");
-                (answer != wanted).then(|| format!("node {place}, {cell}: {answer}"))
-            };
-            self.asked(place, row).into_iter().filter_map(differs).collect()
-        };
-        let asked = &asked;
-        thread::scope(|scope| {
-            let all: Vec<_> = rows.iter().map(|row| scope.spawn(move || asked(*row))).collect();
-            all.into_iter().flat_map(|one| one.join().unwrap()).collect()
-        })
+        let told: Vec<_> = thread::scope(|scope| {
+            let ask = |&(place, row)| scope.spawn(move || (place, self.asked(place, row)));
+            let all: Vec<_> = rows.iter().map(ask).collect();
+            all.into_iter().map(joined).collect()
+        });
+        let mut otherwise = Vec::new();
+        for (place, cells) in told {
+            for ((cell, _), answer, wanted) in cells {
+                let told = format!("node {place}, {cell}: {answer} instead of {wanted}");
+                assert!(answer == wanted || MEANWHILE.contains(&answer.as_str()), "{told}");
+                otherwise.extend((answer != wanted).then_some(told));
+            }
+        }
+        otherwise
     }
 
     /// Each cell with what the node answered and what it should. All at once: a node that has lost its majority
@@ -197,7 +210,7 @@ impl Trial {
         thread::scope(|scope| {
             let ask = |cell| scope.spawn(move || self.answer(place, cell));
             let asked: Vec<_> = CELLS.into_iter().map(ask).collect();
-            let answers = asked.into_iter().map(|one| one.join().unwrap());
+            let answers = asked.into_iter().map(joined);
             CELLS
                 .into_iter()
                 .zip(answers)

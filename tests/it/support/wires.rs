@@ -226,7 +226,7 @@ mod tests {
         let ends: Vec<_> =
             nodes.iter().map(|node| Ends { node: address(node), relay: address(&free()) }).collect();
         let wires = Wires::lay(ends.clone(), 1);
-        nodes.iter().for_each(|node| node.set_read_timeout(Some(super::super::wait::PATIENCE)).unwrap());
+        nodes.iter().for_each(|node| node.set_read_timeout(Some(super::super::PATIENCE)).unwrap());
         (nodes, ends, wires)
     }
 
