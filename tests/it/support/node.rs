@@ -137,11 +137,12 @@ impl Place {
     }
 }
 
-/// A port that nobody listens on, TCP or UDP, below those that the system gives to outgoing connections.
+/// A port that nobody listens on, TCP or UDP: below those that the system gives to outgoing connections, and below those
+/// that `covault dev` draws for its nodes, which takes one that is meant for a node that does not run yet.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = u16::try_from(std::process::id() * 37 % 11_000).expect("below 11,000");
-    let candidates = || 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 11_000;
+    let first = u16::try_from(std::process::id() * 37 % 10_000).expect("below 10,000");
+    let candidates = || 10_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
     let is_free = |port: &u16| {
         let address = ("127.0.0.1", *port);
         TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok()
