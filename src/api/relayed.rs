@@ -136,7 +136,7 @@ impl Api {
         let result = match (route, RequestId::parse(&asked.request)) {
             (None, _) => Err(unknown_path()),
             (_, Err(_)) => Err(malformed("X-Request-Id")),
-            (Some(route), Ok(request)) => match self.call_of(vault, route, asked, request) {
+            (Some(route), Ok(request)) => match self.call_of(vault, route, asked, request).await {
                 Ok(call) => self.carry_out(vault, route, call).await,
                 Err(problem) => Err(problem),
             },
@@ -149,7 +149,7 @@ impl Api {
     }
 
     /// Finds out who asks, and checks what the API process should have.
-    fn call_of(
+    async fn call_of(
         &self,
         vault: &Vault,
         route: &'static Route,
@@ -157,7 +157,7 @@ impl Api {
         request: RequestId,
     ) -> Result<Call, Problem> {
         let token = asked.token.as_ref().map(PresentedToken::text);
-        let session = vault.authenticate(token, &request).map_err(not_identified)?;
+        let session = vault.authenticate(token, &request).await.map_err(not_identified)?;
         let value_bytes_max = self.limits().value_bytes_max;
         let body_max = body_bytes_max(route.body, value_bytes_max);
         if body_max < asked.body.len() {

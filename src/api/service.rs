@@ -231,7 +231,8 @@ impl Api {
         B: Buf,
     {
         let Matched { route, captured, query, headers, request } = matched;
-        let session = vault.authenticate(headers::bearer(&headers), &request).map_err(not_identified)?;
+        let session = vault.authenticate(headers::bearer(&headers), &request).await;
+        let session = session.map_err(not_identified)?;
         let body = self.body_of(route, &headers, body).await?;
         Ok(Call {
             asker: Asker { session, request },

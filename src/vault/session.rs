@@ -1,4 +1,5 @@
-//! From a token to a caller. The vault checks every token itself; only hashes of tokens are kept.
+//! From a token to a caller. The vault checks every token itself; only hashes of tokens are kept. A token that this node
+//! does not know may be one that it has not heard of yet, so a majority is asked before it is refused. Keeps N4.
 //! Knows nothing of headers.
 
 use std::{
@@ -25,7 +26,7 @@ pub enum AuthFailure {
     Missing,
     /// The token is malformed, unknown, revoked or expired; which of them is not said.
     Invalid,
-    /// The node could not look.
+    /// The node could not look, or no majority confirmed that there is no such token.
     Refused(Refusal),
 }
 
@@ -65,46 +66,67 @@ impl CheckedTokens {
 
 impl Vault {
     /// The caller behind `token`. A failure is audited.
-    pub fn authenticate(&self, token: Option<&str>, request: &RequestId) -> Result<Session, AuthFailure> {
-        let found = match token {
+    pub async fn authenticate(
+        &self,
+        token: Option<&str>,
+        request: &RequestId,
+    ) -> Result<Session, AuthFailure> {
+        let found = match token.map(read_token) {
             None => Err(AuthFailure::Missing),
-            Some(text) => match read_token(text) {
-                None => Err(AuthFailure::Invalid),
-                Some(presented) => self.session_of(&presented),
+            Some(None) => Err(AuthFailure::Invalid),
+            Some(Some(presented)) => match self.known_session(&presented) {
+                Ok(Some(session)) => Ok(session),
+                // In a box: a token that is known would carry the room for it as well.
+                Ok(None) => Box::pin(self.confirmed_session(&presented)).await,
+                Err(failure) => Err(failure),
             },
         };
-        if let Err(AuthFailure::Missing | AuthFailure::Invalid) = &found {
-            self.record_unidentified(request, Action::Authenticate, Outcome::Refused("unauthenticated"))
-                .map_err(AuthFailure::Refused)?;
+        if let Err(failure) = &found {
+            let outcome = match failure {
+                AuthFailure::Missing | AuthFailure::Invalid => Outcome::Refused("unauthenticated"),
+                AuthFailure::Refused(refusal) => Outcome::Failed(refusal.code()),
+            };
+            self.record_unidentified(request, Action::Authenticate, outcome).map_err(AuthFailure::Refused)?;
         }
         found
     }
 
-    fn session_of(&self, presented: &PresentedToken) -> Result<Session, AuthFailure> {
+    /// What a majority knows of a token that this node does not know. Anybody may present such tokens, so all of them
+    /// wait for the same confirmation.
+    async fn confirmed_session(&self, presented: &PresentedToken) -> Result<Session, AuthFailure> {
+        self.confirmed.answer(self.confirm()).await.map_err(AuthFailure::Refused)?;
+        self.known_session(presented)?.ok_or(AuthFailure::Invalid)
+    }
+
+    /// The caller behind a token; none if this node knows no such token.
+    fn known_session(&self, presented: &PresentedToken) -> Result<Option<Session>, AuthFailure> {
         // Read before the rows are: a commit in between makes what is kept out of date, never too new.
         let commit = self.parts.store.last_commit();
         let checked = match self.tokens.get(presented, commit) {
             Some(checked) => checked,
-            None => self.check_token(presented, commit)?,
+            None => match self.check_token(presented, commit)? {
+                Some(checked) => checked,
+                None => return Ok(None),
+            },
         };
         let expired = checked.expires_at.is_some_and(|end| end <= self.now());
         if presented.matches(&checked.hash) && !expired {
-            Ok(checked.session)
+            Ok(Some(checked.session))
         } else {
             Err(AuthFailure::Invalid)
         }
     }
 
-    fn check_token(&self, presented: &PresentedToken, commit: u64) -> Result<Checked, AuthFailure> {
+    fn check_token(&self, presented: &PresentedToken, commit: u64) -> Result<Option<Checked>, AuthFailure> {
         let refused = |error| AuthFailure::Refused(storage_refusal(error));
         let view = self.parts.store.view().map_err(refused)?;
         let rows = view.rows();
-        let token = rows.token(&presented.id).map_err(refused)?.ok_or(AuthFailure::Invalid)?;
+        let Some(token) = rows.token(&presented.id).map_err(refused)? else { return Ok(None) };
         let caller = rows.caller(&token.caller).map_err(refused)?;
         let caller = caller.filter(|caller| !caller.removed).ok_or(AuthFailure::Invalid)?;
         let session = Session { caller: token.caller, role: caller.role };
         let checked = Checked { commit, hash: token.hash, expires_at: token.expires_at, session };
         self.tokens.put(presented.id, checked.clone());
-        Ok(checked)
+        Ok(Some(checked))
     }
 }

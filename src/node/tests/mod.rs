@@ -8,6 +8,7 @@ mod clocks;
 mod exchange;
 mod intruder;
 mod provisional;
+mod session;
 mod tokens;
 
 use std::{

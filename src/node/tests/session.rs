@@ -1,0 +1,60 @@
+//! Who is behind a token, asked of a node that does not know the token. Shows N4.
+
+use std::time::Duration;
+
+use covault_model::{
+    id::TokenId,
+    isolation::Role,
+    name::CallerName,
+    refusal::NoAuthority,
+    token::{TOKEN_SECRET_LEN, token_text},
+};
+
+use super::{Node, ann, three};
+use crate::vault::AuthFailure;
+
+/// Has a caller made on a node; its token.
+async fn added(node: &Node, name: &str) -> String {
+    let name = CallerName::parse(name).unwrap();
+    let made = node.running().vault.add_caller(&ann(), name, Role::Member, None, None).await.unwrap();
+    String::from_utf8(made.text.unwrap().expose_plaintext().to_vec()).unwrap()
+}
+
+/// The name of the caller behind `token`, as a node says.
+async fn behind(node: &Node, token: &str) -> Result<String, AuthFailure> {
+    let session = node.running().vault.authenticate(Some(token), &ann().request).await?;
+    Ok(session.caller.to_string())
+}
+
+fn unknown() -> String {
+    token_text(&TokenId([9; 8]), &[9; TOKEN_SECRET_LEN])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_a_node_has_not_heard_of_yet_is_known_to_it() {
+    let mut nodes = three(None).await;
+    nodes[2].stop().await;
+    let token = added(&nodes[0], "bob").await;
+    nodes[2].start(false, &[], None).await;
+    assert_eq!(behind(&nodes[2], &token).await, Ok("bob".into()));
+    assert_eq!(behind(&nodes[2], &unknown()).await, Err(AuthFailure::Invalid));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_alone_refuses_the_tokens_that_it_knows_and_confirms_no_other() {
+    let mut nodes = three(None).await;
+    let token = added(&nodes[0], "bob").await;
+    nodes[2].confirm().await;
+    for node in &mut nodes {
+        node.stop().await;
+    }
+    nodes[2].patience = Duration::from_secs(1);
+    nodes[2].start(false, &[], None).await;
+    assert_eq!(behind(&nodes[2], &token).await, Ok("bob".into()));
+    let (id, secret) = token.rsplit_once('_').unwrap();
+    let other_half = format!("{id}_{}", "0".repeat(secret.len()));
+    assert_eq!(behind(&nodes[2], &other_half).await, Err(AuthFailure::Invalid));
+    assert_eq!(behind(&nodes[2], "no token").await, Err(AuthFailure::Invalid));
+    let unconfirmed = AuthFailure::Refused(NoAuthority::Unconfirmed.into());
+    assert_eq!(behind(&nodes[2], &unknown()).await, Err(unconfirmed));
+}
