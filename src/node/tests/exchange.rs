@@ -3,12 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use covault_model::{id::RecordId, name::SecretPath, refusal::NoAuthority};
+use covault_model::{
+    id::RecordId,
+    name::SecretPath,
+    refusal::{CallerMistake, NoAuthority, Refusal},
+};
 
 use super::{EAGER, Node, ann, eventually, id, new_value, path, three};
 use crate::{
     host::Host,
-    vault::{Consistency, IdempotencyKey, Which},
+    vault::{Consistency, HistoryQuery, IdempotencyKey, Which},
 };
 
 fn all_say_the_same(nodes: &[Node], names: &[&str]) -> bool {
@@ -184,6 +188,32 @@ async fn what_the_registry_names_and_nobody_gives_is_unconfirmed_and_not_missing
     let vault = nodes[2].running().vault.clone();
     let answer = vault.read(&ann(), &lacked, Which::Current, Consistency::Local).await;
     assert_eq!(answer.err(), Some(NoAuthority::Unconfirmed.into()));
+}
+
+async fn history(node: &Node, path: &SecretPath) -> Result<Vec<Option<u64>>, Refusal> {
+    let query = HistoryQuery { limit: 10, before: None };
+    let page = node.running().vault.history(&ann(), path, query).await?;
+    Ok(page.items.into_iter().map(|version| version.number).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_of_which_nothing_has_arrived_is_fetched_when_it_is_asked_for() {
+    let mut nodes = third_by_snapshot().await;
+    nodes[2].start(false, &[], None).await;
+    nodes[2].confirm().await;
+    let lacked = lacked(&nodes[2]).into_iter().next().unwrap();
+    assert_eq!(history(&nodes[2], &lacked).await, Ok(vec![Some(1)]));
+    assert_eq!(history(&nodes[2], &path("none")).await, Err(CallerMistake::NotFound.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_of_which_nothing_can_be_had_is_unconfirmed_and_not_missing() {
+    let mut nodes = third_by_snapshot().await;
+    nodes[2].agrees_only = true;
+    nodes[2].start(false, &[], None).await;
+    nodes[2].confirm().await;
+    let lacked = lacked(&nodes[2]).into_iter().next().unwrap();
+    assert_eq!(history(&nodes[2], &lacked).await, Err(NoAuthority::Unconfirmed.into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
