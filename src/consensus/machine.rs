@@ -13,7 +13,7 @@ use openraft::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    log::{LogStore, RETRY_WHEN_FULL, read_meta},
+    log::{LogStore, RETRY_WHEN_FULL},
     snapshot::RegistrySnapshot,
     types::{Entry, LogId, StorageError, StoredMembership, Types, encode, failed},
 };
@@ -76,7 +76,7 @@ impl RaftStateMachine<Types> for Machine {
     }
 
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<RegistrySnapshot>, StorageError> {
-        Ok(Box::new(RegistrySnapshot::Received(Vec::new())))
+        Ok(Box::default())
     }
 
     async fn install_snapshot(
@@ -84,8 +84,7 @@ impl RaftStateMachine<Types> for Machine {
         meta: &SnapshotMeta<NodeId, BasicNode>,
         snapshot: Box<RegistrySnapshot>,
     ) -> Result<(), StorageError> {
-        let rows = snapshot.into_bytes().map_err(failed)?;
-        let meta = meta.clone();
+        let (RegistrySnapshot(rows), meta) = (*snapshot, meta.clone());
         let install = move |txn: &mut Txn<'_>| {
             txn.install_registry(&rows)?;
             if let Some(last) = meta.last_log_id {
@@ -98,27 +97,39 @@ impl RaftStateMachine<Types> for Machine {
         self.log.write(install).await.map_err(failed)
     }
 
+    /// The registry as it is now, which is newer than the last one that was built: what a node installs must be of the
+    /// entry that it goes on from, since it carries out the ones after that.
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<Types>>, StorageError> {
-        let meta: Option<SnapshotMeta<NodeId, BasicNode>> = read_meta(self.log.store(), Meta::Snapshot)?;
-        let ours = || Box::new(RegistrySnapshot::Ours(self.log.store().clone()));
-        Ok(meta.map(|meta| Snapshot { meta, snapshot: ours() }))
+        let view = self.log.store().view().map_err(failed)?;
+        let rows = view.rows();
+        if rows.meta(Meta::Snapshot).map_err(failed)?.is_none() {
+            return Ok(None);
+        }
+        let meta = meta_of(&rows).map_err(failed)?;
+        let exported = rows.export_registry().map_err(failed)?;
+        Ok(Some(Snapshot { meta, snapshot: Box::new(RegistrySnapshot(exported)) }))
     }
 }
 
 impl RaftSnapshotBuilder<Types> for Machine {
-    /// The registry tables are the snapshot; what is built is the row that says up to where they go.
+    /// The registry tables are the snapshot; what is built is the row that says up to where they went. Raft wants to
+    /// know no more of it, and asks for the current one when there is somebody to send it to.
     async fn build_snapshot(&mut self) -> Result<Snapshot<Types>, StorageError> {
         let describe = |txn: &mut Txn<'_>| {
-            let (last_log_id, last_membership) = applied_as_of(&txn.rows())?;
-            let index = last_log_id.map_or(0, |id| id.index);
-            let meta = SnapshotMeta { last_log_id, last_membership, snapshot_id: format!("to-{index}") };
+            let meta = meta_of(&txn.rows())?;
             txn.put_meta(Meta::Snapshot, &encode(&meta))?;
             Ok(meta)
         };
         let meta = self.log.write(describe).await.map_err(failed)?;
-        let snapshot = Box::new(RegistrySnapshot::Ours(self.log.store().clone()));
-        Ok(Snapshot { meta, snapshot })
+        Ok(Snapshot { meta, snapshot: Box::default() })
     }
+}
+
+/// What a snapshot of these rows is of.
+fn meta_of(rows: &Rows<'_>) -> Result<SnapshotMeta<NodeId, BasicNode>, StoreError> {
+    let (last_log_id, last_membership) = applied_as_of(rows)?;
+    let index = last_log_id.map_or(0, |id| id.index);
+    Ok(SnapshotMeta { last_log_id, last_membership, snapshot_id: format!("to-{index}") })
 }
 
 /// The last entry that was applied, and the membership as of it.

@@ -31,6 +31,7 @@ use super::{
     log::LogStore,
     message::{self, AppendTold, RaftAsk, SnapshotPart, SnapshotTold, VoteTold},
     news::{self, News},
+    snapshot::RegistrySnapshot,
     types::{LogId, Types},
 };
 
@@ -319,7 +320,7 @@ impl RaftNetwork<Types> for Link {
     ) -> Result<SnapshotResponse<NodeId>, StreamingError<Types, Fatal<NodeId>>> {
         let unreachable =
             |error: &dyn std::error::Error| Unreachable::new(&io::Error::other(error.to_string()));
-        let rows = snapshot.snapshot.into_bytes().map_err(|error| unreachable(&error))?;
+        let RegistrySnapshot(rows) = *snapshot.snapshot;
         let told = tokio::select! {
             biased;
             closed = cancelled => return Err(StreamingError::Closed(closed)),

@@ -1,32 +1,16 @@
-//! The registry as a snapshot: this node's own is its tables, read when it is wanted; another's is bytes,
-//! which come in pieces. Knows nothing of how they travel.
+//! The registry as a snapshot: its rows, as bytes, which come in pieces from another node. Knows nothing of how they
+//! travel.
 
 use std::{
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
-
-use covault_store::{Store, StoreError};
 
 use super::message::SnapshotPart;
 
-/// A snapshot of the registry.
-pub enum RegistrySnapshot {
-    /// The tables of this node.
-    Ours(Arc<Store>),
-    /// Rows as another node exported them.
-    Received(Vec<u8>),
-}
-
-impl RegistrySnapshot {
-    /// The rows, exported.
-    pub fn into_bytes(self) -> Result<Vec<u8>, StoreError> {
-        match self {
-            Self::Ours(store) => store.export_registry(),
-            Self::Received(bytes) => Ok(bytes),
-        }
-    }
-}
+/// A snapshot of the registry: its rows, exported.
+#[derive(Default)]
+pub struct RegistrySnapshot(pub Vec<u8>);
 
 /// The largest registry that is taken from another node, in bytes.
 const SNAPSHOT_BYTES_MAX: usize = 1 << 30;

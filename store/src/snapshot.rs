@@ -22,11 +22,12 @@ use crate::{
     rows::{from_row, to_row},
     tables::{Meta, Table, Tables},
     txn::Txn,
+    view::Rows,
 };
 
 const SNAPSHOT_FORMAT: u8 = 1;
 
-type Rows = (u8, Vec<(u8, ByteBuf, ByteBuf)>);
+type Export = (u8, Vec<(u8, ByteBuf, ByteBuf)>);
 
 impl Tables {
     /// The tables that are registry and nothing else. The order is part of the snapshot's format.
@@ -54,25 +55,30 @@ const META_OF_REGISTRY: [Meta; 3] = [Meta::Cluster, Meta::Roster, Meta::FirstKey
 impl Store {
     /// All registry rows as of now.
     pub fn export_registry(&self) -> Result<Vec<u8>, StoreError> {
-        let view = self.view()?;
-        let rows = view.rows();
-        let mut out: Rows = (SNAPSHOT_FORMAT, Vec::new());
-        for (at, table) in self.tables().registry().into_iter().enumerate() {
-            for row in table.iter(rows.txn)? {
+        self.view()?.rows().export_registry()
+    }
+}
+
+impl Rows<'_> {
+    /// All registry rows as of this look.
+    pub fn export_registry(&self) -> Result<Vec<u8>, StoreError> {
+        let mut out: Export = (SNAPSHOT_FORMAT, Vec::new());
+        for (at, table) in self.tables.registry().into_iter().enumerate() {
+            for row in table.iter(self.txn)? {
                 let (key, value) = row?;
                 out.1.push((at as u8, ByteBuf::from(key), ByteBuf::from(value)));
             }
         }
         for key in META_OF_REGISTRY {
-            if let Some(row) = rows.meta(key)? {
+            if let Some(row) = self.meta(key)? {
                 out.1.push((META, ByteBuf::from([key as u8]), ByteBuf::from(row)));
             }
         }
-        rows.each_secret(|path| {
-            let Some(entry) = rows.secret(&path)? else { return Ok(true) };
+        self.each_secret(|path| {
+            let Some(entry) = self.secret(&path)? else { return Ok(true) };
             let key = keys::prefix(&path, Kind::Entry);
             out.1.push((HISTORIES, ByteBuf::from(key), ByteBuf::from(to_row(&entry))));
-            for row in rows.tables.histories.prefix_iter(rows.txn, &keys::prefix(&path, Kind::Number))? {
+            for row in self.tables.histories.prefix_iter(self.txn, &keys::prefix(&path, Kind::Number))? {
                 let (key, value) = row?;
                 out.1.push((HISTORIES, ByteBuf::from(key), ByteBuf::from(value)));
             }
@@ -86,7 +92,7 @@ impl Txn<'_> {
     /// Replaces the registry by what [`Store::export_registry`] wrote elsewhere, and makes the histories
     /// that are here follow it.
     pub fn install_registry(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let (format, rows) = decode::<Rows>(bytes).map_err(corrupt)?;
+        let (format, rows) = decode::<Export>(bytes).map_err(corrupt)?;
         if format != SNAPSHOT_FORMAT {
             return Err(corrupt(DecodeError::UnknownFormat(format)));
         }

@@ -19,8 +19,9 @@ use covault_model::{
     registry::{KeyCheck, Outcome},
 };
 use covault_store::{Meta, Options, Store, Txn, WriterMode};
+use openraft::storage::RaftStateMachine;
 
-use crate::consensus::{Consensus, ConsensusConfig, Me, Peers};
+use crate::consensus::{Consensus, ConsensusConfig, Me, Peers, machine::Machine};
 
 fn me() -> NodeId {
     NodeKey::from_seed(&[1; 32]).node_id()
@@ -82,6 +83,22 @@ async fn what_was_agreed_is_there_after_a_restart() {
         drop(consensus);
         eventually("the store is let go of", || Arc::strong_count(&store) == 1).await;
     }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_sent_is_of_the_entry_that_it_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let consensus = start(&store, ConsensusConfig::default()).await;
+    consensus.propose(know_key(0), 100).await.unwrap();
+    consensus.compact().await.unwrap();
+    // What is agreed after one was built is in the tables, too.
+    consensus.propose(know_key(1), 100).await.unwrap();
+    consensus.settle().await.unwrap();
+    let sent = Machine::new(consensus.log.clone()).get_current_snapshot().await.unwrap().unwrap();
+    assert_eq!(sent.meta.last_log_id.map(|id| id.index), Some(consensus.standing().applied));
+    assert_eq!(sent.snapshot.0, store.export_registry().unwrap());
+    consensus.stop().await;
 }
 
 #[tokio::test]
