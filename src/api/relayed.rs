@@ -234,14 +234,15 @@ fn may_be_kept(route: &Route, headers: &HeaderMap) -> bool {
     route.parameters.contains(&"Prefer") && !has_terms
 }
 
-/// Has an update agreed; only if no majority answers, so that nothing was stored, is it asked for as the client did. A
-/// node that dies, or is cut off, is not to keep what another then agrees.
+/// Has an update agreed; only if no majority answers, so that nothing was stored, or if it was kept before under the same
+/// key, is it asked for as the client did. A node that dies, or is cut off, is not to keep what another then agrees.
 async fn ask_twice(vaults: &Vaults, asked: Asked, time: Duration) -> Result<Answered, NoAnswer> {
     let (name, value) = headers::agreed();
     let mut agreed_only = asked.clone();
     agreed_only.headers.push((name.as_str().to_owned(), ByteBuf::from(value.as_bytes())));
     let told = vaults.carry_out(agreed_only, Effect::Keyed, time).await?;
-    if told.code.as_deref() == Some(Code::QuorumUnavailable.as_str()) {
+    let as_asked = [Code::QuorumUnavailable, Code::IdempotencyConflict];
+    if as_asked.iter().any(|code| told.code.as_deref() == Some(code.as_str())) {
         return vaults.carry_out(asked, Effect::Keyed, time).await;
     }
     Ok(told)

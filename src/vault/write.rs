@@ -177,7 +177,7 @@ impl Vault {
         let _turn = self.turns.wait(draft.path).await;
         self.permit_existing(session, draft.path, Access::Write).await?;
         if let Some(written) = self.repeated_apart(session, draft.path, idempotency.as_ref())? {
-            return Ok(written);
+            return if terms.agreed_only { self.once_agreed(draft.path, written).await } else { Ok(written) };
         }
         for _ in 0..RESTAMPS_MAX {
             let (history, last) = self.place_in_history(draft.path).await?;
@@ -229,6 +229,23 @@ impl Vault {
         let kept = self.look()?.rows().record(path, &id).map_err(storage_refusal)?;
         let kept = kept.ok_or(Refusal::from(NodeFault::Corrupt))?;
         self.written_apart(path, &kept, true).map(Some)
+    }
+
+    /// The answer to a request that is to be agreed or refused, of which a version came here without a number: it may have
+    /// been agreed elsewhere. If it was not, then the key came with a request that let it be kept, which is another one.
+    async fn once_agreed(&self, path: &SecretPath, written: Written) -> Result<Written, Refusal> {
+        let id = written.version.id;
+        if written.version.number.is_some() {
+            return Ok(written);
+        }
+        self.confirm().await.map_err(|_| NoAuthority::OutcomeUnknown(Some(id)))?;
+        let kept = self.look()?.rows().record(path, &id).map_err(storage_refusal)?;
+        let written = self.written_apart(path, &kept.ok_or(Refusal::from(NodeFault::Corrupt))?, true)?;
+        if written.version.number.is_some() {
+            Ok(written)
+        } else {
+            Err(CallerMistake::IdempotencyConflict.into())
+        }
     }
 
     /// What a new record of the secret follows, and the time it must come after.

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use covault_model::{command::Condition, line::State, refusal::Refusal};
+use covault_model::{
+    command::Condition,
+    line::State,
+    refusal::{CallerMistake, NoAuthority, Refusal},
+};
 
 use super::{EAGER, Node, ann, eventually, new_value, path, three};
 use crate::vault::{Consistency, IdempotencyKey, Opened, UpdateTerms, Which, Written};
@@ -146,6 +150,27 @@ async fn a_retry_finds_what_was_kept_wherever_it_has_come_to() {
     settle(&nodes, |node| numbers(node) == [Some(1), Some(2)]).await;
     for node in &nodes {
         let later = update(node, "apart", UpdateTerms::default(), Some("k")).await.unwrap();
+        assert_eq!((later.version.id, later.version.number), (first.version.id, Some(2)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_to_be_agreed_is_not_answered_with_what_was_only_kept() {
+    let agreed_only = || UpdateTerms { agreed_only: true, condition: None };
+    let mut nodes = three_stopped().await;
+    alone(&mut nodes[1]).await;
+    let first = update(&nodes[1], "apart", UpdateTerms::default(), Some("k")).await.unwrap();
+    let unknown = update(&nodes[1], "apart", agreed_only(), Some("k")).await;
+    assert_eq!(unknown.err(), Some(NoAuthority::OutcomeUnknown(Some(first.version.id)).into()));
+    nodes[1].stop().await;
+    start_all(&mut nodes).await;
+    nodes[1].confirm().await;
+    // Nobody has offered it yet, so it surely was not agreed.
+    let refused = update(&nodes[1], "apart", agreed_only(), Some("k")).await;
+    assert_eq!(refused.err(), Some(CallerMistake::IdempotencyConflict.into()));
+    settle(&nodes, |node| numbers(node) == [Some(1), Some(2)]).await;
+    for node in &nodes {
+        let later = update(node, "apart", agreed_only(), Some("k")).await.unwrap();
         assert_eq!((later.version.id, later.version.number), (first.version.id, Some(2)));
     }
 }
