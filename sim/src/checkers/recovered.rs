@@ -27,9 +27,11 @@ pub fn check(story: &Story) -> Vec<Violation> {
     failed.chain(unserved).collect()
 }
 
-/// Says of a node that answered none of the last things that were asked of it.
+/// Says of a node that answered none of the last things that were asked of it. What was on its way when the clients were
+/// stopped says nothing: a client that waits for too long gives up, and that is told.
 fn unserved(node: usize, from_us: u64, operations: &[Operation<'_>]) -> Option<Violation> {
-    let late = operations.iter().rev().filter(|op| op.asked.node == node && from_us <= op.asked_us);
+    let ended = operations.iter().rev().filter(|op| op.told_us < u64::MAX);
+    let late = ended.filter(|op| op.asked.node == node && from_us <= op.asked_us);
     let last: Vec<_> = late.take(LAST).collect();
     let newest = *last.first()?;
     (!last.iter().any(|operation| is_served(operation))).then(|| {
@@ -52,9 +54,9 @@ fn is_served(operation: &Operation<'_>) -> bool {
 mod tests {
     use super::{
         super::tale::{Tale, read, refusal, value},
-        check,
+        LAST, check,
     };
-    use crate::story::What;
+    use crate::story::{Told, What};
 
     #[test]
     fn a_node_that_answers_again_passes() {
@@ -69,6 +71,25 @@ mod tests {
     fn a_node_that_goes_on_refusing_is_seen() {
         let mut tale = Tale::of(3);
         tale.heals(13_000).goes(read(), 503, refusal("unconfirmed"));
+        tale.fires(check, "node 0 did not recover");
+    }
+
+    #[test]
+    fn what_was_on_its_way_in_the_end_says_nothing() {
+        let mut tale = Tale::of(3);
+        tale.heals(13_000).goes(read(), 200, value("v1", 1, "plain-1"));
+        for _ in 0..LAST {
+            tale.asks("a", 0, read());
+        }
+        tale.passes(check);
+    }
+
+    #[test]
+    fn a_node_that_leaves_clients_waiting_is_seen() {
+        let mut tale = Tale::of(3);
+        tale.heals(13_000);
+        let op = tale.asks("a", 0, read());
+        tale.happens(What::Told { op, told: Told::Lost });
         tale.fires(check, "node 0 did not recover");
     }
 
