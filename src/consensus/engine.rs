@@ -219,7 +219,7 @@ impl Consensus {
         match self.arriving.take_in(&part) {
             Err(so_far) => SnapshotTold::Received(so_far),
             Ok(rows) => {
-                let snapshot = Box::new(RegistrySnapshot(rows));
+                let snapshot = Box::new(RegistrySnapshot::Received(rows));
                 let snapshot = Snapshot { meta: part.meta, snapshot };
                 SnapshotTold::Installed(Box::new(self.raft.install_full_snapshot(part.vote, snapshot).await))
             }

@@ -4,18 +4,15 @@
 
 use std::sync::Arc;
 
-use covault_model::id::{NodeId, SecretId};
+use covault_model::id::SecretId;
 use covault_store::{Applied, Meta, Rows, StoreError, Txn};
-use openraft::{
-    BasicNode, EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot, SnapshotMeta,
-    storage::RaftStateMachine,
-};
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot, storage::RaftStateMachine};
 use serde::de::DeserializeOwned;
 
 use super::{
-    log::{LogStore, RETRY_WHEN_FULL},
+    log::{LogStore, RETRY_WHEN_FULL, read_meta},
     snapshot::RegistrySnapshot,
-    types::{Entry, LogId, StorageError, StoredMembership, Types, encode, failed},
+    types::{Entry, LogId, SnapshotMeta, StorageError, StoredMembership, Types, encode, failed},
 };
 
 /// The state machine of one node.
@@ -28,6 +25,10 @@ impl Machine {
     /// The state machine beside `log`.
     pub fn new(log: LogStore) -> Self {
         Self { log }
+    }
+
+    fn ours(&self) -> Box<RegistrySnapshot> {
+        Box::new(RegistrySnapshot::Ours(self.log.store().clone()))
     }
 }
 
@@ -76,15 +77,15 @@ impl RaftStateMachine<Types> for Machine {
     }
 
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<RegistrySnapshot>, StorageError> {
-        Ok(Box::default())
+        Ok(Box::new(RegistrySnapshot::Received(Vec::new())))
     }
 
     async fn install_snapshot(
         &mut self,
-        meta: &SnapshotMeta<NodeId, BasicNode>,
+        meta: &SnapshotMeta,
         snapshot: Box<RegistrySnapshot>,
     ) -> Result<(), StorageError> {
-        let (RegistrySnapshot(rows), meta) = (*snapshot, meta.clone());
+        let (meta, rows) = snapshot.export(meta.clone()).map_err(failed)?;
         let install = move |txn: &mut Txn<'_>| {
             txn.install_registry(&rows)?;
             if let Some(last) = meta.last_log_id {
@@ -97,23 +98,14 @@ impl RaftStateMachine<Types> for Machine {
         self.log.write(install).await.map_err(failed)
     }
 
-    /// The registry as it is now, which is newer than the last one that was built: what a node installs must be of the
-    /// entry that it goes on from, since it carries out the ones after that.
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<Types>>, StorageError> {
-        let view = self.log.store().view().map_err(failed)?;
-        let rows = view.rows();
-        if rows.meta(Meta::Snapshot).map_err(failed)?.is_none() {
-            return Ok(None);
-        }
-        let meta = meta_of(&rows).map_err(failed)?;
-        let exported = rows.export_registry().map_err(failed)?;
-        Ok(Some(Snapshot { meta, snapshot: Box::new(RegistrySnapshot(exported)) }))
+        let meta: Option<SnapshotMeta> = read_meta(self.log.store(), Meta::Snapshot)?;
+        Ok(meta.map(|meta| Snapshot { meta, snapshot: self.ours() }))
     }
 }
 
 impl RaftSnapshotBuilder<Types> for Machine {
-    /// The registry tables are the snapshot; what is built is the row that says up to where they went. Raft wants to
-    /// know no more of it, and asks for the current one when there is somebody to send it to.
+    /// The registry tables are the snapshot; what is built is the row that says up to where they go.
     async fn build_snapshot(&mut self) -> Result<Snapshot<Types>, StorageError> {
         let describe = |txn: &mut Txn<'_>| {
             let meta = meta_of(&txn.rows())?;
@@ -121,12 +113,12 @@ impl RaftSnapshotBuilder<Types> for Machine {
             Ok(meta)
         };
         let meta = self.log.write(describe).await.map_err(failed)?;
-        Ok(Snapshot { meta, snapshot: Box::default() })
+        Ok(Snapshot { meta, snapshot: self.ours() })
     }
 }
 
 /// What a snapshot of these rows is of.
-fn meta_of(rows: &Rows<'_>) -> Result<SnapshotMeta<NodeId, BasicNode>, StoreError> {
+pub(super) fn meta_of(rows: &Rows<'_>) -> Result<SnapshotMeta, StoreError> {
     let (last_log_id, last_membership) = applied_as_of(rows)?;
     let index = last_log_id.map_or(0, |id| id.index);
     Ok(SnapshotMeta { last_log_id, last_membership, snapshot_id: format!("to-{index}") })

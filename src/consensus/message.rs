@@ -4,14 +4,14 @@
 use covault_model::{DecodeError, command::Command, id::NodeId, refusal::Refusal, roster::Roster};
 use covault_store::Applied;
 use openraft::{
-    BasicNode, SnapshotMeta, Vote,
+    Vote,
     error::{Fatal, RaftError},
     raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 
-use super::types::Types;
+use super::types::{SnapshotMeta, Types};
 
 const MESSAGE_FORMAT: u8 = 1;
 
@@ -28,7 +28,7 @@ pub enum RaftAsk {
 #[derive(Clone, Serialize, Deserialize)]
 pub struct SnapshotPart {
     pub vote: Vote<NodeId>,
-    pub meta: SnapshotMeta<NodeId, BasicNode>,
+    pub meta: SnapshotMeta,
     /// Where in the snapshot these bytes belong.
     pub offset: u64,
     pub bytes: ByteBuf,

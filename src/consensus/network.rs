@@ -15,7 +15,7 @@ use std::{
 use covault_model::{id::NodeId, mutant::Mutant};
 use covault_net::{CallError, Channel, Endpoint, PeerStats};
 use openraft::{
-    BasicNode, OptionalSend, RaftNetwork, RaftNetworkFactory, Snapshot, SnapshotMeta, Vote,
+    BasicNode, OptionalSend, RaftNetwork, RaftNetworkFactory, Snapshot, Vote,
     error::{
         Fatal, PayloadTooLarge, RPCError, RaftError, RemoteError, ReplicationClosed, StreamingError,
         Unreachable,
@@ -31,8 +31,7 @@ use super::{
     log::LogStore,
     message::{self, AppendTold, RaftAsk, SnapshotPart, SnapshotTold, VoteTold},
     news::{self, News},
-    snapshot::RegistrySnapshot,
-    types::{LogId, Types},
+    types::{LogId, SnapshotMeta, Types},
 };
 
 /// How long Raft waits before it asks an unreachable peer again.
@@ -224,7 +223,7 @@ impl Link {
     async fn send_snapshot(
         &self,
         vote: Vote<NodeId>,
-        meta: SnapshotMeta<NodeId, BasicNode>,
+        meta: SnapshotMeta,
         rows: &[u8],
     ) -> Result<Result<SnapshotResponse<NodeId>, Fatal<NodeId>>, AskError> {
         let mut offset = 0;
@@ -320,11 +319,12 @@ impl RaftNetwork<Types> for Link {
     ) -> Result<SnapshotResponse<NodeId>, StreamingError<Types, Fatal<NodeId>>> {
         let unreachable =
             |error: &dyn std::error::Error| Unreachable::new(&io::Error::other(error.to_string()));
-        let RegistrySnapshot(rows) = *snapshot.snapshot;
+        let exported = snapshot.snapshot.export(snapshot.meta);
+        let (meta, rows) = exported.map_err(|error| unreachable(&error))?;
         let told = tokio::select! {
             biased;
             closed = cancelled => return Err(StreamingError::Closed(closed)),
-            told = self.send_snapshot(vote, snapshot.meta, &rows) => told.map_err(|error| unreachable(&error))?,
+            told = self.send_snapshot(vote, meta, &rows) => told.map_err(|error| unreachable(&error))?,
         };
         told.map_err(|error| StreamingError::RemoteError(RemoteError::new(self.to, error)))
     }

@@ -1,16 +1,38 @@
-//! The registry as a snapshot: its rows, as bytes, which come in pieces from another node. Knows nothing of how they
-//! travel.
+//! The registry as a snapshot: this node's own is its tables, read when it is sent; another's is bytes, which come in
+//! pieces. Knows nothing of how they travel.
 
 use std::{
     mem,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use super::message::SnapshotPart;
+use covault_store::{Store, StoreError};
 
-/// A snapshot of the registry: its rows, exported.
-#[derive(Default)]
-pub struct RegistrySnapshot(pub Vec<u8>);
+use super::{machine::meta_of, message::SnapshotPart, types::SnapshotMeta};
+
+/// A snapshot of the registry.
+pub enum RegistrySnapshot {
+    /// The tables of this node.
+    Ours(Arc<Store>),
+    /// Rows as another node exported them.
+    Received(Vec<u8>),
+}
+
+impl RegistrySnapshot {
+    /// The rows, exported, and what they are of. Our own are of now, which is later than `meta`, of when Raft had a
+    /// snapshot built: whoever installs rows goes on from what they are said to be of, and would carry out again what
+    /// came in between.
+    pub fn export(self, meta: SnapshotMeta) -> Result<(SnapshotMeta, Vec<u8>), StoreError> {
+        match self {
+            Self::Received(bytes) => Ok((meta, bytes)),
+            Self::Ours(store) => {
+                let view = store.view()?;
+                let rows = view.rows();
+                Ok((meta_of(&rows)?, rows.export_registry()?))
+            }
+        }
+    }
+}
 
 /// The largest registry that is taken from another node, in bytes.
 const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
@@ -39,13 +61,13 @@ impl Arriving {
 
 #[cfg(test)]
 mod tests {
-    use openraft::{SnapshotMeta, Vote};
+    use openraft::Vote;
     use serde_bytes::ByteBuf;
 
     use super::{Arriving, SnapshotPart};
 
     fn part(offset: u64, bytes: &[u8], last: bool) -> SnapshotPart {
-        let (vote, meta) = (Vote::default(), SnapshotMeta::default());
+        let (vote, meta) = (Vote::default(), Default::default());
         SnapshotPart { vote, meta, offset, bytes: ByteBuf::from(bytes), last }
     }
 

@@ -27,6 +27,7 @@ pub type Raft = openraft::Raft<Types>;
 pub type Entry = openraft::Entry<Types>;
 pub type LogId = openraft::LogId<NodeId>;
 pub type StorageError = openraft::StorageError<NodeId>;
+pub type SnapshotMeta = openraft::SnapshotMeta<NodeId, BasicNode>;
 pub type StoredMembership = openraft::StoredMembership<NodeId, BasicNode>;
 
 /// Commands that share one log entry; each is decided by itself, in order.

@@ -96,8 +96,9 @@ async fn a_snapshot_that_is_sent_is_of_the_entry_that_it_names() {
     consensus.propose(know_key(1), 100).await.unwrap();
     consensus.settle().await.unwrap();
     let sent = Machine::new(consensus.log.clone()).get_current_snapshot().await.unwrap().unwrap();
-    assert_eq!(sent.meta.last_log_id.map(|id| id.index), Some(consensus.standing().applied));
-    assert_eq!(sent.snapshot.0, store.export_registry().unwrap());
+    let (meta, rows) = sent.snapshot.export(sent.meta).unwrap();
+    assert_eq!(meta.last_log_id.map(|id| id.index), Some(consensus.standing().applied));
+    assert_eq!(rows, store.export_registry().unwrap());
     consensus.stop().await;
 }
 
