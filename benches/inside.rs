@@ -26,7 +26,7 @@ use covault_model::{
     record::{Body, Header, Record, VersionBody},
 };
 use covault_seal::{Context, Keyring, Plaintext, open, seal};
-use covault_store::{Options, Store, WriterMode};
+use covault_store::{Options, PILE_MAX, Store, WriterMode};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use zeroize::Zeroizing;
 
@@ -121,7 +121,13 @@ fn value() -> Plaintext {
 
 /// A store that does not wait for the disk.
 fn store(dir: &tempfile::TempDir) -> Store {
-    let options = Options { map_bytes: MAP_BYTES, create: true, sync: false, writer: WriterMode::Inline };
+    let options = Options {
+        map_bytes: MAP_BYTES,
+        create: true,
+        sync: false,
+        writer: WriterMode::Inline,
+        pile_max: PILE_MAX,
+    };
     Store::open(dir.path(), options).expect("an empty directory becomes a store")
 }
 

@@ -45,6 +45,8 @@ pub const QUIC_PORT: u16 = 8401;
 pub const EPOCH_MS: u64 = 1_800_000_000_000;
 /// The largest a node's data may grow to.
 const MAP_BYTES: usize = 256 << 20;
+/// Mappings that are filed together: few, so that some are being filed most of the time.
+const PILE_MAX: usize = 16;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A machine; clones are the same one.
@@ -285,6 +287,7 @@ impl Machine {
             keyring: KeyringSource::File(self.0.keys.clone()),
             map_bytes: MAP_BYTES,
             writer: WriterMode::Inline,
+            pile_max: PILE_MAX,
             consensus: ConsensusConfig {
                 own_thread: false,
                 entries_per_snapshot: self.0.entries_per_snapshot,

@@ -14,7 +14,7 @@ mod workload;
 
 use std::{collections::BTreeMap, fmt, ops::Range, path::Path};
 
-use covault_store::{LogEntry, OpenError, Options, Store, StoreError, WriterMode};
+use covault_store::{LogEntry, OpenError, Options, PILE_MAX, Store, StoreError, WriterMode};
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 use sim::disk::Disk;
 use tempfile::TempDir;
@@ -30,7 +30,10 @@ fn chance(seed: u64) -> StdRng {
 }
 
 fn open(dir: &Path, sync: bool) -> Result<Store, OpenError> {
-    Store::open(dir, Options { map_bytes: 64 << 20, create: true, sync, writer: WriterMode::Inline })
+    Store::open(
+        dir,
+        Options { map_bytes: 64 << 20, create: true, sync, writer: WriterMode::Inline, pile_max: PILE_MAX },
+    )
 }
 
 fn new_disk() -> (TempDir, Disk) {

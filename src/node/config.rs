@@ -9,7 +9,7 @@ use std::{
 
 use covault_model::{limits::VALUE_BYTES_MAX, name::CallerName};
 use covault_seal::KeyringSource;
-use covault_store::WriterMode;
+use covault_store::{PILE_MAX, WriterMode};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{error::ConfigError, keys::DEFAULT_KEYRING_FILE};
@@ -36,6 +36,8 @@ pub struct NodeConfig {
     pub map_bytes: usize,
     /// Where the store's writes run.
     pub writer: WriterMode,
+    /// Mappings that come before the store files them together.
+    pub pile_max: usize,
     /// How agreement is run.
     pub consensus: ConsensusConfig,
     /// Where peers reach this node; without it they cannot, and it stays alone.
@@ -107,6 +109,7 @@ impl NodeConfig {
             token_values_per_second: Some(TOKEN_VALUES_PER_SECOND),
             map_bytes: MAP_BYTES_DEFAULT,
             writer: WriterMode::Thread,
+            pile_max: PILE_MAX,
             consensus: ConsensusConfig::default(),
             quic: None,
         }

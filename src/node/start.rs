@@ -295,7 +295,8 @@ async fn open_vault(
 
 /// How every door to the store opens it.
 pub(crate) fn store_options(config: &NodeConfig) -> Options {
-    Options { map_bytes: config.map_bytes, create: config.create, sync: true, writer: config.writer }
+    let NodeConfig { map_bytes, create, writer, pile_max, .. } = *config;
+    Options { map_bytes, create, sync: true, writer, pile_max }
 }
 
 fn open_audit(config: &NodeConfig, store: &Store, now: Millis) -> Result<AuditLog, StartError> {

@@ -118,6 +118,17 @@ pub(crate) fn of_epoch(scope: &Scope, rest: &[u8]) -> Vec<u8> {
     key
 }
 
+/// A number within an epoch of an owner.
+pub(crate) fn numbered(scope: &Scope, number: u64) -> Vec<u8> {
+    of_epoch(scope, &number.to_be_bytes())
+}
+
+/// Whose a numbered row is, and its number.
+pub(crate) fn read_numbered(key: &[u8]) -> Option<(Scope, u64)> {
+    let (scope, number) = read_epoch(key)?;
+    Some((scope, u64::from_be_bytes(number.try_into().ok()?)))
+}
+
 const EPOCH_LEN: usize = size_of::<u32>();
 
 /// Whose row a key of what belongs to epochs is, and what follows.

@@ -21,6 +21,7 @@ use crate::{
     rebuild::Difference,
     rows::{from_row, to_row},
     txn::Txn,
+    unfiled::{News, sealed_at},
     view::Rows,
 };
 
@@ -52,7 +53,13 @@ impl IssueDigest {
 impl<'t> Rows<'t> {
     /// The sealed value behind a token.
     pub fn mapping(&self, scope: &Scope, id: &MappingId) -> Result<Option<&'t [u8]>, StoreError> {
-        Ok(self.tables.mappings.get(self.txn, &keys::of_epoch(scope, id.as_bytes()))?)
+        let mut held = self.tables.mappings.get(self.txn, &keys::of_epoch(scope, id.as_bytes()))?;
+        for number in self.piles.rows_of(scope, id) {
+            if let Some(sealed) = sealed_at(self.txn, self.tables, scope, id, number)? {
+                held = Some(held.map_or(sealed, |held| Mapping::holding(held, sealed)));
+            }
+        }
+        Ok(held)
     }
 
     /// An issue, as it was signed.
@@ -60,9 +67,11 @@ impl<'t> Rows<'t> {
         Ok(self.tables.issues.get(self.txn, &keys::of_epoch(scope, id.as_bytes()))?)
     }
 
-    /// How many mappings there are, and how many issues.
+    /// How many mappings there are, and how many issues. Those that were being filed when the process was killed count
+    /// twice until they are, and of an epoch that is destroyed meanwhile what was filed is taken off twice.
     pub fn tokens(&self) -> Result<(u64, u64), StoreError> {
-        Ok((self.tables.mappings.len(self.txn)?, self.tables.issues.len(self.txn)?))
+        let filed = self.tables.mappings.len(self.txn)?;
+        Ok((filed + self.piles.count() as u64, self.tables.issues.len(self.txn)?))
     }
 
     /// The epochs that were destroyed, of all owners.
@@ -150,25 +159,28 @@ impl<'t> Rows<'t> {
 impl Rows<'_> {
     /// Derives mappings and digests again from the issues, and says of which epochs they are not those kept.
     pub(crate) fn compare_mappings(&self, differences: &mut Vec<Difference>) -> Result<(), StoreError> {
-        let mut seen = (0, 0);
+        let mut seen = [0; 3];
         let mut last = None;
         while let Some(scope) = self.next_scope(last.as_ref())? {
-            let (mappings, issues) = self.compare_scope(&scope, differences)?;
-            seen = (seen.0 + mappings, seen.1 + issues);
+            let of_scope = self.compare_scope(&scope, differences)?;
+            seen.iter_mut().zip(of_scope).for_each(|(seen, rows)| *seen += rows);
             last = Some(scope);
         }
-        if seen != self.tokens()? {
-            differences.push(Difference::Counts);
+        let tables = [self.tables.mappings, self.tables.unfiled, self.tables.issues];
+        for (table, seen) in tables.into_iter().zip(seen) {
+            if table.len(self.txn)? != seen {
+                differences.push(Difference::Counts);
+            }
         }
         Ok(())
     }
 
-    /// The same for one epoch; gives how many mappings and issues it has.
+    /// The same for one epoch; gives how many rows it has of mappings, unfiled ones, and issues.
     fn compare_scope(
         &self,
         scope: &Scope,
         differences: &mut Vec<Difference>,
-    ) -> Result<(u64, u64), StoreError> {
+    ) -> Result<[u64; 3], StoreError> {
         let (mut derived, mut digests) = (BTreeMap::new(), BTreeMap::<u8, IssueDigest>::new());
         let mut issues = 0;
         for id in self.ids_under(scope, &[])? {
@@ -176,10 +188,7 @@ impl Rows<'_> {
             let bytes = bytes.get(self.txn, &keys::of_epoch(scope, id.as_bytes()))?.unwrap_or_default();
             match Issue::from_untrusted_bytes(bytes) {
                 Ok(issue) if issue.id() == id && issue.header().scope == *scope => {
-                    for Mapping(mapping, sealed) in &issue.header().mappings {
-                        let held = derived.entry(*mapping).or_insert_with(|| sealed.clone());
-                        *held = Mapping::holding(held, sealed).to_vec();
-                    }
+                    issue.header().mappings.iter().for_each(|mapping| hold(&mut derived, mapping));
                 }
                 _ => differences.push(Difference::Issue(scope.clone(), id)),
             }
@@ -187,18 +196,40 @@ impl Rows<'_> {
             issues += 1;
         }
         let digests: Vec<_> = digests.into_iter().collect();
-        let (mut fits, mut mappings) = (self.issue_digests(scope)? == digests, 0);
+        let mut fits = self.issue_digests(scope)? == digests;
+        let (mut kept, unfiled) = self.unfiled(scope)?;
+        let mut mappings = 0;
         for row in self.tables.mappings.prefix_iter(self.txn, &keys::of_epoch(scope, &[]))? {
-            let (key, sealed) = row?;
+            let (key, filed) = row?;
             let id = key.last_chunk().copied().map(MappingId).unwrap_or_default();
-            fits &= derived.remove(&id).is_some_and(|derived| derived == sealed);
+            let unfiled = kept.remove(&id);
+            let held = unfiled.as_deref().map_or(filed, |unfiled| Mapping::holding(filed, unfiled));
+            fits &= derived.remove(&id).is_some_and(|derived| derived == held);
             mappings += 1;
         }
-        if !fits || !derived.is_empty() {
+        if !fits || derived != kept {
             differences.push(Difference::Mappings(scope.clone()));
         }
-        Ok((mappings, issues))
+        Ok([mappings, unfiled, issues])
     }
+
+    /// The mappings in unfiled rows of an epoch, and how many rows those are.
+    fn unfiled(&self, scope: &Scope) -> Result<(BTreeMap<MappingId, Vec<u8>>, u64), StoreError> {
+        let (mut unfiled, mut count) = (BTreeMap::new(), 0);
+        for row in self.tables.unfiled.prefix_iter(self.txn, &keys::of_epoch(scope, &[]))? {
+            let split = row?.1.split_first_chunk();
+            let (id, sealed) = split.ok_or(StoreError::Inconsistent("an unfiled row is of no mapping"))?;
+            hold(&mut unfiled, &Mapping(MappingId(*id), sealed.to_vec()));
+            count += 1;
+        }
+        Ok((unfiled, count))
+    }
+}
+
+/// Takes a mapping in among others: of two sealed values for one token the one that holds.
+fn hold(held: &mut BTreeMap<MappingId, Vec<u8>>, Mapping(id, sealed): &Mapping) {
+    let held = held.entry(*id).or_insert_with(|| sealed.clone());
+    *held = Mapping::holding(held, sealed).to_vec();
 }
 
 impl Txn<'_> {
@@ -211,16 +242,35 @@ impl Txn<'_> {
         if tables.issues.get_or_put(self.raw(), &key, &issue.to_bytes())?.is_some() {
             return Ok(false);
         }
-        for Mapping(id, sealed) in &issue.header().mappings {
-            let key = keys::of_epoch(scope, id.as_bytes());
-            let held = tables.mappings.get_or_put(self.raw(), &key, sealed)?;
-            if held.is_some_and(|held| Mapping::holding(held, sealed) != held) {
-                self.put(tables.mappings, &key, sealed)?;
-            }
-        }
+        self.pile_up(scope, &issue.header().mappings)?;
         self.add_to_digest(scope, &issue.id())?;
         self.saw_time(issue.header().time);
         Ok(true)
+    }
+
+    /// Makes rows of mappings that are filed later, but of those that are there.
+    fn pile_up(&mut self, scope: &Scope, mappings: &[Mapping]) -> Result<(), StoreError> {
+        let table = self.tables().unfiled;
+        let last = table.get_lower_than_or_equal_to(self.raw(), &keys::numbered(scope, u64::MAX))?;
+        let last = last.and_then(|(key, _)| keys::read_numbered(key)).filter(|(of, _)| of == scope);
+        let first = last.map_or(0, |(_, number)| number + 1);
+        let mut ids = Vec::new();
+        for Mapping(id, sealed) in mappings {
+            let held = self.rows().mapping(scope, id)?;
+            if held.is_none_or(|held| Mapping::holding(held, sealed) != held) {
+                let number = first + ids.len() as u64;
+                self.put(
+                    table,
+                    &keys::numbered(scope, number),
+                    &[id.as_bytes(), sealed.as_slice()].concat(),
+                )?;
+                ids.push(*id);
+            }
+        }
+        if !ids.is_empty() {
+            self.note(News::Issued(scope.clone(), first, ids));
+        }
+        Ok(())
     }
 
     fn add_to_digest(&mut self, scope: &Scope, id: &IssueId) -> Result<(), StoreError> {
@@ -239,7 +289,7 @@ impl Txn<'_> {
         let prefix = keys::of_epoch(scope, &[]);
         let tables = *self.tables();
         let mut erased = 0;
-        for table in [tables.mappings, tables.issues, tables.issue_digests, tables.unspread] {
+        for table in [tables.unfiled, tables.mappings, tables.issues, tables.issue_digests, tables.unspread] {
             let rows = table.prefix_iter(self.raw(), &prefix)?.take(limit - erased);
             let found = rows.map(|row| Ok(row?.0.to_vec())).collect::<Result<Vec<_>, StoreError>>()?;
             for key in &found {
@@ -247,6 +297,7 @@ impl Txn<'_> {
             }
             erased += found.len();
         }
+        self.note(News::Shredded(scope.clone()));
         Ok(erased)
     }
 }

@@ -16,16 +16,20 @@ use heed::{CommitOrAbort, Env, EnvFlags, EnvOpenOptions, MdbError, WithoutTls, t
 use crate::{
     changes::{Change, Feed},
     error::{OpenError, StoreError},
+    filer::Filer,
     log::{self, RaftLog},
     pages::{self, Fault},
     tables::{META_TABLE, Meta, TABLES, Table, Tables},
+    unfiled::{Piles, Unfiled},
     unsettled::Unsettled,
     writer::{Bench, Writer, WriterMode},
 };
 
 /// The format of the environment this release writes and the newest it reads.
-pub(crate) const STORE_FORMAT: u8 = 4;
-/// The format before: what was not spread was not noted. All that it has is as it was.
+pub(crate) const STORE_FORMAT: u8 = 5;
+/// The format before: every mapping is filed. All that it has is as it was.
+const FORMAT_WITHOUT_UNFILED: u8 = 4;
+/// The one before that: what was not spread was not noted.
 const FORMAT_WITHOUT_UNSPREAD: u8 = 3;
 /// The one before that has no tables of tokens.
 const FORMAT_WITHOUT_TOKENS: u8 = 2;
@@ -49,7 +53,12 @@ pub struct Options {
     pub sync: bool,
     /// Where write jobs run.
     pub writer: WriterMode,
+    /// Mappings that come before they are filed together: some 45 bytes of memory each, and twice as many at most.
+    pub pile_max: usize,
 }
+
+/// Mappings that a node files together: a million, which bring several to each page of a table of ten millions.
+pub const PILE_MAX: usize = 1 << 20;
 
 /// The durable state of one node.
 #[derive(Debug)]
@@ -58,11 +67,18 @@ pub struct Store {
     log: Option<Mutex<RaftLog>>,
     unsettled: Arc<Unsettled>,
     feed: Arc<Feed>,
+    unfiled: Arc<Unfiled>,
     tables: Arc<Tables>,
     env: Env<WithoutTls>,
     path: PathBuf,
     map_bytes: usize,
     _lock: Option<File>,
+}
+
+impl std::fmt::Debug for Unfiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Unfiled")
+    }
 }
 
 impl std::fmt::Debug for Tables {
@@ -93,14 +109,19 @@ impl Store {
         let log = Some(Mutex::new(open_log(dir, &env, &tables, options.sync)?));
         let unsettled = Arc::new(Unsettled::default());
         let feed = Arc::new(Feed::default());
-        let (of_env, of_tables) = (env.clone(), tables.clone());
-        let bench =
-            Bench { env: of_env, tables: of_tables, unsettled: unsettled.clone(), feed: feed.clone() };
-        let writer = Writer::start(options.writer, bench);
+        let unfiled = Arc::new(load_unfiled(dir, &env, &tables)?);
+        let bench = Bench {
+            env: env.clone(),
+            tables: tables.clone(),
+            unsettled: unsettled.clone(),
+            feed: feed.clone(),
+        };
+        let filer = Filer::new(unfiled.clone(), options.pile_max);
+        let writer = Writer::start(options.writer, bench, filer);
         let writer = Some(writer.map_err(|why| OpenError::Io { path: dir.into(), why })?);
         let path = dir.to_path_buf();
         let map_bytes = options.map_bytes;
-        Ok(Self { writer, log, unsettled, feed, tables, env, path, map_bytes, _lock: Some(lock) })
+        Ok(Self { writer, log, unsettled, feed, unfiled, tables, env, path, map_bytes, _lock: Some(lock) })
     }
 
     /// Opens `dir` to look only, beside the process that has it if there is one.
@@ -119,8 +140,9 @@ impl Store {
         };
         let env = open_env(dir, map_bytes, EnvFlags::READ_ONLY)?;
         let tables = Arc::new(read_tables(dir, &env)?);
-        let (writer, unsettled, feed, path) = (None, Arc::default(), Arc::default(), dir.into());
-        Ok(Self { writer, log, unsettled, feed, tables, env, path, map_bytes, _lock: None })
+        let (unsettled, feed, unfiled) = (Arc::default(), Arc::default(), Arc::default());
+        let (writer, path) = (None, dir.into());
+        Ok(Self { writer, log, unsettled, feed, unfiled, tables, env, path, map_bytes, _lock: None })
     }
 
     /// Runs `work` in a write transaction and tells `done` what came of it once that is synced.
@@ -184,6 +206,11 @@ impl Store {
         self.unsettled.bytes() == 0
     }
 
+    /// Whether every mapping has its row among all others.
+    pub fn is_all_filed(&self) -> bool {
+        self.unfiled.piles().is_empty()
+    }
+
     /// From now on, notes which histories change, for [`Self::take_changes`]; lets go of what was noted before.
     pub fn follow_changes(&self) {
         self.feed.follow();
@@ -211,6 +238,11 @@ impl Store {
     /// The data directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The piles as they are now; none in a store that only looks, beside whoever piles up.
+    pub(crate) fn piles(&self) -> Option<Arc<Piles>> {
+        self.writer.as_ref().map(|_| self.unfiled.piles())
     }
 
     pub(crate) fn unsettled_bytes(&self) -> u64 {
@@ -257,6 +289,12 @@ fn open_env(dir: &Path, map_bytes: usize, flags: EnvFlags) -> Result<Env<Without
         heed::Error::EnvAlreadyOpened => OpenError::InUse(dir.into()),
         other => OpenError::Damaged { path: dir.into(), why: other.to_string() },
     })
+}
+
+fn load_unfiled(dir: &Path, env: &Env<WithoutTls>, tables: &Tables) -> Result<Unfiled, OpenError> {
+    let txn = env.read_txn().map_err(|error| damaged(dir, error))?;
+    let unreadable = |error: StoreError| OpenError::Damaged { path: dir.into(), why: error.to_string() };
+    Unfiled::load(&txn, tables).map_err(unreadable)
 }
 
 fn has_data(dir: &Path) -> bool {
@@ -324,7 +362,7 @@ fn add_tables(env: &Env<WithoutTls>) -> Result<(), heed::Error> {
         match format.as_deref() {
             // The step from the log's table says the new format itself, once the log is taken over.
             Some([FORMAT_WITH_LOG_TABLE]) => {}
-            Some([FORMAT_WITHOUT_TOKENS | FORMAT_WITHOUT_UNSPREAD]) => {
+            Some([FORMAT_WITHOUT_TOKENS | FORMAT_WITHOUT_UNSPREAD | FORMAT_WITHOUT_UNFILED]) => {
                 meta.put(txn, &[Meta::Format as u8], &[STORE_FORMAT])?;
             }
             _ => return Ok(CommitOrAbort::Abort(())),
@@ -394,7 +432,7 @@ fn read_tables(dir: &Path, env: &Env<WithoutTls>) -> Result<Tables, OpenError> {
             };
             match meta.get(txn, &[Meta::Format as u8])? {
                 Some([STORE_FORMAT | FORMAT_WITH_LOG_TABLE]) => {}
-                Some([FORMAT_WITHOUT_TOKENS | FORMAT_WITHOUT_UNSPREAD]) => {
+                Some([FORMAT_WITHOUT_TOKENS | FORMAT_WITHOUT_UNSPREAD | FORMAT_WITHOUT_UNFILED]) => {
                     return Ok(CommitOrAbort::Abort(Other::Older));
                 }
                 Some([found]) if STORE_FORMAT < *found => {

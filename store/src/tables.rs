@@ -23,7 +23,7 @@ pub struct TableInfo {
 pub(crate) const META_TABLE: &str = "meta";
 
 /// All tables there are.
-pub const TABLES: [TableInfo; 15] = [
+pub const TABLES: [TableInfo; 16] = [
     TableInfo {
         name: META_TABLE,
         key: "one byte, see Meta",
@@ -95,6 +95,12 @@ pub const TABLES: [TableInfo; 15] = [
         row: "issue id",
         lifetime: "until a majority is known to have it; until its epoch is destroyed",
     },
+    TableInfo {
+        name: "unfiled",
+        key: "owner, 0, epoch, number",
+        row: "mapping id, sealed value (derived)",
+        lifetime: "until it is a row of mappings; until its epoch is destroyed",
+    },
 ];
 
 /// The open tables.
@@ -115,13 +121,14 @@ pub(crate) struct Tables {
     pub issues: Table,
     pub issue_digests: Table,
     pub unspread: Table,
+    pub unfiled: Table,
 }
 
 impl From<[Table; TABLES.len()]> for Tables {
     fn from(all: [Table; TABLES.len()]) -> Self {
         let [meta, histories, callers, tokens, caller_tokens, grants, remembered, keys, destroyed, rest @ ..] =
             all;
-        let [epochs, fields, mappings, issues, issue_digests, unspread] = rest;
+        let [epochs, fields, mappings, issues, issue_digests, unspread, unfiled] = rest;
         Self {
             meta,
             histories,
@@ -138,6 +145,7 @@ impl From<[Table; TABLES.len()]> for Tables {
             issues,
             issue_digests,
             unspread,
+            unfiled,
         }
     }
 }
@@ -161,6 +169,7 @@ impl Tables {
             self.issues,
             self.issue_digests,
             self.unspread,
+            self.unfiled,
         ]
     }
 }

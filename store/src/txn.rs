@@ -9,6 +9,7 @@ use crate::{
     error::StoreError,
     rows::{Counts, to_row},
     tables::{Meta, Table, Tables},
+    unfiled::{News, Piles},
     view::Rows,
 };
 
@@ -16,19 +17,22 @@ use crate::{
 pub struct Txn<'e> {
     txn: RwTxn<'e>,
     tables: &'e Tables,
+    piles: &'e Piles,
     clock: Hlc,
     counts: Counts,
     changed: Changed,
+    news: Vec<News>,
     counts_before: Counts,
     clock_before: Hlc,
 }
 
 impl<'e> Txn<'e> {
-    pub(crate) fn begin(txn: RwTxn<'e>, tables: &'e Tables) -> Result<Self, StoreError> {
-        let rows = Rows { txn: &txn, tables };
+    pub(crate) fn begin(txn: RwTxn<'e>, tables: &'e Tables, piles: &'e Piles) -> Result<Self, StoreError> {
+        let rows = Rows { txn: &txn, tables, piles };
         let (clock, counts) = (rows.clock()?, rows.counts()?);
-        let changed = Changed::default();
-        Ok(Self { clock, clock_before: clock, counts_before: counts.clone(), counts, changed, txn, tables })
+        let (clock_before, counts_before) = (clock, counts.clone());
+        let (changed, news) = (Changed::default(), Vec::new());
+        Ok(Self { txn, tables, piles, clock, counts, changed, news, counts_before, clock_before })
     }
 
     /// Writes what was counted along the way. Part of the job, so that no room for it fails the job alone.
@@ -44,16 +48,17 @@ impl<'e> Txn<'e> {
         Ok(())
     }
 
-    /// Keeps it in the transaction that it is nested in; gives which histories it changed.
-    pub(crate) fn commit(self) -> Result<Changed, StoreError> {
+    /// Keeps it in the transaction that it is nested in; gives which histories it changed, and what it did about
+    /// mappings.
+    pub(crate) fn commit(self) -> Result<(Changed, Vec<News>), StoreError> {
         self.txn.commit()?;
-        Ok(self.changed)
+        Ok((self.changed, self.news))
     }
 
     /// What this transaction sees: what was committed, and its own writes. Clock and counts follow when
-    /// the job has ended.
+    /// the job has ended, new mappings when it is committed.
     pub fn rows(&self) -> Rows<'_> {
-        Rows { txn: &self.txn, tables: self.tables }
+        Rows { txn: &self.txn, tables: self.tables, piles: self.piles }
     }
 
     /// Sets one of the single values.
@@ -71,6 +76,10 @@ impl<'e> Txn<'e> {
 
     pub(crate) fn changed_mut(&mut self) -> &mut Changed {
         &mut self.changed
+    }
+
+    pub(crate) fn note(&mut self, news: News) {
+        self.news.push(news);
     }
 
     pub(crate) fn saw_time(&mut self, time: Hlc) {

@@ -1,7 +1,7 @@
 //! One consistent, short look at the store. Never hold one across an await: a held read keeps every page
 //! that later writes replace.
 
-use std::{iter, ops::Bound};
+use std::{iter, ops::Bound, sync::Arc};
 
 use covault_model::{
     hlc::Hlc,
@@ -19,18 +19,24 @@ use crate::{
     open::Store,
     rows::{Counts, LineRow, SecretView, from_row},
     tables::{Meta, Tables},
+    unfiled::{Piles, Unfiled},
 };
 
 /// A read transaction.
 pub struct View<'s> {
     txn: RoTxn<'s, WithoutTls>,
     tables: &'s Tables,
+    piles: Arc<Piles>,
 }
 
 impl Store {
     /// Looks at what is committed now.
     pub fn view(&self) -> Result<View<'_>, StoreError> {
-        Ok(View { txn: self.env().read_txn()?, tables: self.tables() })
+        // The piles first: what is filed after this look began is still in them.
+        let piles = self.piles();
+        let (txn, tables) = (self.env().read_txn()?, self.tables());
+        let piles = piles.map_or_else(|| Unfiled::load(&txn, tables).map(|unfiled| unfiled.piles()), Ok)?;
+        Ok(View { txn, tables, piles })
     }
 
     /// The number of the last commit. Equal numbers at two times mean that nothing changed in between.
@@ -42,7 +48,7 @@ impl Store {
 impl View<'_> {
     /// The rows as of this look.
     pub fn rows(&self) -> Rows<'_> {
-        Rows { txn: &self.txn, tables: self.tables }
+        Rows { txn: &self.txn, tables: self.tables, piles: &self.piles }
     }
 }
 
@@ -51,6 +57,7 @@ impl View<'_> {
 pub struct Rows<'t> {
     pub(crate) txn: &'t RoTxn<'t>,
     pub(crate) tables: &'t Tables,
+    pub(crate) piles: &'t Piles,
 }
 
 impl<'t> Rows<'t> {

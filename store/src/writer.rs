@@ -6,6 +6,8 @@
 //! for a moment, when there are enough, or when anybody wants something committed. Until then they are
 //! unsettled, and a commit that fails for want of room does them again. Who only asks sees what they wrote.
 //!
+//! Mappings that have no row among all others yet are filed with commits, and when nothing comes (`filer.rs`).
+//!
 //! Two modes behind one interface: a thread of its own, or inline in the calling thread, where a
 //! simulator needs every step in order; there each job is a commit. A caller that waits anyway may write in
 //! its own thread in either mode, when nobody else is writing. Knows nothing of what jobs do.
@@ -28,8 +30,10 @@ use crate::{
     capacity::why_not_committed,
     changes::{Changed, Feed},
     error::StoreError,
+    filer::{Filed, Filer},
     tables::Tables,
     txn::Txn,
+    unfiled::{News, Piles},
     unsettled::Unsettled,
     view::Rows,
 };
@@ -52,8 +56,10 @@ const GATHERED_BYTES_MAX: u64 = 4 << 20;
 const GATHER_FOR: Duration = Duration::from_millis(2);
 /// What was gathered is committed within this time, but for the commit itself.
 pub const SETTLES_WITHIN: Duration = GATHER_FOR.saturating_mul(JOBS_PER_COMMIT_MAX as u32);
-/// How long to wait before trying again to commit what was gathered when there was no room for it.
+/// How long to wait before trying again to commit what was gathered, or to file, when there was no room for it.
 const RETRY_WHEN_FULL: Duration = Duration::from_millis(250);
+/// How long nothing must have come before mappings are filed for want of anything else to do.
+const FILE_WHEN_IDLE_FOR: Duration = Duration::from_millis(50);
 
 /// What a job is asked to do.
 enum Step<'a, 'e> {
@@ -109,6 +115,7 @@ struct Desk {
     bench: Bench,
     /// Gathered jobs whose commit found no room.
     again: Vec<Job>,
+    filer: Filer,
     closed: bool,
 }
 
@@ -127,14 +134,15 @@ impl fmt::Debug for Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(mode: WriterMode, bench: Bench) -> std::io::Result<Self> {
-        let desk = Arc::new(Mutex::new(Desk { bench, again: Vec::new(), closed: false }));
+    pub(crate) fn start(mode: WriterMode, bench: Bench, filer: Filer) -> std::io::Result<Self> {
+        let patience = filer.has_work().then_some(FILE_WHEN_IDLE_FOR);
+        let desk = Arc::new(Mutex::new(Desk { bench, again: Vec::new(), filer, closed: false }));
         if mode == WriterMode::Inline {
             return Ok(Self { desk, queue: None, thread: None });
         }
         let (sender, receiver) = channel();
         let at = desk.clone();
-        let work = move || drain(&at, &receiver);
+        let work = move || drain(&at, &receiver, patience);
         let thread = std::thread::Builder::new().name("covault-writer".into()).spawn(work)?;
         Ok(Self { desk, queue: Some(sender), thread: Some(thread) })
     }
@@ -153,7 +161,8 @@ impl Writer {
     }
 
     /// As [`Self::write`], and waits: in the caller's own thread when nothing else is being written, which
-    /// spares handing the work over and the answer back.
+    /// spares handing the work over and the answer back. The writer's thread does not hear of it: mappings that
+    /// come so are filed with later commits, or when it has had something to do again.
     pub fn write_now<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -262,10 +271,9 @@ fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
 }
 
 /// The thread: whatever waits when its turn comes goes into one commit.
-fn drain(desk: &Mutex<Desk>, receiver: &Receiver<Turn>) {
-    let mut must_retry = false;
+fn drain(desk: &Mutex<Desk>, receiver: &Receiver<Turn>, mut patience: Option<Duration>) {
     loop {
-        let first = match if must_retry { receiver.recv_timeout(RETRY_WHEN_FULL) } else { wait(receiver) } {
+        let first = match wait(receiver, patience) {
             Ok(turn) => Some(turn),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
@@ -275,14 +283,17 @@ fn drain(desk: &Mutex<Desk>, receiver: &Receiver<Turn>) {
             true => receiver.recv_timeout(GATHER_FOR).ok(),
             false => receiver.try_recv().ok(),
         });
-        must_retry = !desk.again.is_empty();
+        patience = desk.patience();
         drop(desk);
         tell(untold, &committed);
     }
 }
 
-fn wait(receiver: &Receiver<Turn>) -> Result<Turn, RecvTimeoutError> {
-    receiver.recv().map_err(|_| RecvTimeoutError::Disconnected)
+fn wait(receiver: &Receiver<Turn>, patience: Option<Duration>) -> Result<Turn, RecvTimeoutError> {
+    match patience {
+        Some(patience) => receiver.recv_timeout(patience),
+        None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+    }
 }
 
 fn run_now(mut desk: MutexGuard<'_, Desk>, turn: Turn) {
@@ -305,19 +316,37 @@ impl Desk {
         first: Option<Turn>,
         next: impl FnMut(bool) -> Option<Turn>,
     ) -> (Vec<Untold>, Result<(), StoreError>) {
-        let (mut untold, mut gathered) = (Vec::new(), Vec::new());
+        let (mut untold, mut gathered, is_idle) = (Vec::new(), Vec::new(), first.is_none());
         if self.closed {
             untold.extend(first.map(|turn| Untold { job: turn.job, begun: Err(StoreError::Closed) }));
             return (untold, Err(StoreError::Closed));
         }
         let committed = self.run(first, next, &mut untold, &mut gathered);
+        let committed = committed.map(|(filed, news)| {
+            self.bench.unsettled.clear();
+            self.filer.follow(filed, news, is_idle);
+        });
         match &committed {
-            Ok(()) => self.bench.unsettled.clear(),
-            Err(StoreError::Full) => self.again = gathered,
+            Ok(()) => {}
+            Err(StoreError::Full) => {
+                self.again = gathered;
+                self.filer.found_no_room();
+            }
             // What was answered is in the log, and done again from there when the store is opened anew.
             Err(_) => self.closed |= !gathered.is_empty(),
         }
         (untold, committed)
+    }
+
+    /// How long to wait for a job before doing what can be done without one; absent when that is nothing.
+    fn patience(&self) -> Option<Duration> {
+        if self.closed {
+            return None;
+        }
+        if !self.again.is_empty() || self.filer.is_cramped() {
+            return Some(RETRY_WHEN_FULL);
+        }
+        self.filer.has_work().then_some(FILE_WHEN_IDLE_FOR)
     }
 
     fn run(
@@ -326,11 +355,12 @@ impl Desk {
         mut next: impl FnMut(bool) -> Option<Turn>,
         untold: &mut Vec<Untold>,
         gathered: &mut Vec<Job>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(Option<Filed>, Vec<News>), StoreError> {
         gathered.append(&mut mem::take(&mut self.again));
         let Bench { env, tables, unsettled, feed } = &self.bench;
-        let mut turn = first;
-        let (mut outer, mut changed) = match begin_again(env, tables, gathered) {
+        let (mut turn, piles) = (first, self.filer.piles());
+        let is_idle = turn.is_none();
+        let mut outer = match Outer::begin_again(env, tables, &piles, gathered) {
             Ok(begun) => begun,
             Err(error) => {
                 untold.extend(turn.map(|turn| Untold { job: turn.job, begun: Ok(()) }));
@@ -340,7 +370,7 @@ impl Desk {
         let mut taken = gathered.len();
         while let Some(Turn { mut job, kind }) = turn {
             taken += 1;
-            match (attempt(env, tables, &mut outer, &mut changed, &mut job), kind) {
+            match (outer.attempt(&mut job), kind) {
                 (Ok(End::Panicked), _) => {
                     self.closed = true;
                     untold.push(Untold { job, begun: Ok(()) });
@@ -359,39 +389,52 @@ impl Desk {
                 || GATHERED_BYTES_MAX <= unsettled.bytes();
             turn = if is_full { None } else { next(untold.is_empty()) };
         }
-        outer.commit().map_err(|error| why_not_committed(env, error))?;
+        let Outer { mut txn, changed, news, .. } = outer;
+        let filed = self.filer.file(env, tables, &mut txn, &news, is_idle)?;
+        txn.commit().map_err(|error| why_not_committed(env, error))?;
         feed.add(changed);
-        Ok(())
+        Ok((filed, news))
     }
 }
 
-/// A transaction that holds what was gathered before, and what that changed.
-fn begin_again<'e>(
+/// The transaction that is committed, and what came about in it.
+struct Outer<'e> {
     env: &'e Env<WithoutTls>,
-    tables: &Tables,
-    gathered: &mut [Job],
-) -> Result<(RwTxn<'e>, Changed), StoreError> {
-    let (mut outer, mut changed) = (env.write_txn()?, Changed::default());
-    for job in gathered {
-        if attempt(env, tables, &mut outer, &mut changed, job)? != End::Done {
-            return Err(StoreError::Inconsistent("a write that was done could not be done again"));
-        }
-    }
-    Ok((outer, changed))
+    tables: &'e Tables,
+    piles: &'e Piles,
+    txn: RwTxn<'e>,
+    changed: Changed,
+    news: Vec<News>,
 }
 
-/// Runs a job in a transaction of its own, and keeps what it did if it is to be kept.
-fn attempt(
-    env: &Env<WithoutTls>,
-    tables: &Tables,
-    outer: &mut RwTxn<'_>,
-    changed: &mut Changed,
-    job: &mut Job,
-) -> Result<End, StoreError> {
-    let mut txn = Txn::begin(env.nested_write_txn(outer)?, tables)?;
-    let end = job(Step::Run(&mut txn));
-    if end == End::Done {
-        changed.extend(txn.commit()?);
+impl<'e> Outer<'e> {
+    /// One that holds what was gathered before.
+    fn begin_again(
+        env: &'e Env<WithoutTls>,
+        tables: &'e Tables,
+        piles: &'e Piles,
+        gathered: &mut [Job],
+    ) -> Result<Self, StoreError> {
+        let (changed, news) = (Changed::default(), Vec::new());
+        let mut outer = Self { env, tables, piles, txn: env.write_txn()?, changed, news };
+        for job in gathered {
+            if outer.attempt(job)? != End::Done {
+                return Err(StoreError::Inconsistent("a write that was done could not be done again"));
+            }
+        }
+        Ok(outer)
     }
-    Ok(end)
+
+    /// Runs a job in a transaction of its own, and keeps what it did if it is to be kept.
+    fn attempt(&mut self, job: &mut Job) -> Result<End, StoreError> {
+        let nested = self.env.nested_write_txn(&mut self.txn)?;
+        let mut txn = Txn::begin(nested, self.tables, self.piles)?;
+        let end = job(Step::Run(&mut txn));
+        if end == End::Done {
+            let (changed, mut news) = txn.commit()?;
+            self.changed.extend(changed);
+            self.news.append(&mut news);
+        }
+        Ok(end)
+    }
 }

@@ -1,5 +1,5 @@
 //! Issues and their mappings in tables: the same whatever the order and however often (T3), found by digests,
-//! and gone for good with their epoch. Knows nothing of values or peers.
+//! and gone for good with their epoch. Knows nothing of values or peers, or of when mappings are filed (`unfiled.rs`).
 
 #![allow(clippy::unwrap_used)]
 
@@ -20,7 +20,7 @@ use covault_model::{
     key::NodeKey,
     name::CallerName,
 };
-use covault_store::Store;
+use covault_store::{Options, Store};
 use proptest::prelude::*;
 
 use self::{
@@ -68,6 +68,16 @@ fn an_issue_that_comes_twice_is_one_and_its_mappings_are_found() {
     assert_eq!(store.compare_with_rebuild().unwrap().differences, []);
 }
 
+/// The sealed values of the first mappings of ann's first two epochs.
+fn values(store: &Store) -> Vec<Option<Vec<u8>>> {
+    let view = store.view().unwrap();
+    let value = |(epoch, id)| {
+        let found = view.rows().mapping(&scope("ann", epoch), &MappingId([id; 16])).unwrap();
+        found.map(<[u8]>::to_vec)
+    };
+    (1..3).flat_map(|epoch| (0..6).map(move |id| (epoch, id))).map(value).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -75,22 +85,33 @@ proptest! {
     fn the_order_of_issues_does_not_matter(
         drawn in prop::collection::vec((0..2_u32, 0..50_u64, prop::collection::vec(0..6_u8, 1..4), 0..3_u8), 1..12),
         shuffled in any::<prop::sample::Index>(),
+        reopened in any::<prop::sample::Index>(),
+        pile_max in 1..8_usize,
     ) {
         let issues: Vec<Issue> =
             drawn.iter().map(|(epoch, time, ids, variant)| issue(&scope("ann", 1 + epoch), *time, ids, *variant)).collect();
         let mut other: Vec<Issue> = issues.iter().rev().chain(&issues).cloned().collect();
         let middle = shuffled.index(other.len());
         other.rotate_left(middle);
-        let rows = [issues, other].map(|order| {
-            let (dir, store) = empty(options());
-            for issue in &order {
+        let options = Options { pile_max, ..options() };
+        let kept = [issues, other].map(|order| {
+            let (dir, mut store) = empty(options);
+            let reopened = reopened.index(order.len());
+            for (at, issue) in order.iter().enumerate() {
+                if at == reopened {
+                    drop(store);
+                    store = Store::open(dir.path(), options).unwrap();
+                }
                 insert(&store, issue);
+                assert_eq!(store.compare_with_rebuild().unwrap().differences, []);
             }
-            assert_eq!(store.compare_with_rebuild().unwrap().differences, []);
+            let values = values(&store);
             drop(store);
-            all_rows(dir.path())
+            let filed_later = ["mappings", "unfiled"];
+            let rows: Vec<_> = all_rows(dir.path()).into_iter().filter(|row| !filed_later.contains(&row.0)).collect();
+            (values, rows)
         });
-        prop_assert_eq!(&rows[0], &rows[1]);
+        prop_assert_eq!(&kept[0], &kept[1]);
     }
 }
 
@@ -160,7 +181,7 @@ fn a_shredded_epoch_leaves_nothing_and_takes_nothing_along() {
     drop(store);
     let of_tokens = all_rows(dir.path())
         .into_iter()
-        .filter(|row| ["mappings", "issues", "issue_digests", "unspread"].contains(&row.0));
+        .filter(|row| ["mappings", "issues", "issue_digests", "unspread", "unfiled"].contains(&row.0));
     assert_eq!(of_tokens.count(), 3);
 }
 

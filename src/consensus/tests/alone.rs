@@ -18,7 +18,7 @@ use covault_model::{
     refusal::{NoAuthority, NodeFault},
     registry::{KeyCheck, Outcome},
 };
-use covault_store::{Meta, Options, Store, Txn, WriterMode};
+use covault_store::{Meta, Options, PILE_MAX, Store, Txn, WriterMode};
 use openraft::storage::RaftStateMachine;
 
 use crate::consensus::{Consensus, ConsensusConfig, Me, Peers, machine::Machine};
@@ -28,7 +28,13 @@ fn me() -> NodeId {
 }
 
 fn open(dir: &Path) -> Arc<Store> {
-    let options = Options { map_bytes: 64 << 20, create: true, sync: true, writer: WriterMode::Thread };
+    let options = Options {
+        map_bytes: 64 << 20,
+        create: true,
+        sync: true,
+        writer: WriterMode::Thread,
+        pile_max: PILE_MAX,
+    };
     Arc::new(Store::open(dir, options).unwrap())
 }
 

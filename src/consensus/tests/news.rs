@@ -9,7 +9,7 @@ use std::{
 };
 
 use covault_model::registry::Outcome;
-use covault_store::{Options, Store, WriterMode};
+use covault_store::{Options, PILE_MAX, Store, WriterMode};
 use openraft::{
     BasicNode, CommittedLeaderId, EntryPayload, RaftNetwork, RaftNetworkFactory, Vote,
     network::RPCOption,
@@ -44,7 +44,13 @@ fn news_question() -> AppendEntriesRequest<Types> {
 /// A way to a peer that cannot be reached, so that a question which is not put off fails.
 async fn link_to_nobody(news: News) -> (Link, TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { map_bytes: 64 << 20, create: true, sync: false, writer: WriterMode::Inline };
+    let options = Options {
+        map_bytes: 64 << 20,
+        create: true,
+        sync: false,
+        writer: WriterMode::Inline,
+        pile_max: PILE_MAX,
+    };
     let store = Arc::new(Store::open(dir.path(), options).unwrap());
     let log = LogStore::new(store, id(1), true, news.clone()).unwrap();
     let link = Links::new(Peers::over(None), log, news).new_client(id(2), &BasicNode::default()).await;

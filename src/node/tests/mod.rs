@@ -34,7 +34,7 @@ use covault_model::{
 };
 use covault_net::{Asker as From, Channel, Doors, Endpoint, Inbox, Limits, Peer, Role, Setup, Socket, Trust};
 use covault_seal::{Keyring, Plaintext};
-use covault_store::{Options, SecretView, Store, WriterMode};
+use covault_store::{Options, PILE_MAX, SecretView, Store, WriterMode};
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::sleep};
 
@@ -155,7 +155,13 @@ impl Node {
 
     /// Starts the node, which knows these others beside the members, and goes on its rounds at this pace.
     async fn start(&mut self, founds: bool, others: &[(u8, SocketAddr)], pace: Option<Pace>) {
-        let options = Options { map_bytes: 64 << 20, create: true, sync: false, writer: WriterMode::Thread };
+        let options = Options {
+            map_bytes: 64 << 20,
+            create: true,
+            sync: false,
+            writer: WriterMode::Thread,
+            pile_max: PILE_MAX,
+        };
         let store = Arc::new(Store::open(self.dir.path(), options).unwrap());
         let others: BTreeMap<_, _> =
             others.iter().map(|(number, address)| (id(*number), peer(*address))).collect();

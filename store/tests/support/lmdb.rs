@@ -9,7 +9,8 @@ use heed::{Env, EnvOpenOptions};
 #[allow(unsafe_code)]
 pub fn lmdb(dir: &Path) -> Env {
     let mut options = EnvOpenOptions::new();
-    options.map_size(64 << 20).max_dbs(16);
+    // Room for all tables, and for one that an older format had.
+    options.map_size(64 << 20).max_dbs(covault_store::TABLES.len() as u32 + 1);
     // SAFETY: the directory is the test's own, and the test has closed the store that was open there.
     unsafe { options.open(dir) }.expect("an LMDB file or none")
 }
