@@ -153,6 +153,8 @@ impl World {
             if self.held_down[place] > 0 || self.sim.is_host_running(machine.name()) {
                 self.ended_ms[place] = None;
             } else if now >= *self.ended_ms[place].get_or_insert(now) + START_AGAIN_AFTER_MS {
+                // One that ends at once, before anybody sees it run, waits as long for the next time.
+                self.ended_ms[place] = None;
                 self.sim.bounce(machine.name());
             }
         }
