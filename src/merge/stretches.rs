@@ -21,7 +21,7 @@ pub struct Stretches {
 }
 
 struct Stretch {
-    /// It begins here, unless it is the first, and goes on to where the next one begins.
+    /// It begins here and goes on to where the next one begins; what comes before the first will be in it, too.
     first: SecretPath,
     /// How many secrets of the index it has.
     len: u32,
@@ -55,10 +55,15 @@ impl Stretches {
 
     /// Counts a secret; gives the number of its stretch.
     pub fn insert(&mut self, path: &SecretPath) -> u32 {
-        match self.rising.get(self.rank_after(path).saturating_sub(1)) {
-            Some(number) => self.count(*number),
-            None => self.begin(path.clone()),
+        let Some(number) = self.rising.get(self.rank_after(path).saturating_sub(1)).copied() else {
+            return self.begin(path.clone());
+        };
+        let stretch = &mut self.all[number as usize];
+        if *path < stretch.first {
+            // It is before the first stretch. Pieces that are cut off it are to come after what stays in it.
+            stretch.first = path.clone();
         }
+        self.count(number)
     }
 
     /// Where a stretch lies.
