@@ -209,11 +209,14 @@ impl Filing {
         let mut left = left * CLEARED_FOR_ONE;
         let from = after.clone().map_or(Bound::Unbounded, Bound::Excluded);
         for (scope, OfScope { last, .. }) in held.scopes.range((from, Bound::Unbounded)) {
-            left -= clear(txn, tables, scope, *last, left)?;
+            let (count, all) = clear(txn, tables, scope, *last, left)?;
+            left -= count;
+            if all {
+                *after = Some(scope.clone());
+            }
             if left == 0 {
                 return Ok(Some(self));
             }
-            *after = Some(scope.clone());
         }
         Ok(None)
     }
@@ -236,14 +239,15 @@ fn file(
     Ok(())
 }
 
-/// Erases the first `limit` rows of an epoch up to the one of this number. Gives how many it were.
+/// Erases the first `limit` rows of an epoch up to the one of this number, which is there until then. Gives how many it
+/// were, and whether that were all: rows that come when none is left have the numbers of those that went.
 fn clear(
     txn: &mut RwTxn<'_>,
     tables: &Tables,
     scope: &Scope,
     last: u64,
     limit: usize,
-) -> Result<usize, StoreError> {
+) -> Result<(usize, bool), StoreError> {
     let (first, last) = (keys::numbered(scope, 0), keys::numbered(scope, last));
     let rows = |last| (Bound::Included(first.as_slice()), Bound::Included(last));
     let (mut count, mut until) = (0, Vec::new());
@@ -256,7 +260,7 @@ fn clear(
     if count != 0 {
         tables.unfiled.delete_range(txn, &rows(until.as_slice()))?;
     }
-    Ok(count)
+    Ok((count, count < limit || until == last))
 }
 
 /// The sealed value in the row of this number, if it is of this mapping and still there.

@@ -229,6 +229,19 @@ fn a_copy_of_a_store_has_what_is_not_filed() {
 }
 
 #[test]
+fn what_comes_once_all_rows_of_an_epoch_went_does_not_go_with_them() {
+    let (_dir, store) = empty(Options { pile_max: 5, ..options() });
+    // The fourth fills the pile. The seventh files the last of it, and has just enough left to clear the first epoch away.
+    let issued = [(1, 0..1), (2, 1..2), (2, 2..3), (1, 3..6), (2, 6..8), (2, 8..9), (2, 9..10), (1, 10..11)];
+    for (epoch, numbers) in issued {
+        let scope = scope("ann", epoch);
+        insert(&store, &issue(&scope, numbers.clone(), 1));
+        assert!(numbers.into_iter().all(|number| found(&store, &scope, number).is_some()));
+        check_whole(&store);
+    }
+}
+
+#[test]
 fn an_epoch_destroyed_at_any_moment_of_filing_leaves_nothing() {
     let options = Options { pile_max: 8, ..options() };
     let (old, new) = (scope("ann", 1), scope("ann", 2));
