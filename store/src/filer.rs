@@ -9,7 +9,7 @@ use heed::{Env, RwTxn, WithoutTls};
 use crate::{
     error::StoreError,
     tables::Tables,
-    unfiled::{Filing, News, Pile, Piles, Unfiled},
+    unfiled::{Filing, News, Piles, Unfiled},
 };
 
 /// Mappings that are filed for three new ones. A pile takes five quarters of what it holds to be filed and cleared
@@ -19,8 +19,6 @@ const FILED_FOR_THREE: usize = 4;
 const FILED_FOR_THREE_WHEN_BEHIND: usize = 12;
 /// Mappings filed with a commit that there would not be otherwise.
 const FILED_WHEN_IDLE: usize = 1 << 10;
-/// What memory lets go of with one commit, of mappings that are filed.
-const LET_GO_AT_ONCE: usize = 1 << 12;
 /// Commits that go by before it is tried again to file where there was no room.
 const COMMITS_WHEN_CRAMPED: usize = 64;
 
@@ -32,15 +30,13 @@ pub(crate) struct Filer {
     unfiled: Arc<Unfiled>,
     /// Mappings after which a pile is filed.
     pile_max: usize,
-    /// What was filed or erased, and is taken apart as long as nobody else looks into it.
-    retired: Vec<Arc<Pile>>,
     /// Commits that are not to file anything, for want of room.
     rests: usize,
 }
 
 impl Filer {
     pub fn new(unfiled: Arc<Unfiled>, pile_max: usize) -> Self {
-        Self { unfiled, pile_max, retired: Vec::new(), rests: 0 }
+        Self { unfiled, pile_max, rests: 0 }
     }
 
     /// The piles as they are now.
@@ -50,7 +46,7 @@ impl Filer {
 
     /// Whether there is anything to do when nothing else is.
     pub fn has_work(&self) -> bool {
-        !self.unfiled.piles().is_empty() || !self.retired.is_empty()
+        !self.unfiled.piles().is_empty()
     }
 
     /// Whether there is, and there was no room for it the last time.
@@ -102,7 +98,6 @@ impl Filer {
     /// Follows a commit: lets whoever looks know of it, and begins to file a pile that is full, or any if nobody waits
     /// for anything.
     pub fn follow(&mut self, filed: Option<Filed>, news: Vec<News>, is_idle: bool) {
-        self.let_go();
         if filed.is_some() {
             self.rests = 0;
         }
@@ -111,11 +106,9 @@ impl Filer {
         }
         let mut piles = Piles::clone(&self.unfiled.piles());
         if let Some(Filed(filed)) = filed {
-            self.retired.extend(piles.follow(filed));
+            piles.follow(filed);
         }
-        for news in news {
-            self.retired.extend(piles.take_in(news).into_iter().map(Arc::new));
-        }
+        news.into_iter().for_each(|news| piles.take_in(news));
         if is_idle || self.pile_max <= piles.growing() {
             piles.turn();
         }
@@ -125,13 +118,5 @@ impl Filer {
     /// Files nothing for a while.
     pub fn found_no_room(&mut self) {
         self.rests = COMMITS_WHEN_CRAMPED;
-    }
-
-    /// Takes apart what is not needed any more: not all at once, as that takes long.
-    fn let_go(&mut self) {
-        let Some(last) = self.retired.last_mut().and_then(Arc::get_mut) else { return };
-        if !last.shrink(LET_GO_AT_ONCE) {
-            self.retired.pop();
-        }
     }
 }

@@ -15,6 +15,7 @@ mod log;
 mod mappings;
 mod open;
 mod pages;
+mod pile;
 mod rebuild;
 mod registry;
 mod rows;

@@ -53,12 +53,13 @@ pub struct Options {
     pub sync: bool,
     /// Where write jobs run.
     pub writer: WriterMode,
-    /// Mappings that come before they are filed together: some 45 bytes of memory each, and twice as many at most.
+    /// Mappings that come before they are filed together: some 35 bytes of memory each, and twice as many at most.
     pub pile_max: usize,
 }
 
-/// Mappings that a node files together: a million, which bring several to each page of a table of ten millions.
-pub const PILE_MAX: usize = 1 << 20;
+/// Mappings that a node files together. They bring two or three to each page of a table of ten millions, and fill the
+/// tables they are in by three quarters, while some more would leave half of them empty.
+pub const PILE_MAX: usize = 3 << 18;
 
 /// The durable state of one node.
 #[derive(Debug)]

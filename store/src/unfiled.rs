@@ -1,7 +1,7 @@
 //! Mappings that are rows in the order in which they came, and have no row among all others yet. Ids of mappings are
 //! random: each new row among all others is on a page of its own, however few come at a time. So they are piled up, rows
-//! one behind the other on the disk, their ids sorted in memory, and filed from one end of the pile to the other, several
-//! on each page, some with each commit. Keeps T3 with whoever looks: what is not filed is found in a pile, and of
+//! one behind the other on the disk, their ids in memory (`pile.rs`), and filed in the order of these, several on each page,
+//! some with each commit. Keeps T3 with whoever looks: what is not filed is found in a pile, and of
 //! two sealed values for one mapping the same one holds. Nothing rests on memory: piles are made again from the rows.
 //! Knows nothing of what is sealed, or of when to file.
 //!
@@ -11,10 +11,9 @@
 //! ```
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     mem,
     ops::Bound,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use covault_model::{
@@ -23,7 +22,12 @@ use covault_model::{
 };
 use heed::{RoTxn, RwTxn};
 
-use crate::{error::StoreError, keys, tables::Tables};
+use crate::{
+    error::StoreError,
+    keys,
+    pile::{Pile, Run},
+    tables::Tables,
+};
 
 /// Rows that go for the price of filing one mapping: they are side by side.
 const CLEARED_FOR_ONE: usize = 4;
@@ -70,30 +74,10 @@ pub(crate) struct Filing {
 /// What is done already.
 #[derive(Clone)]
 enum Stage {
-    /// Mappings up to this one are filed; absent before the first.
-    Filing(Option<Entry>),
+    /// All before this run are filed, and so many of it.
+    Filing(Arc<Run>, usize),
     /// All are filed, and what stood for them is gone up to this epoch; absent before the first.
     Clearing(Option<Scope>),
-}
-
-/// A mapping and the number of its row.
-type Entry = (Scope, MappingId, u64);
-
-#[derive(Default)]
-pub(crate) struct Pile(RwLock<Held>);
-
-/// Which rows there are, in the order of the mappings in them. A mapping may be in several.
-#[derive(Default)]
-struct Held {
-    scopes: BTreeMap<Scope, OfScope>,
-    count: usize,
-}
-
-#[derive(Default)]
-struct OfScope {
-    rows: BTreeSet<(MappingId, u64)>,
-    /// The number of the last row.
-    last: u64,
 }
 
 impl Unfiled {
@@ -110,15 +94,13 @@ impl Unfiled {
     /// Piles up the rows that a transaction sees.
     pub fn load(txn: &RoTxn<'_>, tables: &Tables) -> Result<Self, StoreError> {
         let piles = Piles::default();
-        let mut held = piles.growing.held_mut();
         for row in tables.unfiled.iter(txn)? {
             let (key, row) = row?;
             let read = keys::read_numbered(key).zip(row.first_chunk());
             let ((scope, number), id) =
                 read.ok_or(StoreError::Inconsistent("an unfiled mapping is of no epoch"))?;
-            held.take(&scope, number, &[MappingId(*id)]);
+            piles.growing.take(&scope, number, &[MappingId(*id)]);
         }
-        drop(held);
         Ok(Self(RwLock::new(Arc::new(piles))))
     }
 }
@@ -148,37 +130,35 @@ impl Piles {
 
     /// The numbers of the rows that a mapping has.
     pub fn rows_of(&self, scope: &Scope, id: &MappingId) -> Vec<u64> {
-        let filing = self.filing.as_ref().filter(|filing| matches!(filing.stage, Stage::Filing(_)));
+        let filing = self.filing.as_ref().filter(|filing| matches!(filing.stage, Stage::Filing(..)));
         let piles = [Some(&self.growing), filing.map(|filing| &filing.pile)];
-        piles.into_iter().flatten().flat_map(|pile| pile.held().rows_of(scope, id)).collect()
+        piles.into_iter().flatten().flat_map(|pile| pile.rows_of(scope, id)).collect()
     }
 
-    /// Follows a commit that did this. Gives what can be let go of.
-    pub fn take_in(&mut self, news: News) -> Vec<Pile> {
+    /// Follows a commit that did this.
+    pub fn take_in(&mut self, news: News) {
         match news {
-            News::Issued(scope, first, ids) => {
-                self.growing.held_mut().take(&scope, first, &ids);
-                Vec::new()
-            }
+            News::Issued(scope, first, ids) => self.growing.take(&scope, first, &ids),
             News::Shredded(scope) => {
-                let piles = [Some(&self.growing), self.filing.as_ref().map(|filing| &filing.pile)];
-                piles.into_iter().flatten().filter_map(|pile| pile.without(&scope)).collect()
+                let filing = self.filing.as_ref().map(|filing| &filing.pile);
+                [Some(&self.growing), filing].into_iter().flatten().for_each(|pile| pile.drop_scope(&scope));
             }
         }
     }
 
     /// Begins to file the pile that grows, unless one is being filed or there is nothing in it.
     pub fn turn(&mut self) {
-        if self.filing.is_none() && self.growing() != 0 {
+        if self.filing.is_none()
+            && let Some(first) = self.growing.run_after(None)
+        {
             let pile = mem::take(&mut self.growing);
-            self.filing = Some(Filing { pile, stage: Stage::Filing(None), count: 0 });
+            self.filing = Some(Filing { pile, stage: Stage::Filing(Arc::new(first), 0), count: 0 });
         }
     }
 
-    /// Follows a commit that came so far with filing, or to its end. Gives the pile then.
-    pub fn follow(&mut self, filed: Option<Filing>) -> Option<Arc<Pile>> {
-        let before = mem::replace(&mut self.filing, filed);
-        before.filter(|_| self.filing.is_none()).map(|filing| filing.pile)
+    /// Follows a commit that came so far with filing, or to its end.
+    pub fn follow(&mut self, filed: Option<Filing>) {
+        self.filing = filed;
     }
 }
 
@@ -191,28 +171,30 @@ impl Filing {
         tables: &Tables,
         limit: usize,
     ) -> Result<Option<Self>, StoreError> {
-        let pile = self.pile.clone();
-        let (held, mut left) = (pile.held(), limit);
-        if let Stage::Filing(after) = &self.stage {
-            let mut last = after.clone();
-            for (scope, id, number) in held.after(after.as_ref()).take(limit) {
-                file(txn, tables, scope, id, number)?;
-                left -= 1;
-                if left == 0 {
-                    last = Some((scope.clone(), *id, number));
-                }
+        let mut left = limit;
+        while let Stage::Filing(run, done) = &mut self.stage
+            && left != 0
+        {
+            let some = &run.rows[*done..];
+            let some = &some[..left.min(some.len())];
+            for (id, number) in some {
+                file(txn, tables, &run.scope, id, *number)?;
             }
-            self.count += limit - left;
-            self.stage = if left == 0 { Stage::Filing(last) } else { Stage::Clearing(None) };
+            *done += some.len();
+            self.count += some.len();
+            left -= some.len();
+            if *done == run.rows.len() {
+                let next = self.pile.run_after(Some(run));
+                self.stage = next.map_or(Stage::Clearing(None), |next| Stage::Filing(Arc::new(next), 0));
+            }
         }
-        let Stage::Clearing(after) = &mut self.stage else { return Ok(Some(self)) };
+        let Stage::Clearing(done) = &mut self.stage else { return Ok(Some(self)) };
         let mut left = left * CLEARED_FOR_ONE;
-        let from = after.clone().map_or(Bound::Unbounded, Bound::Excluded);
-        for (scope, OfScope { last, .. }) in held.scopes.range((from, Bound::Unbounded)) {
-            let (count, all) = clear(txn, tables, scope, *last, left)?;
+        while let Some((scope, last)) = self.pile.scope_after(done.as_ref()) {
+            let (count, all) = clear(txn, tables, &scope, last, left)?;
             left -= count;
             if all {
-                *after = Some(scope.clone());
+                *done = Some(scope);
             }
             if left == 0 {
                 return Ok(Some(self));
@@ -273,65 +255,4 @@ pub(crate) fn sealed_at<'t>(
 ) -> Result<Option<&'t [u8]>, StoreError> {
     let row = tables.unfiled.get(txn, &keys::numbered(scope, number))?;
     Ok(row.and_then(|row| row.strip_prefix(id.as_bytes().as_slice())))
-}
-
-impl Pile {
-    fn held(&self) -> RwLockReadGuard<'_, Held> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn held_mut(&self) -> RwLockWriteGuard<'_, Held> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn len(&self) -> usize {
-        self.held().count
-    }
-
-    /// Takes an epoch out; gives it.
-    fn without(&self, scope: &Scope) -> Option<Self> {
-        let mut held = self.held_mut();
-        let of_scope = held.scopes.remove(scope)?;
-        let count = of_scope.rows.len();
-        held.count -= count;
-        Some(Self(RwLock::new(Held { scopes: BTreeMap::from([(scope.clone(), of_scope)]), count })))
-    }
-
-    /// Lets go of up to `limit` of what it holds; gives whether anything is left.
-    pub fn shrink(&mut self, limit: usize) -> bool {
-        let held = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for _ in 0..limit {
-            let Some(mut first) = held.scopes.first_entry() else { return false };
-            if first.get_mut().rows.pop_first().is_none() {
-                first.remove();
-            }
-        }
-        true
-    }
-}
-
-impl Held {
-    fn rows_of(&self, scope: &Scope, id: &MappingId) -> Vec<u64> {
-        let Some(of_scope) = self.scopes.get(scope) else { return Vec::new() };
-        of_scope.rows.range((*id, 0)..=(*id, u64::MAX)).map(|(_, number)| *number).collect()
-    }
-
-    fn take(&mut self, scope: &Scope, first: u64, ids: &[MappingId]) {
-        let of_scope = self.scopes.entry(scope.clone()).or_default();
-        for (id, number) in ids.iter().zip(first..) {
-            self.count += usize::from(of_scope.rows.insert((*id, number)));
-            of_scope.last = number;
-        }
-    }
-
-    /// All after one of them, in the order of the rows that they will be.
-    fn after(&self, entry: Option<&Entry>) -> impl Iterator<Item = (&Scope, &MappingId, u64)> {
-        let from = entry.map_or(Bound::Unbounded, |(scope, ..)| Bound::Included(scope));
-        self.scopes.range::<Scope, _>((from, Bound::Unbounded)).flat_map(move |(scope, of_scope)| {
-            let entry = entry.filter(|(of, ..)| of == scope);
-            let from = entry.map_or(Bound::Unbounded, |(_, id, number)| Bound::Excluded((*id, *number)));
-            let rows = of_scope.rows.range((from, Bound::Unbounded));
-            rows.map(move |(id, number)| (scope, id, *number))
-        })
-    }
 }
