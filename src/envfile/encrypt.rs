@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use super::{
     call::{Call, Reference},
     file::{Assignment, EnvFile},
+    format::Format,
     mistake::{Mistake, Reason, Refused},
 };
 
@@ -53,7 +54,7 @@ impl EnvFile {
     ///
     /// # Errors
     /// Names without a value, all of them; names with more than one; a value of `beside` that is not asked for; a
-    /// plain line that cannot be read.
+    /// plain line that cannot be read; what stands beside a call and could not be read when that is expanded.
     pub fn encrypt(&self, mut beside: Values) -> Result<Encryption, Refused> {
         let (names, given) = (self.names_to_encrypt(), self.given());
         let count =
@@ -77,6 +78,9 @@ impl EnvFile {
                 None => beside.remove(*name).unwrap_or_default(),
             };
             secrets.push(((*name).clone(), value));
+        }
+        for assignment in self.written_in(Format::Dotenv) {
+            self.value_of(assignment)?;
         }
         match beside.into_keys().next() {
             Some(name) => Err(Refused::Unused(name)),

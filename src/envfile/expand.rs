@@ -94,7 +94,7 @@ impl EnvFile {
     }
 
     /// The assignments that a format writes anew.
-    fn written_in(&self, format: Format) -> Vec<&Assignment> {
+    pub(super) fn written_in(&self, format: Format) -> Vec<&Assignment> {
         let all = self.assignments();
         if format == Format::Dotenv {
             let changes = |piece: &Piece| !matches!(piece, Piece::Text(_));

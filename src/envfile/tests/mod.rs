@@ -253,6 +253,15 @@ fn nothing_is_encrypted_if_a_value_lacks_or_comes_twice() {
 }
 
 #[test]
+fn a_file_that_could_not_be_expanded_again_is_not_encrypted() {
+    for (text, column) in [("A=enc(a=1)$b", 11), ("A=\"${b}secret(a)\"", 4), ("A=a$b secret\\(x)", 4)] {
+        let refused = file(&format!("C=enc(c=1)\n{text}\nD=$e")).encrypt(Values::new()).err();
+        let Some(Refused::Mistake(mistake)) = refused else { panic!("{text}") };
+        assert_eq!((mistake.at.line, mistake.at.column), (2, column), "{text}");
+    }
+}
+
+#[test]
 fn all_plain_values_are_asked_for_at_once() {
     let asked = file("A=1 # c\nexport B='2'\nC=\nD=secret(d)\nE=x enc(e=5)\n").ask_for_all("app/").unwrap();
     assert_eq!(
