@@ -16,8 +16,8 @@ use super::{
     stretches::Span,
 };
 
-/// Secrets looked at between two turns of other tasks.
-const SECRETS_PER_TURN: usize = 512;
+/// Secrets looked at between two turns of other tasks: half a millisecond of a thread, as long as a request may wait for it.
+const SECRETS_PER_TURN: usize = 64;
 
 impl Records {
     /// Has the index follow what was committed, if there is one. To be called every second, so that there is never

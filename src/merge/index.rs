@@ -91,13 +91,14 @@ impl Index {
 
     /// Follows changes of one secret, in the order in which they were made. They may have been seen by what was added.
     pub fn follow(&mut self, changes: &[Change]) {
-        let Some(Change { path, now, .. }) = changes.last() else { return };
+        let Some(Change { path, .. }) = changes.first() else { return };
         let secret = path.id();
-        let (order, item_of) = (order_of(&secret), |newest: &Newest| ItemId::new(&secret, newest));
         let told = changes.iter().flat_map(|change| change.before.iter().chain([&change.now]));
-        let held = told.filter_map(|newest| self.remove(order, item_of(newest))).last();
+        let told: Vec<_> = told.map(|newest| ItemId::new(&secret, newest)).collect();
+        let (Some(now), order) = (told.last(), order_of(&secret)) else { return };
+        let held = told.iter().filter_map(|item| self.remove(order, *item)).last();
         let stretch = held.unwrap_or_else(|| self.stretches.insert(path));
-        self.insert(order, item_of(now), stretch);
+        self.insert(order, *now, stretch);
     }
 
     /// Begins to cut a stretch that has become too long, if there is one. All secrets that the store has in its span
