@@ -23,7 +23,7 @@ pub struct Room {
 }
 
 /// What is always kept free on the disk, so that Raft's own small writes and a restart find room, and the log
-/// can set bytes aside: 2 MiB.
+/// can set bytes aside: one and a quarter MiB.
 const DISK_RESERVE: u64 = (1 << 20) + SET_ASIDE;
 /// A disk with less than this left is full: 16 pages.
 const FULL_BELOW: u64 = 16 * 4096;

@@ -14,8 +14,8 @@ use super::frame::Rest;
 
 /// Bytes after which a file takes no further frame (8 MiB).
 const FULL_AT: u64 = 8 << 20;
-/// Bytes set aside at once (1 MiB).
-pub(crate) const SET_ASIDE: u64 = 1 << 20;
+/// Bytes set aside at once (256 KiB). The next sync has them to write too: that took 0.4 ms more, and 1.1 with a megabyte.
+pub(crate) const SET_ASIDE: u64 = 1 << 18;
 const SUFFIX: &str = ".raft";
 
 /// One file, open for reading and writing.
