@@ -81,6 +81,9 @@ struct State {
 
 /// The disks there are, whichever thread made them; a path says which of them is meant.
 static DISKS: Mutex<Vec<(PathBuf, Weak<Mutex<State>>)>> = Mutex::new(Vec::new());
+/// Of files that were seen on a disk, on which; none once a name is gone from any, since a number may come again then.
+/// The kernel takes longer to say where a descriptor leads than to do most of what it is asked.
+static SEEN: Mutex<BTreeMap<FileId, Weak<Mutex<State>>>> = Mutex::new(BTreeMap::new());
 static THERE_ARE_DISKS: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
@@ -142,6 +145,7 @@ impl Disk {
         at_work(|| {
             let mut state = self.state();
             state.forgive();
+            lock(&SEEN).clear();
             for file in std::mem::take(&mut state.files) {
                 file.lose(chance)?;
             }
@@ -160,6 +164,7 @@ impl Disk {
             let mut state = self.state();
             state.forgive();
             (state.files, state.names) = Default::default();
+            lock(&SEEN).clear();
             for entry in fs::read_dir(&state.root)? {
                 let path = entry?.path();
                 if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
@@ -285,7 +290,7 @@ impl State {
             } else {
                 Ok(Fate::Open)
             };
-            let len = state.unsynced(fd, id)?.len()?;
+            let len = state.unsynced(fd, id)?.len();
             let offset = match at {
                 Some(at) => at,
                 None if flags.contains(OFlags::APPEND) => len,

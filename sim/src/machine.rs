@@ -48,6 +48,8 @@ const MAP_BYTES: usize = 256 << 20;
 /// Mappings that are filed together: few, so that some are being filed most of the time.
 const PILE_MAX: usize = 16;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// For whoever looks at pictures of runs: a node's status says too much to be asked for more often.
+const LOOK_FOR_REIGNS_EVERY: Duration = Duration::from_millis(100);
 
 /// A machine; clones are the same one.
 #[derive(Clone)]
@@ -195,7 +197,7 @@ impl Machine {
     async fn note_reigns(&self, node: &Node) {
         let (vault, mut last) = (node.vault(), None);
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(LOOK_FOR_REIGNS_EVERY).await;
             let Ok(status) = vault.observe() else { continue };
             if status.leader == Some(vault.node()) && last != Some(status.term) {
                 last = Some(status.term);

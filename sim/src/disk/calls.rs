@@ -5,16 +5,16 @@ use std::{
     fs, io,
     os::fd::{AsRawFd, BorrowedFd},
     path::{Path, PathBuf},
-    sync::atomic::Ordering,
+    sync::{Arc, Mutex, Weak, atomic::Ordering},
 };
 
 use rustix::{
-    fs::{FallocateFlags, FileType, Mode, OFlags, fstat},
+    fs::{FallocateFlags, FileType, Mode, OFlags, Stat, fstat},
     io::Errno,
 };
 
 use super::{
-    AT_WORK, CAPACITY, Space, State, THERE_ARE_DISKS, at_work, disk_of, lock,
+    AT_WORK, CAPACITY, SEEN, Space, State, THERE_ARE_DISKS, at_work, disk_of, lock,
     names::Removed,
     unsynced::{Fate, FileId},
 };
@@ -48,7 +48,7 @@ pub(crate) fn refuse_copy(to: BorrowedFd<'_>) -> Answer {
 
 /// Has a file or the names in a directory on the disk.
 pub(crate) fn sync(fd: BorrowedFd<'_>) -> Answer {
-    if !THERE_ARE_DISKS.load(Ordering::Relaxed) {
+    if are_none() {
         return None;
     }
     match FileType::from_raw_mode(fstat(fd).ok()?.st_mode) {
@@ -93,6 +93,7 @@ pub(crate) fn remove(dir: Option<BorrowedFd<'_>>, path: &Path, is_dir: bool) -> 
             }
             let file = Removed::soon(path)?;
             fs::remove_file(path)?;
+            lock(&SEEN).clear();
             if let Some(file) = file {
                 state.set_aside.remove(&file.id()?);
                 state.names.removed(file);
@@ -108,6 +109,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Answer {
         state.change(|state| {
             let replaced = if to.is_dir() { None } else { Removed::soon(&to)? };
             fs::rename(from, &to)?;
+            lock(&SEEN).clear();
             state.names.renamed(from.into(), to, replaced);
             Ok(0)
         })
@@ -127,28 +129,48 @@ pub(crate) fn link((from_dir, from): Place<'_>, (to_dir, to): Place<'_>) -> Answ
 
 /// The room of the disk that a path is on.
 pub(crate) fn space(path: &Path) -> Option<Space> {
-    on_path(absolute(None, path)?, |state, _| {
-        let capacity = state.capacity.unwrap_or(CAPACITY);
-        let used = state.used().ok()?;
-        Some(Space { capacity, free: capacity.saturating_sub(used) })
+    on_path(absolute(None, path)?, |state, _| match state.capacity {
+        // Asked for before each write, and nobody would see the difference.
+        None => Some(Space { capacity: CAPACITY, free: CAPACITY }),
+        Some(capacity) => Some(Space { capacity, free: capacity.saturating_sub(state.used().ok()?) }),
     })?
 }
 
+/// Whether a call cannot be for a disk: there is none, or one makes it itself. Asked before the kernel is.
+fn are_none() -> bool {
+    !THERE_ARE_DISKS.load(Ordering::Relaxed) || AT_WORK.get()
+}
+
 fn on_file(fd: BorrowedFd<'_>, work: impl FnOnce(&mut State, FileId) -> io::Result<usize>) -> Answer {
-    if !THERE_ARE_DISKS.load(Ordering::Relaxed) {
+    if are_none() {
         return None;
     }
     let stat = fstat(fd).ok()?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return None;
     }
-    on_path(path_of(fd)?, |state, _| work(state, (stat.st_dev, stat.st_ino)))
+    let disk = disk_with(fd, &stat)?;
+    at_work(|| Some(work(&mut lock(&disk), id_of(&stat))))
+}
+
+/// The disk that an open file is on.
+fn disk_with(fd: BorrowedFd<'_>, stat: &Stat) -> Option<Arc<Mutex<State>>> {
+    let seen = lock(&SEEN).get(&id_of(stat)).and_then(Weak::upgrade);
+    if stat.st_nlink != 0 && seen.is_some() {
+        return seen;
+    }
+    let disk = disk_of(&path_of(fd)?)?;
+    if stat.st_nlink != 0 {
+        lock(&SEEN).insert(id_of(stat), Arc::downgrade(&disk));
+    }
+    Some(disk)
+}
+
+fn id_of(stat: &Stat) -> FileId {
+    (stat.st_dev, stat.st_ino)
 }
 
 fn on_path<T>(path: PathBuf, work: impl FnOnce(&mut State, &Path) -> T) -> Option<T> {
-    if AT_WORK.get() {
-        return None;
-    }
     let disk = disk_of(&path)?;
     at_work(|| Some(work(&mut lock(&disk), &path)))
 }
@@ -160,7 +182,7 @@ fn path_of(fd: BorrowedFd<'_>) -> Option<PathBuf> {
 
 /// A path from the root on, as the disks have theirs; the last part need not be there, nor is it followed.
 fn absolute(dir: Option<BorrowedFd<'_>>, path: &Path) -> Option<PathBuf> {
-    if !THERE_ARE_DISKS.load(Ordering::Relaxed) || AT_WORK.get() {
+    if are_none() {
         return None;
     }
     let path = match dir {

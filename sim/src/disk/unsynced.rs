@@ -26,6 +26,8 @@ pub(super) struct Unsynced {
     pub id: FileId,
     /// Opened anew, for reading and writing. While it is held the number is not given to another file.
     file: File,
+    /// As it is now; only the disk changes it.
+    len: u64,
     changes: Vec<Change>,
 }
 
@@ -69,26 +71,29 @@ impl Unsynced {
     pub fn new(fd: BorrowedFd<'_>, id: FileId) -> io::Result<Self> {
         let file =
             OpenOptions::new().read(true).write(true).open(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
-        Ok(Self { id, file, changes: Vec::new() })
+        Ok(Self { id, len: file.metadata()?.len(), file, changes: Vec::new() })
     }
 
-    pub fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+    pub fn len(&self) -> u64 {
+        self.len
     }
 
     pub fn write(&mut self, offset: u64, bytes: Vec<u8>, fate: Fate) -> io::Result<()> {
-        let len_before = self.len()?;
-        let end = len_before.min(offset + bytes.len() as u64);
-        let before = self.read(offset..end)?;
+        let (len_before, end) = (self.len, offset + bytes.len() as u64);
+        let before = self.read(offset..end.min(len_before))?;
         self.file.write_all_at(&bytes, offset)?;
+        if !bytes.is_empty() {
+            self.len = len_before.max(end);
+        }
         self.changes.push(Change { what: What::Write { offset, bytes }, len_before, before, fate });
         Ok(())
     }
 
     pub fn set_len(&mut self, len: u64, fate: Fate) -> io::Result<()> {
-        let len_before = self.len()?;
+        let len_before = self.len;
         let before = self.read(len..len_before)?;
         self.file.set_len(len)?;
+        self.len = len;
         self.changes.push(Change { what: What::SetLen(len), len_before, before, fate });
         Ok(())
     }
@@ -113,7 +118,6 @@ impl Unsynced {
 
     /// The power is cut: the file is as the last sync left it, but for what got through.
     pub fn lose(self, chance: &mut impl Rng) -> io::Result<()> {
-        let len = self.len()?;
         for change in self.changes.iter().rev() {
             change.undo(&self.file)?;
         }
@@ -131,8 +135,8 @@ impl Unsynced {
             }
         }
         // A file system may note that a file has grown before it has written what it has grown by.
-        if matches!(reached, Reached::Some) && chance.random() && self.len()? < len {
-            self.file.set_len(len)?;
+        if matches!(reached, Reached::Some) && chance.random() && self.file.metadata()?.len() < self.len {
+            self.file.set_len(self.len)?;
         }
         Ok(())
     }
