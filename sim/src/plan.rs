@@ -50,12 +50,34 @@ pub struct Plan {
     pub mutant: Option<String>,
 }
 
+/// How large worlds are drawn.
+struct Size {
+    /// How many nodes, and how often.
+    nodes: &'static [(usize, u64)],
+    /// The least and the most of the time in which harm is done, in milliseconds.
+    harm_ms: (u64, u64),
+}
+
+const USUAL: Size = Size { nodes: &[(3, 50), (4, 10), (5, 30), (7, 10)], harm_ms: (12_000, 30_000) };
+const SMALL: Size = Size { nodes: &[(3, 1)], harm_ms: (8_000, 12_000) };
+/// Clients work on for the first part of it, and nodes search each other for what they lack once a minute.
+const HEAL_MS: u64 = 90_000;
+
 impl Plan {
     /// The plan of a seed.
     pub fn draw(seed: u64) -> Self {
+        Self::of_size(seed, &USUAL)
+    }
+
+    /// The plan of a seed for a small world: three nodes, harmed for a shorter time.
+    pub fn draw_small(seed: u64) -> Self {
+        Self::of_size(seed, &SMALL)
+    }
+
+    fn of_size(seed: u64, size: &Size) -> Self {
         let mut chance = Chance::of(seed, "plan");
-        let nodes = chance.weighted(&[(3, 50), (4, 10), (5, 30), (7, 10)]);
-        let harm_ms = chance.between(12_000, 30_000);
+        let nodes = chance.weighted(size.nodes);
+        let harm_ms = chance.between(size.harm_ms.0, size.harm_ms.1);
         let near = chance.percent(60);
         let latency_ms = if near { (1, chance.between(1, 5)) } else { (1, chance.between(10, 40)) };
         let skewed = chance.percent(30);
@@ -67,7 +89,7 @@ impl Plan {
             callers: chance.between(1, clients as u64 / 2 + 1) as usize,
             names: chance.between(2, 12) as usize,
             harm_ms,
-            heal_ms: 90_000,
+            heal_ms: HEAL_MS,
             latency_ms,
             lost: if chance.percent(50) { chance.below(50_000) as u32 } else { 0 },
             doubled: if chance.percent(30) { chance.below(50_000) as u32 } else { 0 },
@@ -132,6 +154,7 @@ mod tests {
     fn every_drawn_plan_can_be_run() {
         for seed in 0..2_000 {
             assert_eq!(Plan::draw(seed).flaw(), None, "seed {seed}");
+            assert_eq!(Plan::draw_small(seed).flaw(), None, "seed {seed}, small");
         }
     }
 

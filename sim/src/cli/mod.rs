@@ -21,6 +21,8 @@ use clap::{Args, Parser, Subcommand};
 use child::Cage;
 use failure::Failure;
 
+use crate::plan::Plan;
+
 /// Whole Covault clusters on a simulated network, clock and disk, from one seed.
 #[derive(Parser)]
 #[command(name = "sim", version, arg_required_else_help = true)]
@@ -51,7 +53,7 @@ enum Ending {
     Ill,
 }
 
-/// Which seeds.
+/// Which seeds, and which worlds of theirs.
 #[derive(Args)]
 struct Seeds {
     /// How many.
@@ -60,11 +62,16 @@ struct Seeds {
     /// The first of them.
     #[arg(long, value_name = "S", default_value_t = 1)]
     first: u64,
+    /// Their small worlds: three nodes, harmed for a shorter time.
+    #[arg(long)]
+    small: bool,
 }
 
 impl Seeds {
-    fn range(&self) -> std::ops::Range<u64> {
-        self.first..self.first.saturating_add(self.seeds)
+    /// The plans of these seeds.
+    fn plans(&self) -> impl Iterator<Item = Plan> + Send {
+        let draw = if self.small { Plan::draw_small } else { Plan::draw };
+        (self.first..self.first.saturating_add(self.seeds)).map(draw)
     }
 }
 
@@ -141,6 +148,7 @@ mod tests {
         assert_eq!(refused("sim replay"), ErrorKind::MissingRequiredArgument);
         assert_eq!(refused("sim shrink"), ErrorKind::MissingRequiredArgument);
         assert_eq!(refused("sim replay 1 --plan p.json"), ErrorKind::ArgumentConflict);
+        assert_eq!(refused("sim replay --small --plan p.json"), ErrorKind::ArgumentConflict);
     }
 
     #[test]
@@ -151,7 +159,7 @@ mod tests {
 
     #[test]
     fn seeds_end_with_the_largest_number() {
-        let seeds = Seeds { seeds: 5, first: u64::MAX - 1 };
-        assert_eq!(seeds.range(), u64::MAX - 1..u64::MAX);
+        let seeds = Seeds { seeds: 5, first: u64::MAX - 1, small: false };
+        assert_eq!(seeds.plans().map(|plan| plan.seed).collect::<Vec<_>>(), [u64::MAX - 1]);
     }
 }

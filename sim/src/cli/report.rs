@@ -11,7 +11,6 @@ use clap::Args;
 use super::{Children, Ending, Seeds, crew, failure::Failure, progress::Progress, which};
 use crate::{
     checkers,
-    plan::Plan,
     report::{self, Page},
     story::Story,
     summary::Summary,
@@ -29,7 +28,7 @@ pub struct ReportArgs {
     #[command(flatten)]
     children: Children,
     /// A folder that `run --out` wrote: what it kept is drawn, and nothing is run.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["seeds", "first"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["seeds", "first", "small"])]
     stories: Option<PathBuf>,
 }
 
@@ -49,12 +48,12 @@ fn of_seeds(args: &ReportArgs, page: &mut Page) -> Result<(), Failure> {
     let cage = args.children.cage()?;
     let mut progress = Progress::of(args.seeds.seeds);
     let mut failure = None;
-    let work = |seed| {
-        let left = cage.hear(&Plan::draw(seed))?;
+    let work = |plan| {
+        let left = cage.hear(&plan)?;
         let drawn = left.story.as_ref().map(|story| report::draw(story, &left.verdict));
         Ok((left.verdict, drawn))
     };
-    crew::each(args.seeds.range(), args.children.jobs(), work, |drawn| match drawn {
+    crew::each(args.seeds.plans(), args.children.jobs(), work, |drawn| match drawn {
         Ok((verdict, drawn)) => {
             progress.done(verdict.holds());
             page.add(&verdict, drawn);

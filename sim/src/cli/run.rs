@@ -44,8 +44,8 @@ pub fn run(args: &RunArgs) -> Result<Ending, Failure> {
     let mut summary = Summary::default();
     let mut progress = Progress::of(args.seeds.seeds);
     let mut failure = None;
-    let work = |seed| try_seed(&cage, seed, args.out.as_deref());
-    crew::each(args.seeds.range(), jobs, work, |tried| match tried {
+    let work = |plan| try_plan(&cage, &plan, args.out.as_deref());
+    crew::each(args.seeds.plans(), jobs, work, |tried| match tried {
         Ok(verdict) => {
             progress.done(verdict.holds());
             summary.add(&verdict);
@@ -67,11 +67,11 @@ pub fn run(args: &RunArgs) -> Result<Ending, Failure> {
 }
 
 /// Runs one, and keeps what it left if it failed and there is a folder for it.
-fn try_seed(cage: &Cage, seed: u64, out: Option<&Path>) -> Result<Verdict, Failure> {
-    let plan = Plan::draw(seed);
-    let Some(out) = out else { return Ok(cage.judge(&plan)?.verdict) };
-    let Left { verdict, story, log } = cage.hear(&plan)?;
+fn try_plan(cage: &Cage, plan: &Plan, out: Option<&Path>) -> Result<Verdict, Failure> {
+    let Some(out) = out else { return Ok(cage.judge(plan)?.verdict) };
+    let Left { verdict, story, log } = cage.hear(plan)?;
     if !verdict.holds() {
+        let seed = plan.seed;
         let log_path = out.join(format!("{seed}.stderr.txt"));
         fs::write(&log_path, log).map_err(Failure::file(&log_path))?;
         if let Some(story) = story {

@@ -23,8 +23,8 @@ pub fn run(args: &TwiceArgs) -> Result<Ending, Failure> {
     let cage = args.children.cage()?;
     let mut progress = Progress::of(args.seeds.seeds);
     let (mut differing, mut failure) = (0, None);
-    let work = |seed| compare(&cage, seed);
-    crew::each(args.seeds.range(), args.children.jobs(), work, |compared| match compared {
+    let work = |plan| compare(&cage, &plan);
+    crew::each(args.seeds.plans(), args.children.jobs(), work, |compared| match compared {
         Ok((seed, difference)) => {
             progress.done(difference.is_none());
             if let Some(difference) = difference {
@@ -42,9 +42,8 @@ pub fn run(args: &TwiceArgs) -> Result<Ending, Failure> {
     Ok(if differing == 0 { Ending::Well } else { Ending::Ill })
 }
 
-fn compare(cage: &Cage, seed: u64) -> Result<(u64, Option<String>), Failure> {
-    let plan = Plan::draw(seed);
-    let (one, other) = (cage.hear(&plan)?, cage.hear(&plan)?);
+fn compare(cage: &Cage, plan: &Plan) -> Result<(u64, Option<String>), Failure> {
+    let (one, other) = (cage.hear(plan)?, cage.hear(plan)?);
     let difference = match (&one.story, &other.story) {
         (Some(one), Some(other)) => difference(one, other),
         _ if one.verdict == other.verdict => None,
@@ -53,7 +52,7 @@ fn compare(cage: &Cage, seed: u64) -> Result<(u64, Option<String>), Failure> {
             one.verdict.violations, other.verdict.violations
         )),
     };
-    Ok((seed, difference))
+    Ok((plan.seed, difference))
 }
 
 /// What differs first, if anything does.

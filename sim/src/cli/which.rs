@@ -21,6 +21,9 @@ pub struct Which {
     /// A file with its plan, as `shrink` prints it.
     #[arg(long, value_name = "FILE", conflicts_with = "seed")]
     plan: Option<PathBuf>,
+    /// The seed's small world.
+    #[arg(long, conflicts_with = "plan")]
+    small: bool,
 }
 
 impl Which {
@@ -28,6 +31,7 @@ impl Which {
     pub fn plan(&self) -> Result<Plan, Failure> {
         match &self.plan {
             Some(path) => read_plan(path),
+            None if self.small => Ok(Plan::draw_small(self.seed.unwrap_or_default())),
             None => Ok(Plan::draw(self.seed.unwrap_or_default())),
         }
     }
@@ -49,9 +53,10 @@ pub fn read<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, F
     serde_json::from_slice(&text).map_err(wrong)
 }
 
-/// The command that runs a plan again.
+/// The command that runs the plan of a seed again.
 pub fn replays(plan: &Plan) -> String {
-    format!("cargo run --release -p sim -- replay {}", plan.seed)
+    let small = if *plan == Plan::draw_small(plan.seed) { " --small" } else { "" };
+    format!("cargo run --release -p sim -- replay {}{small}", plan.seed)
 }
 
 #[cfg(test)]
@@ -70,6 +75,12 @@ mod tests {
         let plan = Plan::draw(7);
         let (_folder, path) = file(&serde_json::to_string(&plan).expect("JSON"));
         assert_eq!(read_plan(&path).expect("a plan"), plan);
+    }
+
+    #[test]
+    fn the_small_world_of_a_seed_is_run_again_as_one() {
+        let again = |plan: &Plan| replays(plan).ends_with("replay 7 --small");
+        assert!(again(&Plan::draw_small(7)) && !again(&Plan::draw(7)));
     }
 
     #[test]
