@@ -53,18 +53,7 @@ impl IssueDigest {
 impl<'t> Rows<'t> {
     /// The sealed value behind a token.
     pub fn mapping(&self, scope: &Scope, id: &MappingId) -> Result<Option<&'t [u8]>, StoreError> {
-        let filed = self.tables.mappings.get(self.txn, &keys::of_epoch(scope, id.as_bytes()))?;
-        self.piled(scope, id, filed)
-    }
-
-    /// Of a value that is held elsewhere, if there is one, and those behind a token that are not filed yet, the one that
-    /// holds.
-    fn piled(
-        &self,
-        scope: &Scope,
-        id: &MappingId,
-        mut held: Option<&'t [u8]>,
-    ) -> Result<Option<&'t [u8]>, StoreError> {
+        let mut held = self.tables.mappings.get(self.txn, &keys::of_epoch(scope, id.as_bytes()))?;
         for number in self.piles.rows_of(scope, id) {
             if let Some(sealed) = sealed_at(self.txn, self.tables, scope, id, number)? {
                 held = Some(held.map_or(sealed, |held| Mapping::holding(held, sealed)));
@@ -78,9 +67,8 @@ impl<'t> Rows<'t> {
         Ok(self.tables.issues.get(self.txn, &keys::of_epoch(scope, id.as_bytes()))?)
     }
 
-    /// How many mappings there are, and how many issues. Those that were being filed when the process was killed, and
-    /// those that came once more, count twice until they are filed, and of an epoch that is destroyed meanwhile what
-    /// was filed is taken off twice.
+    /// How many mappings there are, and how many issues. Those that were being filed when the process was killed count
+    /// twice until they are, and of an epoch that is destroyed meanwhile what was filed is taken off twice.
     pub fn tokens(&self) -> Result<(u64, u64), StoreError> {
         let filed = self.tables.mappings.len(self.txn)?;
         Ok((filed + self.piles.count() as u64, self.tables.issues.len(self.txn)?))
@@ -260,8 +248,7 @@ impl Txn<'_> {
         Ok(true)
     }
 
-    /// Makes rows of mappings that are filed later, but of those that wait to be filed. Whether one is filed already is
-    /// seen when this one is: whoever issues has looked for it, and to look again would cost a page for each.
+    /// Makes rows of mappings that are filed later, but of those that are there.
     fn pile_up(&mut self, scope: &Scope, mappings: &[Mapping]) -> Result<(), StoreError> {
         let table = self.tables().unfiled;
         let last = table.get_lower_than_or_equal_to(self.raw(), &keys::numbered(scope, u64::MAX))?;
@@ -269,7 +256,7 @@ impl Txn<'_> {
         let first = last.map_or(0, |(_, number)| number + 1);
         let mut ids = Vec::new();
         for Mapping(id, sealed) in mappings {
-            let held = self.rows().piled(scope, id, None)?;
+            let held = self.rows().mapping(scope, id)?;
             if held.is_none_or(|held| Mapping::holding(held, sealed) != held) {
                 let number = first + ids.len() as u64;
                 self.put(
