@@ -190,6 +190,24 @@ async fn what_the_registry_names_and_nobody_gives_is_unconfirmed_and_not_missing
     assert_eq!(answer.err(), Some(NoAuthority::Unconfirmed.into()));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_waits_for_records_is_whole_when_it_is_checked() {
+    let mut nodes = third_by_snapshot().await;
+    nodes[2].agrees_only = true;
+    nodes[2].start(false, &[], None).await;
+    nodes[2].confirm().await;
+    nodes[0].label("s/0", "one", "1").await;
+    let (_, records, _) = nodes[0].says("s/0").unwrap();
+    let label = records.into_iter().find(|record| !record.header().parents.is_empty()).unwrap();
+    let store = nodes[2].running().store.clone();
+    assert!(store.write_now(move |txn| txn.insert_marks(&path("s/0"), &label)).unwrap());
+    drop(store);
+    assert_eq!(nodes[2].says("s/0").unwrap().0.awaited.len(), 1, "the version that has the label");
+    nodes[2].stop().await;
+    let report = crate::node::check(nodes[2].dir.path(), &mut |_| {}).unwrap();
+    assert_eq!(report.differences, Vec::<String>::new());
+}
+
 async fn history(node: &Node, path: &SecretPath) -> Result<Vec<Option<u64>>, Refusal> {
     let query = HistoryQuery { limit: 10, before: None };
     let page = node.running().vault.history(&ann(), path, query).await?;
