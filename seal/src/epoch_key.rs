@@ -66,8 +66,7 @@ impl EpochKey {
     /// The keys of `scope`, from its epoch's master key.
     pub(crate) fn new(master: &MasterKey, cluster: ClusterId, scope: &Scope) -> Self {
         let number = scope.epoch.0.to_be_bytes();
-        let owner = if Mutant::SharedTokens.is_on() { &[] } else { scope.owner.as_bytes() };
-        let parts = [cluster.as_bytes().as_slice(), owner, &number];
+        let parts = [cluster.as_bytes().as_slice(), owner_of(scope), &number];
         let mut key = Zeroizing::new([0; 32]);
         keyed(master.tokens(), EPOCH, &parts).finalize_xof().fill(key.as_mut_slice());
         let purpose = |context: &str| Zeroizing::new(blake3::derive_key(context, key.as_slice()));
@@ -114,7 +113,7 @@ impl EpochKey {
 
     fn opaque(&self, field: &FieldRule, form: &[u8]) -> MappingId {
         let number = self.scope.epoch.0.to_be_bytes();
-        let parts = [self.scope.owner.as_bytes(), &number, field.kind.as_bytes(), form];
+        let parts = [owner_of(&self.scope), &number, field.kind.as_bytes(), form];
         let mut id = MappingId::default();
         keyed(&self.computing, TOKEN, &parts).finalize_xof().fill(&mut id.0);
         id
@@ -150,4 +149,9 @@ impl EpochKey {
         [VALUE, self.cluster.as_bytes().as_slice(), &number, id.as_bytes(), self.scope.owner.as_bytes()]
             .concat()
     }
+}
+
+/// Whose tokens they are, as it goes into what they are computed with.
+fn owner_of(scope: &Scope) -> &[u8] {
+    if Mutant::SharedTokens.is_on() { &[] } else { scope.owner.as_bytes() }
 }
