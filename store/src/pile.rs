@@ -10,7 +10,7 @@ use std::{
 
 use covault_model::{id::MappingId, issue::Scope};
 
-/// Mappings in a heap that is not split. So many are sorted at a time.
+/// Mappings in a heap that is not split. At most so many are sorted at a time.
 const HEAP_MAX: usize = 1 << 12;
 /// Heaps that one is split into: by the next four bits of ids.
 const PARTS: usize = 1 << 4;
@@ -72,7 +72,7 @@ impl Pile {
     pub fn rows_of(&self, scope: &Scope, id: &MappingId) -> Vec<u64> {
         let held = self.held();
         let Some(of_scope) = held.scopes.get(scope) else { return Vec::new() };
-        let Some(last) = of_scope.heap.get(id) else { return Vec::new() };
+        let Some(last) = of_scope.heap.get(id, 0) else { return Vec::new() };
         of_scope.earlier_of(*id).chain([last]).collect()
     }
 
@@ -144,15 +144,12 @@ impl Default for Heap {
 }
 
 impl Heap {
-    fn get(&self, id: &MappingId) -> Option<u64> {
-        let mut heap = self;
-        for splits in 0.. {
-            match heap {
-                Self::Whole(table) => return table.get(id).copied(),
-                Self::Split(parts) => heap = &parts[part_of(id, splits)],
-            }
+    /// The row of a mapping. This heap has come of so many splits.
+    fn get(&self, id: &MappingId, splits: usize) -> Option<u64> {
+        match self {
+            Self::Whole(table) => table.get(id).copied(),
+            Self::Split(parts) => parts[part_of(id, splits)].get(id, splits + 1),
         }
-        None
     }
 
     /// Sets the row of a mapping; gives the one it had. This heap has come of so many splits.
