@@ -128,6 +128,15 @@ async fn third_by_snapshot() -> Vec<Node> {
     nodes
 }
 
+/// The same, with the last one running, which is not given any history.
+async fn third_that_only_agrees() -> Vec<Node> {
+    let mut nodes = third_by_snapshot().await;
+    nodes[2].agrees_only = true;
+    nodes[2].start(false, &[], None).await;
+    nodes[2].confirm().await;
+    nodes
+}
+
 /// The idempotency key of the request that makes a secret.
 fn key_of(name: &str) -> Option<IdempotencyKey> {
     Some(IdempotencyKey::parse(&name.replace('/', "-")).unwrap())
@@ -180,10 +189,7 @@ async fn what_the_registry_names_is_fetched_when_it_is_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_registry_names_and_nobody_gives_is_unconfirmed_and_not_missing() {
-    let mut nodes = third_by_snapshot().await;
-    nodes[2].agrees_only = true;
-    nodes[2].start(false, &[], None).await;
-    nodes[2].confirm().await;
+    let nodes = third_that_only_agrees().await;
     let lacked = lacked(&nodes[2]).into_iter().next().unwrap();
     let vault = nodes[2].running().vault.clone();
     let answer = vault.read(&ann(), &lacked, Which::Current, Consistency::Local).await;
@@ -192,10 +198,7 @@ async fn what_the_registry_names_and_nobody_gives_is_unconfirmed_and_not_missing
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_waits_for_records_is_whole_when_it_is_checked() {
-    let mut nodes = third_by_snapshot().await;
-    nodes[2].agrees_only = true;
-    nodes[2].start(false, &[], None).await;
-    nodes[2].confirm().await;
+    let mut nodes = third_that_only_agrees().await;
     nodes[0].label("s/0", "one", "1").await;
     let (_, records, _) = nodes[0].says("s/0").unwrap();
     let label = records.into_iter().find(|record| !record.header().parents.is_empty()).unwrap();
@@ -226,10 +229,7 @@ async fn a_history_of_which_nothing_has_arrived_is_fetched_when_it_is_asked_for(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_history_of_which_nothing_can_be_had_is_unconfirmed_and_not_missing() {
-    let mut nodes = third_by_snapshot().await;
-    nodes[2].agrees_only = true;
-    nodes[2].start(false, &[], None).await;
-    nodes[2].confirm().await;
+    let nodes = third_that_only_agrees().await;
     let lacked = lacked(&nodes[2]).into_iter().next().unwrap();
     assert_eq!(history(&nodes[2], &lacked).await, Err(NoAuthority::Unconfirmed.into()));
 }
@@ -249,10 +249,7 @@ async fn a_create_is_answered_again_by_a_node_that_has_not_got_the_version_yet()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_create_that_cannot_be_answered_again_yet_is_unknown() {
-    let mut nodes = third_by_snapshot().await;
-    nodes[2].agrees_only = true;
-    nodes[2].start(false, &[], None).await;
-    nodes[2].confirm().await;
+    let nodes = third_that_only_agrees().await;
     let name = lacked(&nodes[2]).into_iter().next().unwrap().name.to_string();
     let value = name.replace("s/", "value ");
     let vault = &nodes[2].running().vault;
