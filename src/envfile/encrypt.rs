@@ -79,6 +79,7 @@ impl EnvFile {
             };
             secrets.push(((*name).clone(), value));
         }
+        // To expand it again, what stands beside a reference has to be read.
         for assignment in self.written_in(Format::Dotenv) {
             self.value_of(assignment)?;
         }

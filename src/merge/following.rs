@@ -16,7 +16,7 @@ use super::{
     stretches::Span,
 };
 
-/// Secrets looked at between two turns of other tasks: half a millisecond of a thread, as long as a request may wait for it.
+/// Secrets looked at between two turns of other tasks. Few: a request may wait for the thread as long.
 const SECRETS_PER_TURN: usize = 64;
 
 impl Records {

@@ -47,7 +47,7 @@ pub struct Known {
 #[derive(Deserialize)]
 enum Told {
     /// Records, and whether there are more.
-    Records(Vec<Sent>, #[allow(dead_code)] bool),
+    Records(Vec<Sent>, #[expect(dead_code, reason = "it is read to get past it")] bool),
 }
 
 /// The bytes of a message of the channel Records.
