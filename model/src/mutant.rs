@@ -48,6 +48,8 @@ mutants! {
     SharedTokens "shared-tokens" "Tokens do not depend on whose they are.",
     UnconditionalEpoch "unconditional-epoch" "An epoch is activated again and again without a look at the active one.",
     StaleView "stale-view" "Labels are not put into the view.",
+    ForgedRecords "forged-records" "Records count whoever signed them.",
+    BlindMiss "blind-miss" "A token is said not to be there by a node that holds it to be from the future.",
 }
 
 #[cfg(feature = "mutants")]

@@ -16,6 +16,7 @@ use covault_model::{
     epoch::epochs_of,
     id::{IssueId, NodeId},
     issue::{Issue, Scope},
+    mutant::Mutant,
 };
 use covault_net::{CallError, Loss};
 use covault_store::{IssueDigest, Rows, StoreError};
@@ -23,7 +24,7 @@ use serde_bytes::ByteBuf;
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{
-    intake::IntakeError,
+    intake::{IntakeError, Taken},
     message::{Ask, LISTED_MAX, NAMED_MAX, RECORDS_BYTES_MAX, SCOPES_MAX, Told, UNDER_MAX, Under},
     outbox::Parcel,
     records::Records,
@@ -64,10 +65,16 @@ impl Records {
     }
 
     /// Takes in what `peer` has of these epochs and this node lacks, while a client waits.
+    ///
+    /// # Errors
+    /// [`SearchError::Early`] if it has something that cannot count here yet: who looks here then misses what there is.
     pub async fn catch_up(&self, peer: NodeId, scopes: &[Scope]) -> Result<(), SearchError> {
         let all = async {
             for scope in scopes {
-                self.take_scope(peer, scope).await?;
+                let taken = self.take_scope(peer, scope).await?;
+                if 0 < taken.early && !Mutant::BlindMiss.is_on() {
+                    return Err(SearchError::Early);
+                }
             }
             Ok(())
         };
@@ -117,7 +124,7 @@ impl Records {
                     may_hold(view.rows(), scope)? && whole(&view.rows().issue_digests(scope)?) != *theirs
                 };
                 if differs {
-                    gained += self.take_scope(peer, scope).await?;
+                    gained += self.take_scope(peer, scope).await?.new;
                 }
             }
             if scopes.len() < SCOPES_MAX {
@@ -127,8 +134,8 @@ impl Records {
     }
 
     /// Takes in what is lacked of one epoch.
-    async fn take_scope(&self, peer: NodeId, scope: &Scope) -> Result<usize, SearchError> {
-        let (mut gained, mut wanted) = (0, Vec::new());
+    async fn take_scope(&self, peer: NodeId, scope: &Scope) -> Result<Taken, SearchError> {
+        let (mut taken, mut wanted) = (Taken::default(), Vec::new());
         let mut open: Vec<ByteBuf> = vec![ByteBuf::new()];
         for _ in 0..QUESTIONS_MAX {
             let asked: Vec<ByteBuf> = open.drain(open.len().saturating_sub(UNDER_MAX)..).collect();
@@ -145,10 +152,11 @@ impl Records {
                 self.compare(scope, &prefix, under, &mut open, &mut wanted)?;
             }
             while NAMED_MAX <= wanted.len() {
-                gained += self.take_issues(peer, scope, wanted.split_off(wanted.len() - NAMED_MAX)).await?;
+                taken += self.take_issues(peer, scope, wanted.split_off(wanted.len() - NAMED_MAX)).await?;
             }
         }
-        Ok(gained + self.take_issues(peer, scope, wanted).await?)
+        taken += self.take_issues(peer, scope, wanted).await?;
+        Ok(taken)
     }
 
     /// Adds to `wanted` what is lacked here of what is listed, and to `open` what is to be looked at closer.
@@ -189,8 +197,8 @@ impl Records {
         peer: NodeId,
         scope: &Scope,
         mut wanted: Vec<IssueId>,
-    ) -> Result<usize, SearchError> {
-        let mut gained = 0;
+    ) -> Result<Taken, SearchError> {
+        let mut taken = Taken::default();
         while !wanted.is_empty() {
             let ask = Ask::Issues(scope.clone(), wanted.clone());
             let Told::Issues(sent, more) = self.ask(peer, &ask).await? else {
@@ -199,9 +207,9 @@ impl Records {
             if sent.is_empty() && more {
                 return Err(SearchError::Garbled);
             }
-            let taken = self.take_in_issues(sent).await?;
-            gained += taken.new;
-            if !more || taken.new == 0 {
+            let of_these = self.take_in_issues(sent).await?;
+            taken += of_these;
+            if !more || of_these.new == 0 {
                 break;
             }
             let view = self.store().view()?;
@@ -209,7 +217,7 @@ impl Records {
             let lacked = lacked.collect::<Result<Vec<_>, StoreError>>()?;
             wanted = lacked.into_iter().filter(|(lacked, _)| *lacked).map(|(_, id)| id).collect();
         }
-        Ok(gained)
+        Ok(taken)
     }
 
     /// Answers a peer's question about issues.

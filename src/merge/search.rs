@@ -46,6 +46,9 @@ pub enum SearchError {
     /// What it answered is no answer.
     #[error("the peer's answer cannot be read")]
     Garbled,
+    /// What it has is from the future, by this node's clock.
+    #[error("what the peer has is from the future by the clock here")]
+    Early,
     /// What it sent cannot be taken in.
     #[error(transparent)]
     Intake(#[from] IntakeError),

@@ -3,7 +3,7 @@
 //! destroyed never comes back, and nothing from the future counts. What does not count yet is let go of, since
 //! a search brings it again.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::AddAssign};
 
 use covault_model::{
     arrival::Fault,
@@ -30,6 +30,16 @@ pub struct Taken {
     pub kept: usize,
     /// How many of those came just now.
     pub new: usize,
+    /// How many are of a time that has not come, by this node's clock.
+    pub early: usize,
+}
+
+impl AddAssign for Taken {
+    fn add_assign(&mut self, other: Self) {
+        self.kept += other.kept;
+        self.new += other.new;
+        self.early += other.early;
+    }
 }
 
 impl Intake {
@@ -42,7 +52,7 @@ impl Intake {
             issues.into_iter().partition(|issue| issue.header().time.is_beyond_skew(now));
         early.iter().for_each(|_| self.count(Fault::Early));
         if ripe.is_empty() {
-            return Ok(Taken::default());
+            return Ok(Taken { early: early.len(), ..Taken::default() });
         }
         let bytes = sent.iter().map(|bytes| 2 * bytes.len() as u64).sum();
         if !self.store.room()?.fits(bytes) {
@@ -54,7 +64,7 @@ impl Intake {
         self.store.write(work, move |result| drop(sender.send(result)));
         let (taken, faults) = receiver.await.unwrap_or(Err(StoreError::Closed))?;
         faults.into_iter().for_each(|fault| self.count(fault));
-        Ok(taken)
+        Ok(Taken { early: early.len(), ..taken })
     }
 }
 

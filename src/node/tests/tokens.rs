@@ -1,7 +1,7 @@
 //! Tokens on several nodes: issued on both sides of a cut they are one, what was missed is found, a miss is true,
 //! a destroyed epoch stays so on a node that was away, and a hostile member gets nothing in. Shows T1 to T6.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use covault_model::{
     canonical::Scalar,
@@ -11,6 +11,7 @@ use covault_model::{
     hlc::{Hlc, Millis},
     id::{CommandId, MappingId},
     issue::{Issue, IssueHeader, Mapping, Scope},
+    limits::SKEW_MS_MAX,
     name::{FieldPointer, FieldType},
     refusal::{CallerMistake, NoAuthority, Refusal},
 };
@@ -75,7 +76,7 @@ fn unspread(node: &Node) -> usize {
 }
 
 async fn agree(node: &Node, number: u8, action: Action) {
-    let (by, at) = (ann().session.caller, node.clock.0.load(std::sync::atomic::Ordering::Relaxed));
+    let (by, at) = (ann().session.caller, node.clock.0.load(Ordering::Relaxed));
     let command = Command { id: CommandId([number; 16]), by, at: Millis(at), idempotency: None, action };
     node.running().consensus.propose(command, 1024).await.unwrap().outcome.unwrap();
 }
@@ -189,6 +190,18 @@ async fn a_miss_is_true_or_it_is_not_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_clock_is_behind_does_not_say_that_there_is_no_such_token() {
+    let nodes = keyed().await;
+    let behind = &nodes[2].clock.0;
+    behind.fetch_sub(SKEW_MS_MAX + 10_000, Ordering::Relaxed);
+    let (tokens, issued) = tokenize(&nodes[0], &values("v", 1)).await;
+    assert!(issued.is_kept, "two of three have it");
+    assert_eq!(detokenize(&nodes[2], &tokens).await, Err(NoAuthority::Unconfirmed.into()));
+    behind.fetch_add(SKEW_MS_MAX + 10_000, Ordering::Relaxed);
+    assert_eq!(detokenize(&nodes[2], &tokens).await.unwrap(), values("v", 1), "once its clock is right");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_given_alone_is_not_called_kept_after_a_restart_until_it_is() {
     let mut nodes = keyed().await;
     for node in &mut nodes[1..] {
@@ -256,7 +269,7 @@ async fn a_destroyed_epoch_stays_so_on_a_node_that_was_away() {
 async fn an_issue_that_does_not_count_changes_nothing() {
     let nodes = keyed().await;
     let intake = nodes[0].running().records.intake();
-    let now = nodes[0].clock.0.load(std::sync::atomic::Ordering::Relaxed);
+    let now = nodes[0].clock.0.load(Ordering::Relaxed);
     let made = |author: u8, scope: Scope, at: u64| {
         let header = IssueHeader {
             scope,
