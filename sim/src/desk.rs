@@ -4,12 +4,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use covault_model::key::NodeKey;
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -37,6 +38,8 @@ pub struct Office {
     pub whole: AtomicBool,
     /// Whether a machine was lost and its replacement does not vote yet.
     pub replacing: AtomicBool,
+    /// The key of a node, which somebody has stolen once the cluster was whole.
+    pub stolen: OnceLock<NodeKey>,
     /// Values given out so far: no two writes of a run carry the same.
     values: AtomicU64,
     common: Mutex<Common>,
@@ -61,6 +64,7 @@ impl Office {
             open: AtomicBool::new(true),
             whole: AtomicBool::new(false),
             replacing: AtomicBool::new(false),
+            stolen: OnceLock::new(),
             values: AtomicU64::new(0),
             common: Mutex::default(),
         })

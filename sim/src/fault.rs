@@ -67,7 +67,12 @@ impl Fault {
             75..80 => Self::Lossy(chance.between(10_000, 250_000) as u32),
             80..85 => Self::Full(node),
             // Within the bound of the product, which is 30 seconds.
-            85..94 => Self::Clock(node, chance.below(24_000) as i64 - 12_000),
+            85..91 => Self::Clock(node, chance.below(24_000) as i64 - 12_000),
+            // Beyond it, and not so far that what was stamped with it has not come before everything is to be whole.
+            91..94 => {
+                let by_ms = chance.between(35_000, 60_000) as i64;
+                Self::Clock(node, if chance.percent(50) { by_ms } else { -by_ms })
+            }
             _ => Self::Replace(node),
         }
     }

@@ -6,10 +6,12 @@ use std::{
     time::Duration,
 };
 
+use covault_net::NodeIdentity;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::{
+    chance::Chance,
     client::{self, Call},
     desk::{Desk, Office, text},
     machine::Machine,
@@ -36,6 +38,7 @@ pub async fn run(office: Arc<Office>, machines: Vec<Machine>, hire: impl Fn(Vec<
     }
     operator.until_all_vote().await;
     let desks = operator.desks(&office).await;
+    operator.leave_a_key_about(&office);
     office.whole.store(true, Ordering::Relaxed);
     office.journal.note(What::Whole);
     hire(desks);
@@ -98,6 +101,14 @@ impl Operator {
                 return;
             }
             sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Has the key of one node copied by whoever comes past.
+    fn leave_a_key_about(&self, office: &Office) {
+        let place = Chance::of(office.plan.seed, "stolen key").below(self.machines.len() as u64) as usize;
+        if let Ok(identity) = NodeIdentity::load(self.machines[place].data()) {
+            let _ = office.stolen.set(identity.into_key());
         }
     }
 

@@ -18,6 +18,9 @@ pub struct Story {
     pub events: Vec<Event>,
     /// What each node kept at the end, by its place.
     pub kept: Vec<Kept>,
+    /// Written values that stand in the nodes' logs in plain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logged: Vec<String>,
     /// The digest of all events and of all packets, in hexadecimal.
     pub digest: String,
 }
@@ -58,6 +61,40 @@ pub enum What {
     Garbled { node: usize, packets: u64 },
     /// Somebody whose key nobody enrolled asked a node as a peer does: whether it was answered, and what else came of it.
     Knocked { node: usize, by: Knock, answered: bool, told: String },
+    /// Somebody with the stolen key of a node told a node what does not hold: whether it was taken, and what else came of it.
+    Lied { node: usize, lie: Lie, taken: bool, told: String },
+}
+
+/// What somebody pushes who has the key of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lie {
+    /// Bytes that are no message.
+    Garbage,
+    /// A record whose signature is not the author's.
+    Forged,
+    /// A record of which one byte was changed.
+    Tampered,
+    /// A record of one secret under the name of another.
+    Misplaced,
+    /// A record that does not follow on what it says.
+    FalseParents,
+    /// A version with a payload that is not its own.
+    OtherPayload,
+    /// A record of tomorrow. It may be kept until then, and counts for nothing before.
+    FromTheFuture,
+}
+
+impl Lie {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Garbage,
+        Self::Forged,
+        Self::Tampered,
+        Self::Misplaced,
+        Self::FalseParents,
+        Self::OtherPayload,
+        Self::FromTheFuture,
+    ];
 }
 
 /// As whom somebody asks who is nobody's peer.

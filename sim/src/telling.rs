@@ -158,6 +158,9 @@ fn happened(what: &What) -> Option<String> {
         What::Knocked { node, by, answered, told } => {
             format!("~ {by:?} knocks at node {node}: answered {answered}, {told}")
         }
+        What::Lied { node, lie, taken, told } => {
+            format!("~ node {node} is told a lie ({lie:?}) with a stolen key: taken {taken}, {told}")
+        }
         What::Asked(_) | What::Told { .. } => return None,
     })
 }
@@ -176,7 +179,13 @@ pub mod tests {
 
     /// A story in which nothing has happened yet.
     pub fn story() -> Story {
-        Story { plan: Plan::draw(1), events: Vec::new(), kept: Vec::new(), digest: "d".into() }
+        Story {
+            plan: Plan::draw(1),
+            events: Vec::new(),
+            kept: Vec::new(),
+            logged: Vec::new(),
+            digest: "d".into(),
+        }
     }
 
     impl Story {

@@ -16,7 +16,7 @@ use crate::{
     checkers::testimony::values,
     desk::{Desk, Office},
     fault::Fault,
-    inspection::inspect,
+    inspection::{self, inspect},
     interpose,
     journal::Journal,
     links::Links,
@@ -54,6 +54,9 @@ pub enum WorldError {
     Files(#[from] std::io::Error),
 }
 
+/// The folder of a world's files that has the nodes' logs.
+pub const LOGS: &str = "logs";
+
 struct World {
     sim: Sim<'static>,
     plan: Plan,
@@ -88,7 +91,7 @@ pub fn run(plan: Plan, root: &Path, journal: Journal) -> Result<Story, WorldErro
     world.be_harmed()?;
     world.recover()?;
     world.stop()?;
-    Ok(world.tell())
+    Ok(world.tell(&root.join(LOGS)))
 }
 
 impl World {
@@ -306,16 +309,19 @@ impl World {
         Ok(())
     }
 
-    fn tell(self) -> Story {
+    fn tell(self, logs: &Path) -> Story {
         let Self { sim, plan, machines, office, .. } = self;
         // What a node that has stopped has left running, such as a client's connection, may still hold its files.
         drop(sim);
         let (digest, _) = office.journal.digest();
-        let mut story = Story { plan, events: office.journal.events(), kept: Vec::new(), digest };
+        let mut story =
+            Story { plan, events: office.journal.events(), kept: Vec::new(), logged: Vec::new(), digest };
         let operations = story.operations();
         let values = values(&operations);
         let keep = |machine: &Machine| inspect(machine.data(), machine.keys(), values.iter().copied());
-        story.kept = machines.iter().map(keep).collect();
+        let logged = inspection::logged(logs, values.iter().copied());
+        let kept = machines.iter().map(keep).collect();
+        (story.logged, story.kept) = (logged, kept);
         story
     }
 }

@@ -46,6 +46,8 @@ pub enum Habit {
     Garble,
     /// Asks a node as a peer does, and is none.
     Knock,
+    /// Tells a node what does not hold, with a stolen key.
+    Lie,
     /// Asks with an idempotency key until there is an answer, and once more at times.
     Retry,
 }
@@ -54,7 +56,7 @@ pub enum Habit {
 pub type Mix = Vec<(Habit, u64)>;
 
 /// The usual weights.
-const USUAL: [(Habit, u64); 20] = [
+const USUAL: [(Habit, u64); 21] = [
     (Habit::Create, 12),
     (Habit::Update, 20),
     (Habit::Flurry, 5),
@@ -75,6 +77,7 @@ const USUAL: [(Habit, u64); 20] = [
     (Habit::Garble, 1),
     (Habit::Knock, 2),
     (Habit::Retry, 10),
+    (Habit::Lie, 2),
 ];
 
 /// The mix of a run: some habits are rare in it or absent, some are frequent.

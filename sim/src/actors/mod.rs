@@ -6,6 +6,7 @@ mod filer;
 mod habit;
 mod intruder;
 mod labeller;
+mod liar;
 mod reader;
 mod retrier;
 mod rotator;
@@ -14,6 +15,7 @@ mod trespasser;
 mod writer;
 
 pub use habit::{Habit, Mix, draw_mix};
+pub use liar::LABEL;
 
 use crate::desk::Desk;
 
@@ -48,6 +50,7 @@ async fn follow(habit: Habit, desk: &mut Desk) {
         Habit::Trespass => trespasser::trespass(desk).await,
         Habit::Garble => intruder::garble(desk).await,
         Habit::Knock => intruder::knock(desk).await,
+        Habit::Lie => liar::lie(desk).await,
         Habit::Retry => retrier::retry(desk).await,
     }
 }

@@ -13,6 +13,7 @@ mod destroyed;
 mod epochs;
 mod insert_once;
 mod isolated;
+mod liars;
 mod linearizable;
 mod misses;
 mod no_plaintext;
@@ -53,7 +54,7 @@ pub struct Checker {
 }
 
 /// All of them.
-pub const CHECKERS: [Checker; 20] = [
+pub const CHECKERS: [Checker; 21] = [
     Checker { name: "insert once", rules: "E1, I1", check: insert_once::check },
     Checker { name: "numbers never change", rules: "E2, V1", check: numbers::check },
     Checker { name: "acknowledged survives", rules: "D1", check: acknowledged::check },
@@ -70,6 +71,7 @@ pub const CHECKERS: [Checker; 20] = [
     Checker { name: "destroyed stays destroyed", rules: "E7", check: destroyed::check },
     Checker { name: "isolation", rules: "N3", check: isolated::check },
     Checker { name: "strangers are nobody", rules: "X1, M1", check: strangers::check },
+    Checker { name: "lies count for nothing", rules: "X1, X2, X3, X4", check: liars::check },
     Checker { name: "no plaintext", rules: "S1", check: no_plaintext::check },
     Checker { name: "answers of the contract", rules: "E4, X7", check: answers::check },
     Checker { name: "recovery", rules: "R1, R2", check: recovered::check },

@@ -1,4 +1,4 @@
-//! S1 (docs/invariants.md): no value is on a disk in the clear, and none comes back in a refusal.
+//! S1 (docs/invariants.md): no value is on a disk or in a log in the clear, and none comes back in a refusal.
 
 use super::{Violation, at_the_end, named, shown_by};
 use crate::{inspection::plaintext::BEGINS, story::Story};
@@ -13,6 +13,8 @@ pub fn check(story: &Story) -> Vec<Violation> {
             violations.push(shown_by("S1", operation, says));
         }
     }
+    let in_logs = story.logged.iter().map(|found| format!("in the nodes' logs there is {found}"));
+    violations.extend(in_logs.map(|says| at_the_end("S1", story, says)));
     for (node, kept) in story.kept.iter().enumerate() {
         let on_disk =
             kept.plaintext.iter().map(|found| format!("on the disk of node {node} there is {found}"));
@@ -36,6 +38,13 @@ mod tests {
         tale.goes(create("plain-1"), 409, refusal("secret_exists")).passes(check);
         tale.goes(create("plain-2"), 409, json!({ "detail": "there is plain-1" }));
         tale.fires(check, "the refusal of op 1");
+    }
+
+    #[test]
+    fn a_value_in_a_log_is_seen() {
+        let mut tale = Tale::of(3);
+        tale.0.logged.push("plain-000001-1 in nodes.log".into());
+        tale.fires(check, "in the nodes' logs there is plain-000001-1");
     }
 
     #[test]

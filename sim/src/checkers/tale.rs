@@ -19,7 +19,7 @@ impl Tale {
     pub fn of(nodes: usize) -> Self {
         let plan = Plan { nodes, ..Plan::draw(1) };
         let kept = vec![Kept::default(); nodes];
-        Self(Story { plan, events: Vec::new(), kept, digest: String::new() })
+        Self(Story { plan, events: Vec::new(), kept, logged: Vec::new(), digest: String::new() })
     }
 
     /// Something happens, a millisecond after what was before it.

@@ -16,10 +16,11 @@ use super::{Ending, failure::Failure, which::Which};
 use crate::{
     checkers, interpose,
     journal::Journal,
+    logbook,
     plan::Plan,
     story::Story,
     verdict::{self, Verdict},
-    world,
+    world::{self, LOGS},
 };
 
 /// One run in this process.
@@ -42,9 +43,9 @@ pub struct OneArgs {
 pub fn run(args: &OneArgs) -> Result<Ending, Failure> {
     let plan = args.which.plan()?;
     let (verdict, story) = match &args.root {
-        Some(root) => judge(plan, root, Journal::default()),
-        None => judge(plan, tempfile::tempdir().map_err(Failure::Start)?.path(), Journal::default()),
-    };
+        Some(root) => judge(plan, root, false),
+        None => judge(plan, tempfile::tempdir().map_err(Failure::Start)?.path(), false),
+    }?;
     if let (Some(path), Some(story)) = (&args.story, &story) {
         write(path, story)?;
     }
@@ -54,9 +55,11 @@ pub fn run(args: &OneArgs) -> Result<Ending, Failure> {
     Ok(if verdict.holds() { Ending::Well } else { Ending::Ill })
 }
 
-/// Runs a plan in this process, which has run none before, and judges it.
-pub fn judge(plan: Plan, root: &Path, journal: Journal) -> (Verdict, Option<Story>) {
+/// Runs a plan in this process, which has run none before, and judges it. Somebody may read along on stderr.
+pub fn judge(plan: Plan, root: &Path, read_along: bool) -> Result<(Verdict, Option<Story>), Failure> {
     end_with_a_panic();
+    logbook::open(&root.join(LOGS), read_along).map_err(Failure::Start)?;
+    let journal = if read_along { Journal::aloud() } else { Journal::default() };
     let mutant = Mutant::ALL.iter().find(|mutant| plan.mutant.as_deref() == Some(mutant.name()));
     mutant.into_iter().for_each(|mutant| mutant.turn_on());
     // A clock of the metrics measures the processor's against the machine's, once, and the second has to move meanwhile.
@@ -67,10 +70,10 @@ pub fn judge(plan: Plan, root: &Path, journal: Journal) -> (Verdict, Option<Stor
         world::run(plan.clone(), root, journal)
     };
     let told = thread::scope(|scope| scope.spawn(simulated).join());
-    match told.unwrap_or_else(|_| process::abort()) {
+    Ok(match told.unwrap_or_else(|_| process::abort()) {
         Ok(story) => (Verdict::on(&story, checkers::all(&story)), Some(story)),
         Err(error) => (Verdict::without_a_story(plan, verdict::UNTOLD, error.to_string()), None),
-    }
+    })
 }
 
 /// Has a panic end the process, in whatever task it is: tokio would go on without that task.

@@ -2,16 +2,9 @@
 //! nothing of other runs.
 
 use clap::Args;
-use tracing_subscriber::{
-    EnvFilter,
-    fmt::{format::Writer, time::FormatTime},
-};
 
 use super::{Ending, failure::Failure, one, run, which::Which};
-use crate::{
-    journal::{self, Journal},
-    telling,
-};
+use crate::telling;
 
 /// Run one seed again and step through what happened
 #[derive(Args)]
@@ -27,9 +20,8 @@ pub struct ReplayArgs {
 pub fn run(args: &ReplayArgs) -> Result<Ending, Failure> {
     let plan = args.which.plan()?;
     let root = tempfile::tempdir().map_err(Failure::Start)?;
-    let journal = if args.trace { traced() } else { Journal::default() };
     telling::plan(&plan).iter().for_each(|line| println!("{line}"));
-    let (verdict, story) = one::judge(plan, root.path(), journal);
+    let (verdict, story) = one::judge(plan, root.path(), args.trace)?;
     for line in story.iter().flat_map(telling::lines) {
         println!("{line}");
     }
@@ -39,25 +31,4 @@ pub fn run(args: &ReplayArgs) -> Result<Ending, Failure> {
     let said = if verdict.holds() { "every rule held" } else { "FAILED" };
     println!("{said}: {seconds:.1} simulated seconds, {operations} operations, digest {}", verdict.digest);
     Ok(if verdict.holds() { Ending::Well } else { Ending::Ill })
-}
-
-/// Has logs written, and a journal that is written as it happens.
-fn traced() -> Journal {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,turmoil=warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_timer(SimulatedTime)
-        .with_ansi(false)
-        .with_writer(std::io::stderr)
-        .init();
-    Journal::aloud()
-}
-
-/// The clock of the world, in the form of the journal.
-struct SimulatedTime;
-
-impl FormatTime for SimulatedTime {
-    fn format_time(&self, to: &mut Writer<'_>) -> std::fmt::Result {
-        write!(to, "{:>10.3} ms", journal::now().as_secs_f64() * 1e3)
-    }
 }

@@ -44,6 +44,14 @@ pub fn inspect<'a>(data: &Path, keys: &Path, values: impl Iterator<Item = &'a st
     kept
 }
 
+/// Which of these values stand in the logs under `logs`. Logs that cannot be read are told of in their place.
+pub fn logged<'a>(logs: &Path, values: impl Iterator<Item = &'a str>) -> Vec<String> {
+    match plaintext::scan(logs, &Forms::of(values)) {
+        Ok((found, _)) => found,
+        Err(error) => vec![format!("logs that cannot be read: {error}")],
+    }
+}
+
 type Failure = Box<dyn Error + Send + Sync>;
 
 fn read(data: &Path, keys: &Path, kept: &mut Kept) -> Result<(), Failure> {

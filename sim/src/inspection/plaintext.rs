@@ -1,4 +1,5 @@
-//! Values in files, in any of the ways in which they could have come there: as they are, in hexadecimal, in base64.
+//! Values in files, in any of the ways in which they could have come there: as they are, in hexadecimal, in base64, as a
+//! list of numbers.
 //! Every value of a run begins alike, so that a file is gone through once for all of them. Knows nothing of what the
 //! files are.
 
@@ -48,7 +49,7 @@ impl Forms {
     }
 }
 
-/// As it is, in hexadecimal of both kinds, and in base64 from each of the places in a group of three where it may begin:
+/// As it is, in hexadecimal of both kinds, as `Debug` shows bytes, and in base64 from each of the places in a group of three where it may begin:
 /// what of it stands in whole groups.
 fn forms_of(value: &[u8]) -> Vec<Vec<u8>> {
     let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -57,7 +58,9 @@ fn forms_of(value: &[u8]) -> Vec<Vec<u8>> {
         let rest = &value[skipped..];
         STANDARD_NO_PAD.encode(&rest[..rest.len() / 3 * 3]).into_bytes()
     });
-    [value.to_vec(), hex.into_bytes(), upper.into_bytes()].into_iter().chain(base64).collect()
+    let numbers: Vec<String> = value.iter().map(u8::to_string).collect();
+    let texts = [hex, upper, numbers.join(", ")].map(String::into_bytes);
+    [value.to_vec()].into_iter().chain(texts).chain(base64).collect()
 }
 
 /// Goes through all files under `dir`: says what was found, each value with its file, and how many bytes there are.
@@ -96,8 +99,9 @@ mod tests {
         for before in 0..4 {
             let bytes = [vec![b'x'; before], VALUE.as_bytes().to_vec(), vec![b'y'; 5]].concat();
             let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            for form in [bytes.clone(), hex.to_uppercase().into(), hex.into(), STANDARD.encode(bytes).into()]
-            {
+            let debug = format!("{bytes:?}").into();
+            let base64 = STANDARD.encode(&bytes).into();
+            for form in [hex.to_uppercase().into(), hex.into(), debug, base64, bytes] {
                 assert!(finds(&form), "after {before} bytes: {}", String::from_utf8_lossy(&form));
             }
         }
