@@ -68,9 +68,9 @@ impl Fault {
             80..85 => Self::Full(node),
             // Within the bound of the product, which is 30 seconds.
             85..91 => Self::Clock(node, chance.below(24_000) as i64 - 12_000),
-            // Beyond it, and not so far that what was stamped with it has not come before everything is to be whole.
+            // Beyond it, and not so far that what was stamped with it is held back until clients have left.
             91..94 => {
-                let by_ms = chance.between(35_000, 60_000) as i64;
+                let by_ms = chance.between(33_000, 42_000) as i64;
                 Self::Clock(node, if chance.percent(50) { by_ms } else { -by_ms })
             }
             _ => Self::Replace(node),

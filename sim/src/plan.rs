@@ -139,7 +139,17 @@ fn draw_harms(chance: &mut Chance, nodes: usize, until_ms: u64) -> Vec<Harm> {
         let for_ms =
             if chance.percent(75) { chance.between(300, 6_000) } else { chance.between(6_000, 14_000) };
         let for_ms = for_ms.min(until_ms - at_ms);
-        harms.push(Harm { at_ms, for_ms, fault: Fault::draw(chance, nodes) });
+        // Steps of one clock are not to add up.
+        let steps_again = |fault: &Fault| {
+            let lasting = harms.iter().filter(|harm| at_ms < harm.at_ms + harm.for_ms);
+            let mut steps = lasting.filter(|harm| matches!(harm.fault, Fault::Clock(..)));
+            matches!(fault, Fault::Clock(..)) && steps.any(|harm| harm.fault.places() == fault.places())
+        };
+        let mut fault = Fault::draw(chance, nodes);
+        while steps_again(&fault) {
+            fault = Fault::draw(chance, nodes);
+        }
+        harms.push(Harm { at_ms, for_ms, fault });
         let overlaps = chance.percent(25);
         at_ms += if overlaps { chance.between(50, 500) } else { for_ms + chance.between(200, 4_000) };
     }

@@ -8,7 +8,7 @@ use covault_model::{DecodeError, decode, encode, hlc::Millis, id::NodeId};
 use covault_net::{Channel, Endpoint};
 use tokio::{
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, sleep},
 };
 
 use crate::{consensus::Consensus, vault::Clocks};
@@ -18,6 +18,8 @@ const ASK: &str = "time";
 
 /// A reading lasts for several of these.
 const EVERY: Duration = Duration::from_secs(5);
+/// While there are members that nothing was heard of: a node that has just joined learns of them one by one.
+const SOON: Duration = Duration::from_millis(500);
 /// What takes longer says too little of the moment at which it was answered.
 const ASK_WITHIN: Duration = Duration::from_secs(2);
 
@@ -46,10 +48,7 @@ pub fn read_told(bytes: &[u8]) -> Result<Millis, DecodeError> {
 
 /// Asks the other members, for as long as it runs.
 pub(super) async fn ask_all(endpoint: Endpoint, consensus: Consensus, clocks: Arc<Clocks>, me: NodeId) {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
         let members: Vec<NodeId> = consensus
             .standing()
             .members
@@ -59,10 +58,11 @@ pub(super) async fn ask_all(endpoint: Endpoint, consensus: Consensus, clocks: Ar
             .collect();
         clocks.retain(&members);
         let mut asked = JoinSet::new();
-        for member in members {
-            asked.spawn(ask(endpoint.clone(), clocks.clone(), member));
+        for member in &members {
+            asked.spawn(ask(endpoint.clone(), clocks.clone(), *member));
         }
         asked.join_all().await;
+        sleep(if clocks.heard_of() < members.len() { SOON } else { EVERY }).await;
     }
 }
 

@@ -44,6 +44,11 @@ impl Clocks {
         self.readings().retain(|node, _| members.contains(node));
     }
 
+    /// Of how many members there is a reading, however old.
+    pub fn heard_of(&self) -> usize {
+        self.readings().len()
+    }
+
     /// How far each clock that was heard of a moment ago is ahead of one that says `now`.
     pub fn ahead(&self, now: Millis) -> BTreeMap<NodeId, Skew> {
         let current = |(node, reading): (&NodeId, &Reading)| {
