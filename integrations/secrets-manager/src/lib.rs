@@ -1,0 +1,21 @@
+//! One interface for every place where secrets live: AWS Secrets Manager, HashiCorp Vault, Azure Key Vault, GCP Secret
+//! Manager, local files, Covault, and a simulation of them. Read-only, but for the trigger of a rotation.
+//!
+//! Knows nothing of the vault that it is shipped beside: it imports none of its rooms and speaks HTTP to it, as to the
+//! others.
+//!
+//! | module | its one job | what it may not know |
+//! | --- | --- | --- |
+//! | `types` | what is asked, answered, refused and recorded | HTTP, any provider |
+//! | `transport` | one HTTP exchange, bounded in time and size | what is asked, retries |
+//! | `providers` | one store each: its wire, its logins, its errors | caching, retries, other providers |
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod providers;
+pub mod transport;
+pub mod types;
+
+pub use providers::SecretProvider;
+pub use types::*;

@@ -1,0 +1,53 @@
+//! The stores, one module each: their wire, their logins, their errors. A provider asks once (and once more after it has
+//! logged in again); it knows nothing of caching, retries and other providers.
+
+use async_trait::async_trait;
+
+use crate::types::{
+    GetSecretOptions, ListOptions, ProviderType, RotationResult, SecretMetadata, SecretPage, SecretValue,
+    SecretsError,
+};
+
+/// A place where secrets live.
+#[async_trait]
+pub trait SecretProvider: Send + Sync {
+    /// A version of a secret with its value.
+    async fn get_secret(&self, path: &str, options: GetSecretOptions) -> Result<SecretValue, SecretsError>;
+
+    /// One page of the secrets whose paths begin with `prefix`, as large as the store makes its pages.
+    async fn list_page(&self, prefix: &str, options: ListOptions) -> Result<SecretPage, SecretsError>;
+
+    /// What is known about a secret, without its value.
+    async fn describe_secret(&self, path: &str) -> Result<SecretMetadata, SecretsError>;
+
+    /// Has the store rotate a secret.
+    async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError>;
+
+    /// Which kind of store it is.
+    fn provider_type(&self) -> ProviderType;
+
+    /// Whether the store can be reached and accepts who asks.
+    async fn health_check(&self) -> Result<(), SecretsError>;
+
+    /// All secrets whose paths begin with `prefix`, or as many as `options` wants, page by page.
+    async fn list_secrets(
+        &self,
+        prefix: &str,
+        mut options: ListOptions,
+    ) -> Result<Vec<SecretMetadata>, SecretsError> {
+        let most = options.max_results.map_or(usize::MAX, |most| most as usize);
+        let mut found = Vec::new();
+        loop {
+            let page = self.list_page(prefix, options.clone()).await?;
+            found.extend(page.secrets);
+            if most <= found.len() {
+                found.truncate(most);
+                return Ok(found);
+            }
+            match page.next_token {
+                Some(next) => options.next_token = Some(next),
+                None => return Ok(found),
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The door to the HTTP library.
+
+use std::{error::Error, path::PathBuf, time::Duration};
+
+use reqwest::{Client, Method, header::HeaderMap, redirect::Policy};
+use serde::{Deserialize, de::DeserializeOwned};
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+use crate::types::{ConfigurationError, NetworkError, SecretsError};
+
+/// The largest answer that is read, in bytes. Stores bound values at 25 KiB (Azure) to 1 MiB (Vault).
+const LARGEST_ANSWER: usize = 4 << 20;
+
+/// How a store is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TransportConfig {
+    /// How long a connection may take to come about.
+    #[serde(with = "humantime_serde")]
+    pub connect_timeout: Duration,
+    /// How long an exchange may take, connection included.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// A PEM file of certificate authorities to trust beside those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Lets secrets and credentials go over plain HTTP to other machines. To this one they may without.
+    pub allow_plain_http: bool,
+}
+
+impl Default for TransportConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(30),
+            ca_file: None,
+            allow_plain_http: false,
+        }
+    }
+}
+
+/// What a store answered. The body is wiped when it is dropped.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, whole.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+impl Answer {
+    /// The body as JSON; none if it is not of this form.
+    pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// A header's text, if it is there and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// How long `Retry-After` asks to wait, where it says so in seconds.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+    }
+}
+
+/// Sends requests to one store.
+#[derive(Debug, Clone)]
+pub struct Http {
+    client: Client,
+    allow_plain_http: bool,
+}
+
+impl Http {
+    /// Connections as `config` says.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::InvalidProvider`] if the file of authorities cannot be read or used.
+    pub fn new(config: &TransportConfig) -> Result<Self, ConfigurationError> {
+        let mut builder = Client::builder()
+            .connect_timeout(config.connect_timeout)
+            .timeout(config.timeout)
+            .redirect(Policy::none())
+            .tcp_nodelay(true);
+        if let Some(file) = &config.ca_file {
+            let wrong = |why: &dyn std::fmt::Display| ConfigurationError::InvalidProvider {
+                detail: format!("certificate authorities of {}: {why}", file.display()),
+            };
+            let pem = std::fs::read(file).map_err(|error| wrong(&error))?;
+            let authorities = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(&error))?;
+            builder = authorities.into_iter().fold(builder, |builder, one| builder.add_root_certificate(one));
+        }
+        let client = builder.build().map_err(|error| ConfigurationError::InvalidProvider {
+            detail: format!("no HTTP client: {}", chain(&error)),
+        })?;
+        Ok(Self { client, allow_plain_http: config.allow_plain_http })
+    }
+
+    /// One exchange. Whatever the store answers is an answer, errors included.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::InvalidProvider`] if it would go in plain to another machine, a [`NetworkError`] if there
+    /// is no whole answer.
+    pub async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, SecretsError> {
+        if url.scheme() != "https" && !self.allow_plain_http && !is_this_machine(&url) {
+            let detail = format!("{} would be asked without TLS", place(&url));
+            return Err(ConfigurationError::InvalidProvider { detail }.into());
+        }
+        let place = place(&url);
+        let mut request = self.client.request(method, url).headers(headers);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let mut response = request.send().await.map_err(|error| network(&error, &place))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let mut whole = Zeroizing::new(Vec::new());
+        while let Some(part) = response.chunk().await.map_err(|error| network(&error, &place))? {
+            if LARGEST_ANSWER < whole.len() + part.len() {
+                let detail = format!("{place} answers with more than {LARGEST_ANSWER} bytes");
+                return Err(NetworkError::ConnectionFailed { detail }.into());
+            }
+            whole.extend_from_slice(&part);
+        }
+        Ok(Answer { status, headers, body: whole })
+    }
+}
+
+/// Scheme, host and port: what may be said of a URL, whose path and query may tell more.
+fn place(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn network(error: &reqwest::Error, place: &str) -> NetworkError {
+    let why = chain(error);
+    let detail = format!("{place}: {why}");
+    if error.is_timeout() {
+        NetworkError::Timeout { detail }
+    } else if ["certificate", "tls", "TLS", "handshake"].iter().any(|word| why.contains(word)) {
+        NetworkError::TlsError { detail }
+    } else {
+        NetworkError::ConnectionFailed { detail }
+    }
+}
+
+/// An error with its causes, without the URL, whose query is nobody's business.
+fn chain(error: &reqwest::Error) -> String {
+    let mut words = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push(error.to_string());
+        cause = error.source();
+    }
+    if words.is_empty() { "the exchange failed".into() } else { words.join(": ") }
+}

@@ -1,0 +1,19 @@
+//! The words that client, providers and callers share: values, metadata, options, errors. Knows nothing of where
+//! secrets live or how they are fetched.
+
+mod clock;
+mod error;
+mod options;
+mod provider_type;
+mod secret;
+mod secret_string;
+
+pub use clock::WallClock;
+pub use error::{
+    AccessError, AuthenticationError, CacheError, ConfigurationError, NetworkError, ParseError,
+    ProviderError, RotationError, SecretNotFoundError, SecretsError,
+};
+pub use options::{GetSecretOptions, ListOptions};
+pub use provider_type::{ProviderType, UnknownProvider};
+pub use secret::{RotationResult, RotationStatus, SecretMetadata, SecretPage, SecretValue};
+pub use secret_string::SecretString;

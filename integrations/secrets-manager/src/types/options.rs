@@ -1,0 +1,42 @@
+//! How a secret, or a list of them, is asked for.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use super::ProviderType;
+
+/// Which version of a secret, from where. The default is the current version from the provider that the path maps to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct GetSecretOptions {
+    /// The version, by the identifier that its store gives it.
+    pub version: Option<String>,
+    /// The version, by a label that its store moves along: `AWSCURRENT`, `AWSPREVIOUS`, `AWSPENDING`.
+    pub stage: Option<String>,
+    /// The version that was current at this time. Covault alone has this; the others refuse it.
+    pub at: Option<DateTime<Utc>>,
+    /// Asks this provider, whatever the path maps to.
+    pub provider: Option<ProviderType>,
+    /// Asks the store even if the cache has an answer, and lets the cache have the new one.
+    pub skip_cache: bool,
+}
+
+impl GetSecretOptions {
+    /// Whether it asks for what never changes: one version by its identifier.
+    pub fn is_pinned(&self) -> bool {
+        self.version.is_some()
+    }
+}
+
+/// Which secrets, and how many at most.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListOptions {
+    /// At most so many; all of them unless given.
+    pub max_results: Option<u32>,
+    /// Where the last page ended.
+    pub next_token: Option<String>,
+    /// Only those that have all of these tags with these values.
+    pub tags: Option<HashMap<String, String>>,
+    /// Asks this provider, whatever the prefix maps to.
+    pub provider: Option<ProviderType>,
+}
