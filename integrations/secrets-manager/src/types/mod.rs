@@ -3,6 +3,7 @@
 
 mod clock;
 mod error;
+mod json_key;
 mod options;
 mod provider_type;
 mod secret;
