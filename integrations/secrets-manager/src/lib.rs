@@ -8,12 +8,14 @@
 //! | --- | --- | --- |
 //! | `types` | what is asked, answered, refused and recorded | HTTP, any provider |
 //! | `transport` | one HTTP exchange, bounded in time and size | what is asked, retries |
+//! | `resilience` | asking again, and not asking for a while | secrets, caches |
 //! | `providers` | one store each: its wire, its logins, its errors | caching, retries, other providers |
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod providers;
+pub mod resilience;
 pub mod transport;
 pub mod types;
 

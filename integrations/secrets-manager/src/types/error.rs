@@ -62,6 +62,20 @@ impl SecretsError {
         self.is_retryable() || matches!(self, Self::Provider(ProviderError::CircuitOpen { .. }))
     }
 
+    /// Whether it is the store's verdict on the secret or on who asks for it, after which no value that it gave before
+    /// may be given out: it is gone, denied, disabled, out of its validity or of this client's scope.
+    pub fn is_definitive(&self) -> bool {
+        match self {
+            Self::NotFound(_) | Self::Access(_) => true,
+            Self::Authentication(error) => matches!(
+                error,
+                AuthenticationError::InvalidCredentials { .. }
+                    | AuthenticationError::InsufficientPermissions { .. }
+            ),
+            _ => false,
+        }
+    }
+
     /// Whether the store said that there is nothing of the kind, which may be remembered for a short while.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound(_))
@@ -120,6 +134,14 @@ pub enum ConfigurationError {
     #[error("the path cannot be: {detail}")]
     InvalidPathPattern {
         /// Which, and why.
+        detail: String,
+    },
+    /// A setting that is unknown, missing or of the wrong form.
+    #[error("{place}: {detail}")]
+    InvalidSetting {
+        /// Where it stands: a line and a column, or a variable's name.
+        place: String,
+        /// What is wrong; no value.
         detail: String,
     },
     /// The store did not understand what it was asked.
@@ -437,6 +459,7 @@ error_types! {
         MissingEndpoint => "configuration_missing_endpoint",
         InvalidCacheConfig => "configuration_invalid_cache_config",
         InvalidPathPattern => "configuration_invalid_path_pattern",
+        InvalidSetting => "configuration_invalid_setting",
         InvalidRequest => "configuration_invalid_request",
     }
     AuthenticationError {
