@@ -1,7 +1,13 @@
 //! The stores, one module each: their wire, their logins, their errors. A provider asks once (and once more after it has
 //! logged in again); it knows nothing of caching, retries and other providers.
 
+mod config;
+mod local;
+
 use async_trait::async_trait;
+
+pub use config::ProviderConfig;
+pub use local::{LocalProvider, LocalProviderConfig};
 
 use crate::types::{
     GetSecretOptions, ListOptions, ProviderType, RotationResult, SecretMetadata, SecretPage, SecretValue,

@@ -1,0 +1,192 @@
+//! A directory with a file for each secret. Nothing outside of it is ever read, whatever a path says and wherever a link
+//! leads: links that stay within it, as Kubernetes mounts have them, are followed.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{broken, file::Content, missing};
+use crate::types::{AccessError, ConfigurationError, SecretMetadata, SecretValue, SecretsError};
+
+/// How deep directories are looked into, and how many files a list has at most.
+const DEEPEST: usize = 16;
+const MOST: usize = 10_000;
+
+/// A directory, by its path without links.
+#[derive(Debug)]
+pub struct Directory(PathBuf);
+
+impl Directory {
+    pub fn new(root: PathBuf) -> Self {
+        Self(root)
+    }
+
+    /// A version of the secret at `path`, the current one unless one is given.
+    pub fn get(&self, path: &str, version: Option<&str>) -> Result<SecretValue, SecretsError> {
+        check(path)?;
+        let (content, version) = match version {
+            None => self.current(path)?,
+            Some(asked) if is_number(asked) => {
+                let content = self.read(&format!("{path}@{asked}"), path);
+                (content.map_err(|error| of_version(error, path, asked))?, asked.to_owned())
+            }
+            Some(asked) => {
+                let (content, version) = self.current(path)?;
+                if version != asked {
+                    return Err(missing(path, Some(asked)));
+                }
+                (content, version)
+            }
+        };
+        Ok(value(path, &content, &version))
+    }
+
+    /// All secrets, without their values.
+    pub fn list(&self) -> Result<Vec<SecretMetadata>, SecretsError> {
+        let mut names = BTreeMap::new();
+        self.walk(&self.0, "", 0, &mut names).map_err(|error| broken(format!("listing files: {error}")))?;
+        let mut secrets = Vec::new();
+        for (name, greatest) in names {
+            let shown = |content: &Content| match greatest {
+                None => content.version(),
+                Some(number) => number.to_string(),
+            };
+            let file = greatest.map_or_else(|| name.clone(), |number| format!("{name}@{number}"));
+            // One that went away meanwhile, or leads outside, is not there.
+            if let Ok(content) = self.read(&file, &name) {
+                secrets.push(SecretMetadata::new(name, shown(&content), content.changed()));
+            }
+        }
+        Ok(secrets)
+    }
+
+    fn current(&self, path: &str) -> Result<(Content, String), SecretsError> {
+        match self.read(path, path) {
+            Ok(content) => {
+                let version = content.version();
+                Ok((content, version))
+            }
+            Err(error) if error.is_not_found() => {
+                let number = self.greatest(path).ok_or(error)?.to_string();
+                Ok((self.read(&format!("{path}@{number}"), path)?, number))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The greatest number that a version of `path` has.
+    fn greatest(&self, path: &str) -> Option<u64> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let folder = self.resolve(folder, path).ok()?;
+        let entries = fs::read_dir(folder).ok()?.take(MOST).flatten();
+        entries
+            .filter_map(|entry| numbered(entry.file_name().to_str()?).filter(|(of, _)| *of == name)?.1.into())
+            .max()
+    }
+
+    fn read(&self, file: &str, path: &str) -> Result<Content, SecretsError> {
+        Content::read(&self.resolve(file, path)?, path)
+    }
+
+    /// Where a file is, without links; within the directory, or not at all.
+    fn resolve(&self, file: &str, path: &str) -> Result<PathBuf, SecretsError> {
+        let found = self.0.join(file).canonicalize().map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                AccessError::AccessDenied { path: path.to_owned(), detail: error.to_string() }.into()
+            }
+            _ => missing(path, None),
+        })?;
+        if found.starts_with(&self.0) {
+            return Ok(found);
+        }
+        let detail = "its file is a link to a place outside of the directory".into();
+        Err(AccessError::AccessDenied { path: path.to_owned(), detail }.into())
+    }
+
+    /// Takes down the names of secrets, and of those that are there by numbers alone the greatest one.
+    fn walk(
+        &self,
+        folder: &Path,
+        prefix: &str,
+        depth: usize,
+        names: &mut BTreeMap<String, Option<u64>>,
+    ) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+            if name.starts_with('.') || MOST <= names.len() {
+                continue;
+            }
+            let path = format!("{prefix}{name}");
+            // Links to directories are not listed: they could lead round in a circle.
+            if entry.file_type()?.is_dir() {
+                if depth < DEEPEST {
+                    self.walk(&entry.path(), &format!("{path}/"), depth + 1, names)?;
+                }
+            } else if entry
+                .path()
+                .canonicalize()
+                .is_ok_and(|place| place.starts_with(&self.0) && place.is_file())
+            {
+                note(&path, names);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn note(path: &str, names: &mut BTreeMap<String, Option<u64>>) {
+    match numbered(path) {
+        None => {
+            names.insert(path.to_owned(), None);
+        }
+        Some((name, number)) => {
+            let known = names.entry(name.to_owned()).or_insert(Some(number));
+            *known = known.map(|known| known.max(number));
+        }
+    }
+}
+
+fn value(path: &str, content: &Content, version: &str) -> SecretValue {
+    let (value, binary) = content.value();
+    SecretValue {
+        value,
+        binary,
+        version: version.into(),
+        created_at: content.changed(),
+        updated_at: None,
+        valid_until: None,
+        metadata: Arc::new(SecretMetadata::new(path, version, content.changed())),
+    }
+}
+
+/// Name and number of a file that is a version.
+fn numbered(file: &str) -> Option<(&str, u64)> {
+    let (name, number) = file.rsplit_once('@')?;
+    is_number(number).then_some(())?;
+    Some((name, number.parse().ok()?))
+}
+
+/// Whether `text` is a number as it is written in a file's name: without zeros before it.
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn of_version(error: SecretsError, path: &str, version: &str) -> SecretsError {
+    if error.is_not_found() { missing(path, Some(version)) } else { error }
+}
+
+/// Refuses what is no plain path of names below the directory.
+fn check(path: &str) -> Result<(), SecretsError> {
+    let plain =
+        |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', ':', '\0', '@']);
+    if path.split('/').all(plain) {
+        return Ok(());
+    }
+    let detail =
+        format!("{path:?}: local files have names without `\\`, `:` and `@`, that do not begin with a dot");
+    Err(ConfigurationError::InvalidPathPattern { detail }.into())
+}
