@@ -1,0 +1,103 @@
+//! Questions that are on their way: all who ask the same meanwhile wait for one answer. Whoever came first asks; if he
+//! goes away, the next one does. An answer to a question that has been invalidated meanwhile is nobody's but theirs.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::OnceCell;
+
+use super::CacheKey;
+
+/// The questions on their way, each with the cell that its answer will be in.
+pub(crate) struct Flights<T>(Mutex<HashMap<CacheKey<'static>, Arc<OnceCell<T>>>>);
+
+impl<T: Clone> Flights<T> {
+    pub fn new() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+
+    /// Waits with the others who ask `key`, or is the first.
+    pub fn join(&self, key: &CacheKey<'_>) -> Flight<'_, T> {
+        let key = key.clone().into_owned();
+        let cell = self.running().entry(key.clone()).or_default().clone();
+        Flight { flights: self, key, cell }
+    }
+
+    /// Asks `key` anew: an answer that is on its way already is not good enough for who asks from now on.
+    pub fn begin(&self, key: &CacheKey<'_>) -> Flight<'_, T> {
+        let key = key.clone().into_owned();
+        let cell = Arc::new(OnceCell::new());
+        self.running().insert(key.clone(), cell.clone());
+        Flight { flights: self, key, cell }
+    }
+
+    /// Whether somebody asks `key` right now.
+    pub fn is_running(&self, key: &CacheKey<'_>) -> bool {
+        self.running().contains_key(&key.clone().into_owned())
+    }
+
+    /// Has the answers to `dropped` questions kept by nobody, and does `then` before another may land.
+    pub fn cancel(&self, dropped: impl Fn(&CacheKey<'static>) -> bool, then: impl FnOnce()) {
+        let mut running = self.running();
+        running.retain(|key, _| !dropped(key));
+        then();
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<CacheKey<'static>, Arc<OnceCell<T>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One who waits for an answer.
+pub(crate) struct Flight<'a, T: Clone> {
+    flights: &'a Flights<T>,
+    key: CacheKey<'static>,
+    cell: Arc<OnceCell<T>>,
+}
+
+impl<T: Clone> Flight<'_, T> {
+    /// The answer: that of whoever asks already, or of `ask`.
+    pub async fn answer(&self, ask: impl Future<Output = T>) -> T {
+        self.cell.get_or_init(|| ask).await.clone()
+    }
+
+    /// Ends the question. Does `keep` if nothing was invalidated since it began, and before anything is.
+    pub fn land(&self, keep: impl FnOnce()) {
+        self.land_and_cancel(
+            |_| false,
+            |still_good| {
+                if still_good {
+                    keep();
+                }
+            },
+        );
+    }
+
+    /// Ends the question and has the answers to `dropped` questions kept by nobody, then does `then`, which is told
+    /// whether nothing was invalidated since it began, and before anything is.
+    pub fn land_and_cancel(&self, dropped: impl Fn(&CacheKey<'static>) -> bool, then: impl FnOnce(bool)) {
+        let mut running = self.flights.running();
+        let still_good = running.get(&self.key).is_some_and(|cell| Arc::ptr_eq(cell, &self.cell));
+        if still_good {
+            running.remove(&self.key);
+        }
+        running.retain(|key, _| !dropped(key));
+        then(still_good);
+    }
+}
+
+impl<T: Clone> Drop for Flight<'_, T> {
+    /// A question that all have gone away from is no longer on its way. The cell is let go of before another one looks
+    /// how many are left.
+    fn drop(&mut self) {
+        let mut running = self.flights.running();
+        let cell = std::mem::take(&mut self.cell);
+        let mine = running.get(&self.key).is_some_and(|running| Arc::ptr_eq(running, &cell));
+        if mine && Arc::strong_count(&cell) == 2 {
+            running.remove(&self.key);
+        }
+        drop(cell);
+    }
+}

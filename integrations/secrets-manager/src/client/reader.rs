@@ -1,0 +1,466 @@
+//! The client: answers from the cache what it can, asks stores for the rest, and says what it did.
+
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::runtime::Handle;
+use tracing::{Instrument, Span, field::Empty, info_span};
+
+use super::{
+    ClientBuilder, PathPattern, ScopeConfig, SecretsClient,
+    fetch::Answer,
+    store::{Attempts, Store},
+};
+use crate::{
+    cache::{CacheKey, CacheStats, Flights, Found, MemoryCache, SecretCache},
+    observe::{Auditor, SecretOperation, Seen},
+    resilience::Jitter,
+    rotation::{Listeners, Refreshes, Versions, Watch, WatchConfig},
+    types::{
+        ConfigurationError, GetSecretOptions, ListOptions, ProviderError, ProviderType, RotationResult,
+        SecretMetadata, SecretPage, SecretString, SecretValue, SecretsError, WallClock,
+    },
+};
+
+/// Reads secrets from all stores that it was built with. A clone is another handle to the same client.
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all handles to a client share.
+pub(crate) struct Shared {
+    /// By the provider's place in [`ProviderType::ALL`].
+    pub stores: [Option<Store>; ProviderType::ALL.len()],
+    pub default_provider: ProviderType,
+    /// The ones that fix more of the path first.
+    pub mappings: Vec<(PathPattern, ProviderType)>,
+    pub scope: ScopeConfig,
+    pub cache: MemoryCache,
+    /// A slower cache that outlives this one.
+    pub behind: Option<Arc<dyn SecretCache>>,
+    pub flights: Flights<Answer>,
+    /// Versions that were current until a moment ago.
+    pub previous: MemoryCache,
+    pub versions: Versions,
+    pub refreshes: Mutex<Refreshes>,
+    pub listeners: Listeners,
+    pub auditor: Auditor,
+    pub jitter: Jitter,
+    pub wall: WallClock,
+    pub ttl: Duration,
+    pub grace: Duration,
+    pub stale_fallback: bool,
+}
+
+/// How new an answer is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Any that may be given out.
+    Any,
+    /// One from the store, for the cache; the old one is still good.
+    Renewed,
+    /// One from the store, asked for after now.
+    New,
+}
+
+impl Client {
+    /// Begins with a client that has no store yet.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// The version that was current before the present one, for a time of grace after the change: some of those who
+    /// check a credential may still know only this one. None if there was no change, or not a recent one, or if it was
+    /// not cached when it came.
+    pub fn previous(&self, path: &str) -> Option<SecretValue> {
+        let store = self.shared.store(path, None).ok()?;
+        let key = CacheKey::current(store.kind, path);
+        let previous = self.shared.previous.get(&key)?;
+        (!self.shared.versions.is(&key, &previous.version)).then_some(previous)
+    }
+
+    /// To be called when whatever a secret opens does not accept it: asks the store anew, past the cache, in case the
+    /// secret was rotated. At most once in an interval for each path; within it, gives out what the last time brought.
+    ///
+    /// # Errors
+    /// As [`SecretsClient::get_secret`]; no old value is given out instead.
+    pub async fn refresh_after_auth_failure(&self, path: &str) -> Result<SecretValue, SecretsError> {
+        let span = get_span(path);
+        let store = match self.shared.store(path, None) {
+            Ok(store) => store,
+            Err(error) => return span.in_scope(|| self.shared.no_store(SecretOperation::Get, path, error)),
+        };
+        let answer = Box::pin(self.shared.refresh_once(store, path)).instrument(span.clone()).await;
+        span.in_scope(|| self.shared.note_read(&span, store, path, None, &answer));
+        answer.result
+    }
+
+    /// Looks at an interval whether a secret has another version, until the watch is dropped. A change is told to all
+    /// who asked for it by [`ClientBuilder::on_rotation`]. It must be called within a Tokio runtime.
+    pub fn watch(&self, path: impl Into<String>, config: WatchConfig) -> Watch {
+        Watch::start(self.clone(), path.into(), config)
+    }
+
+    /// What the cache in memory holds.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.shared.cache.stats()
+    }
+
+    /// The answer to `key` if it is cached; begins its renewal if that is due.
+    fn cached(&self, store: &Store, key: &CacheKey<'_>) -> Option<Result<SecretValue, SecretsError>> {
+        let answer = match self.shared.cache.find(key) {
+            Found::Fresh(answer) => answer,
+            Found::Due(value) => {
+                self.begin_renewal(key);
+                Ok(value)
+            }
+            Found::Nothing => {
+                store.metrics.cache_misses.increment(1);
+                return None;
+            }
+        };
+        store.metrics.cache_hits.increment(1);
+        Some(answer)
+    }
+
+    #[cold]
+    fn begin_renewal(&self, key: &CacheKey<'_>) {
+        let (shared, key) = (self.shared.clone(), key.clone().into_owned());
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { shared.renew(key).await }.in_current_span());
+        }
+    }
+}
+
+/// A read of a secret, in traces.
+pub(crate) fn get_span(path: &str) -> Span {
+    info_span!("secrets.get", provider = Empty, secret_path = path, version = Empty, cached = Empty)
+}
+
+#[async_trait]
+impl SecretsClient for Client {
+    async fn get_secret(&self, path: &str, options: GetSecretOptions) -> Result<SecretValue, SecretsError> {
+        let span = get_span(path);
+        let store = match self.shared.store(path, options.provider) {
+            Ok(store) => store,
+            Err(error) => return span.in_scope(|| self.shared.no_store(SecretOperation::Get, path, error)),
+        };
+        let key = CacheKey::new(store.kind, path, &options);
+        let wanted = if options.skip_cache { Wanted::New } else { Wanted::Any };
+        let hit = if options.skip_cache { None } else { span.in_scope(|| self.cached(store, &key)) };
+        let answer = match hit {
+            Some(result) => Answer { result, cached: true },
+            None => Box::pin(self.shared.fetch(store, &key, wanted)).instrument(span.clone()).await,
+        };
+        let version = options.version.as_deref();
+        span.in_scope(|| self.shared.note_read(&span, store, path, version, &answer));
+        answer.result
+    }
+
+    async fn get_secret_key(&self, path: &str, key: &str) -> Result<SecretString, SecretsError> {
+        let value = self.get_secret(path, GetSecretOptions::default()).await?;
+        Ok(value.key(key)?)
+    }
+
+    async fn list_secrets(
+        &self,
+        prefix: &str,
+        mut options: ListOptions,
+    ) -> Result<Vec<SecretMetadata>, SecretsError> {
+        let span = list_span(prefix);
+        let most = options.max_results.map_or(usize::MAX, |most| most as usize);
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
+        while found.len() < most {
+            options.max_results = options.max_results.map(|_| (most - found.len()) as u32);
+            let page = self.page(&span, prefix, &options).await?;
+            found.extend(page.secrets);
+            let Some(next) = page.next_token else { break };
+            if !seen.insert(next.clone()) {
+                return Err(self.shared.circular(prefix, &options));
+            }
+            options.next_token = Some(next);
+        }
+        found.truncate(most);
+        span.record("count", found.len());
+        Ok(found)
+    }
+
+    async fn list_secrets_page(
+        &self,
+        prefix: &str,
+        options: ListOptions,
+    ) -> Result<SecretPage, SecretsError> {
+        let span = list_span(prefix);
+        let page = self.page(&span, prefix, &options).await?;
+        span.record("count", page.secrets.len());
+        Ok(page)
+    }
+
+    async fn describe_secret(&self, path: &str) -> Result<SecretMetadata, SecretsError> {
+        let span = info_span!("secrets.describe", provider = Empty, secret_path = path);
+        let store = match self.shared.store(path, None) {
+            Ok(store) => store,
+            Err(error) => {
+                return span.in_scope(|| self.shared.no_store(SecretOperation::Describe, path, error));
+            }
+        };
+        span.record("provider", store.kind.name());
+        let answer = self.shared.describe(store, path).instrument(span.clone()).await;
+        let version = answer.as_ref().ok().map(|metadata| metadata.current_version.as_str());
+        let error = answer.as_ref().err();
+        span.in_scope(|| self.shared.note(SecretOperation::Describe, store, path, version, error));
+        answer
+    }
+
+    async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError> {
+        let span = info_span!("secrets.rotate", provider = Empty, secret_path = path);
+        let store = match self.shared.store(path, None) {
+            Ok(store) => store,
+            Err(error) => {
+                return span.in_scope(|| self.shared.no_store(SecretOperation::Rotate, path, error));
+            }
+        };
+        span.record("provider", store.kind.name());
+        let answer = self.shared.rotate(store, path).instrument(span.clone()).await;
+        let version = answer.as_ref().ok().and_then(|rotation| rotation.version_id.as_deref());
+        let error = answer.as_ref().err();
+        span.in_scope(|| self.shared.note(SecretOperation::Rotate, store, path, version, error));
+        answer
+    }
+
+    fn invalidate_cache(&self, path: &str) {
+        tracing::debug!(secret_path = path, "invalidating what is cached");
+        self.shared.invalidate(path);
+    }
+
+    fn invalidate_cache_prefix(&self, prefix: &str) {
+        tracing::debug!(prefix, "invalidating what is cached");
+        let shared = &self.shared;
+        shared.flights.cancel(
+            |key| key.path.starts_with(prefix),
+            || {
+                shared.cache.invalidate_prefix(prefix);
+                if let Some(behind) = &shared.behind {
+                    behind.invalidate_prefix(prefix);
+                }
+            },
+        );
+    }
+}
+
+fn list_span(prefix: &str) -> Span {
+    info_span!("secrets.list", provider = Empty, prefix, count = Empty)
+}
+
+impl Client {
+    async fn page(
+        &self,
+        span: &Span,
+        prefix: &str,
+        options: &ListOptions,
+    ) -> Result<SecretPage, SecretsError> {
+        let store = match self.shared.store(prefix, options.provider) {
+            Ok(store) => store,
+            Err(error) => {
+                return span.in_scope(|| self.shared.no_store(SecretOperation::List, prefix, error));
+            }
+        };
+        span.record("provider", store.kind.name());
+        let page = self.shared.list(store, prefix, options).instrument(span.clone()).await;
+        let error = page.as_ref().err();
+        span.in_scope(|| self.shared.note(SecretOperation::List, store, prefix, None, error));
+        page
+    }
+}
+
+impl Shared {
+    /// The store that `path` belongs to, or the one that is asked for.
+    pub fn store(&self, path: &str, asked: Option<ProviderType>) -> Result<&Store, ConfigurationError> {
+        let mapped =
+            || self.mappings.iter().find(|(pattern, _)| pattern.matches(path)).map(|(_, kind)| *kind);
+        let kind = asked.or_else(mapped).unwrap_or(self.default_provider);
+        self.stores[kind as usize].as_ref().ok_or_else(|| ConfigurationError::InvalidProvider {
+            detail: format!("{path:?} belongs to {kind}, which is not configured"),
+        })
+    }
+
+    pub async fn describe(&self, store: &Store, path: &str) -> Result<SecretMetadata, SecretsError> {
+        let asked = self.scope.enter(path)?;
+        let ask = || store.provider.describe_secret(&asked);
+        let answer = store
+            .ask(SecretOperation::Describe, Attempts::ByPolicy, &self.jitter, ask)
+            .await
+            .and_then(|metadata| {
+                self.scope.check_tags(path, &metadata)?;
+                Ok(self.scope.outward(metadata))
+            });
+        if let Err(error) = &answer {
+            self.forget_path(store, path, error);
+        }
+        answer
+    }
+
+    async fn list(
+        &self,
+        store: &Store,
+        prefix: &str,
+        options: &ListOptions,
+    ) -> Result<SecretPage, SecretsError> {
+        let asked = self.scope.enter_prefix(prefix)?;
+        let mut options = options.clone();
+        if !self.scope.tags.is_empty() {
+            let tags = options.tags.get_or_insert_default();
+            if self
+                .scope
+                .tags
+                .iter()
+                .any(|(name, value)| tags.get(name).is_some_and(|wanted| wanted != value))
+            {
+                return Ok(SecretPage::default());
+            }
+            tags.extend(self.scope.tags.clone());
+        }
+        let ask = || store.provider.list_page(&asked, options.clone());
+        let mut page = store.ask(SecretOperation::List, Attempts::ByPolicy, &self.jitter, ask).await?;
+        page.secrets.retain(|secret| secret.has_tags(&self.scope.tags));
+        page.secrets = page.secrets.into_iter().map(|secret| self.scope.outward(secret)).collect();
+        Ok(page)
+    }
+
+    /// The error for a store whose list leads back to a page that it gave before.
+    fn circular(&self, prefix: &str, options: &ListOptions) -> SecretsError {
+        let provider = self.store(prefix, options.provider).map_or(self.default_provider, |store| store.kind);
+        let detail = "its list leads back to a page that it gave before".into();
+        ProviderError::InternalError { provider, detail }.into()
+    }
+
+    async fn rotate(&self, store: &Store, path: &str) -> Result<RotationResult, SecretsError> {
+        if !self.scope.tags.is_empty() {
+            self.describe(store, path).await?;
+        }
+        let asked = self.scope.enter(path)?;
+        let ask = || store.provider.rotate_secret(&asked);
+        let answer = store.ask(SecretOperation::Rotate, Attempts::ByPolicy, &self.jitter, ask).await;
+        match &answer {
+            Ok(_) => {
+                store.metrics.rotations_triggered.increment(1);
+                let key = CacheKey::current(store.kind, path);
+                if let Some(old) = self.cache.get(&key) {
+                    self.previous.put(&key, old, self.grace);
+                }
+                self.invalidate(path);
+            }
+            Err(_) => store.metrics.rotations_failed.increment(1),
+        }
+        answer
+    }
+
+    fn invalidate(&self, path: &str) {
+        self.flights.cancel(
+            |key| key.path == path,
+            || {
+                self.cache.invalidate(path);
+                if let Some(behind) = &self.behind {
+                    behind.invalidate(path);
+                }
+            },
+        );
+    }
+
+    /// Says what came of a read. The version is the one given out, or the one that was asked for.
+    pub(crate) fn note_read(
+        &self,
+        span: &Span,
+        store: &Store,
+        path: &str,
+        asked: Option<&str>,
+        answer: &Answer,
+    ) {
+        let provider = Some(store.kind);
+        let version = answer.result.as_ref().ok().map(|value| &*value.version).or(asked);
+        if !span.is_disabled() {
+            span.record("provider", store.kind.name());
+            span.record("version", version);
+            span.record("cached", answer.cached);
+        }
+        let (cached, error) = (answer.cached, answer.result.as_ref().err());
+        log(SecretOperation::Get, path, version, cached, error);
+        let operation = SecretOperation::Get;
+        self.auditor.record(Seen { operation, provider, path, version, cached, error });
+    }
+
+    fn note(
+        &self,
+        operation: SecretOperation,
+        store: &Store,
+        path: &str,
+        version: Option<&str>,
+        error: Option<&SecretsError>,
+    ) {
+        log(operation, path, version, false, error);
+        self.auditor.record(Seen {
+            operation,
+            provider: Some(store.kind),
+            path,
+            version,
+            cached: false,
+            error,
+        });
+    }
+
+    fn no_store<T>(
+        &self,
+        operation: SecretOperation,
+        path: &str,
+        error: ConfigurationError,
+    ) -> Result<T, SecretsError> {
+        let error = SecretsError::from(error);
+        log(operation, path, None, false, Some(&error));
+        let seen =
+            Seen { operation, provider: None, path, version: None, cached: false, error: Some(&error) };
+        self.auditor.record(seen);
+        Err(error)
+    }
+}
+
+/// Says in the log what was done: an error where somebody must act, an access otherwise.
+fn log(
+    operation: SecretOperation,
+    path: &str,
+    version: Option<&str>,
+    cached: bool,
+    error: Option<&SecretsError>,
+) {
+    let operation = operation.name();
+    match error {
+        None => tracing::info!(operation, secret_path = path, version, cached, "secret access"),
+        Some(error) if matters(error) => {
+            let error_type = error.error_type();
+            tracing::error!(operation, secret_path = path, error_type, %error, "no secret access");
+        }
+        Some(error) => {
+            let error_type = error.error_type();
+            tracing::info!(operation, secret_path = path, cached, error_type, %error, "no secret access");
+        }
+    }
+}
+
+/// Whether an error is one of logins, rights, or the store.
+fn matters(error: &SecretsError) -> bool {
+    use SecretsError::{Access, Authentication, Network, Provider};
+
+    matches!(error, Access(_) | Authentication(_) | Network(_) | Provider(_))
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stores: Vec<_> = self.shared.stores.iter().flatten().map(|store| store.kind).collect();
+        f.debug_struct("Client").field("stores", &stores).finish_non_exhaustive()
+    }
+}

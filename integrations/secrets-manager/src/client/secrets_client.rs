@@ -1,0 +1,41 @@
+//! What can be asked, whatever the store.
+
+use async_trait::async_trait;
+
+use crate::types::{
+    GetSecretOptions, ListOptions, RotationResult, SecretMetadata, SecretPage, SecretString, SecretValue,
+    SecretsError,
+};
+
+/// Reads secrets.
+#[async_trait]
+pub trait SecretsClient: Send + Sync {
+    /// A version of a secret with its value, from the cache where it has one.
+    async fn get_secret(&self, path: &str, options: GetSecretOptions) -> Result<SecretValue, SecretsError>;
+
+    /// One key of a secret that is a JSON object, as [`SecretValue::key`] finds it.
+    async fn get_secret_key(&self, path: &str, key: &str) -> Result<SecretString, SecretsError>;
+
+    /// All secrets whose paths begin with `prefix`, or as many as `options` wants.
+    async fn list_secrets(
+        &self,
+        prefix: &str,
+        options: ListOptions,
+    ) -> Result<Vec<SecretMetadata>, SecretsError>;
+
+    /// One page of them, as large as the store makes its pages.
+    async fn list_secrets_page(&self, prefix: &str, options: ListOptions)
+    -> Result<SecretPage, SecretsError>;
+
+    /// What is known about a secret, without its value; always from its store.
+    async fn describe_secret(&self, path: &str) -> Result<SecretMetadata, SecretsError>;
+
+    /// Has the store rotate a secret, and forgets what is cached of it.
+    async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError>;
+
+    /// Forgets all versions of a secret. An answer that is on its way at this moment is not kept either.
+    fn invalidate_cache(&self, path: &str);
+
+    /// Forgets all versions of all secrets whose paths begin with `prefix`.
+    fn invalidate_cache_prefix(&self, prefix: &str);
+}

@@ -1,0 +1,183 @@
+//! Many who ask the same at once, and answers that come too late.
+
+use secrets_manager::{ProviderType, SecretsClient};
+use tokio::task::JoinSet;
+
+use crate::script::{Script, builder, client, denied, fresh, missing, pinned, read, read_with, settle};
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_who_miss_at_once_make_one_call() {
+    let script = Script::held(ProviderType::Vault);
+    script.set("db", "1", "value");
+    let client = client(&script);
+    let mut readers = JoinSet::new();
+    for _ in 0..10_000 {
+        let client = client.clone();
+        readers.spawn(async move { read(&client, "db").await });
+    }
+    settle().await;
+    assert_eq!(script.calls(), 1);
+    script.let_pass(1);
+    let answers = readers.join_all().await;
+    assert!(answers.len() == 10_000 && answers.iter().all(|answer| answer == "value"));
+    assert_eq!(script.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_is_shared_with_all_who_waited() {
+    let script = Script::held(ProviderType::Vault);
+    script.fail(denied("db"));
+    let client = client(&script);
+    let mut readers = JoinSet::new();
+    for _ in 0..100 {
+        let client = client.clone();
+        readers.spawn(async move { read(&client, "db").await });
+    }
+    settle().await;
+    script.let_pass(1);
+    assert!(readers.join_all().await.iter().all(|answer| answer == "access_denied"));
+    assert_eq!(script.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_one_who_asks_goes_away_the_next_one_asks() {
+    let script = Script::held(ProviderType::Vault);
+    script.set("db", "1", "value");
+    let client = client(&script);
+    let reader = |client: secrets_manager::Client| tokio::spawn(async move { read(&client, "db").await });
+    let first = reader(client.clone());
+    settle().await;
+    let others = [reader(client.clone()), reader(client.clone())];
+    settle().await;
+    assert_eq!(script.calls(), 1);
+    first.abort();
+    settle().await;
+    assert_eq!(script.calls(), 2);
+    script.let_pass(1);
+    for other in others {
+        assert_eq!(other.await.unwrap(), "value");
+    }
+    assert_eq!(script.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_from_before_an_invalidation_is_not_cached_after_it() {
+    for prefix in [false, true] {
+        let script = Script::held(ProviderType::Vault);
+        script.set("db", "1", "old");
+        let client = client(&script);
+        let early = tokio::spawn({
+            let client = client.clone();
+            async move { read(&client, "db").await }
+        });
+        settle().await;
+        script.set("db", "2", "new");
+        if prefix {
+            client.invalidate_cache_prefix("d");
+        } else {
+            client.invalidate_cache("db");
+        }
+        script.let_pass(1);
+        assert_eq!(early.await.unwrap(), "old", "it was asked before");
+        script.let_pass(1);
+        assert_eq!(read(&client, "db").await, "new");
+        assert_eq!(script.calls(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_after_an_invalidation_does_not_wait_for_an_answer_from_before() {
+    let script = Script::held(ProviderType::Vault);
+    script.set("db", "1", "old");
+    let client = client(&script);
+    let early = tokio::spawn({
+        let client = client.clone();
+        async move { read(&client, "db").await }
+    });
+    settle().await;
+    client.invalidate_cache("db");
+    script.set("db", "2", "new");
+    let late = tokio::spawn({
+        let client = client.clone();
+        async move { read(&client, "db").await }
+    });
+    settle().await;
+    script.let_pass(2);
+    assert_eq!((early.await.unwrap(), late.await.unwrap()), ("old".to_owned(), "new".to_owned()));
+    assert_eq!(read(&client, "db").await, "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_on_its_way_when_the_store_takes_it_back_is_not_cached() {
+    let script = Script::held(ProviderType::Vault);
+    script.set("db", "1", "old");
+    let client = client(&script);
+    let early = tokio::spawn({
+        let client = client.clone();
+        async move { read_with(&client, "db", pinned("1")).await }
+    });
+    settle().await;
+    script.then(Err(denied("db")));
+    let verdict = tokio::spawn({
+        let client = client.clone();
+        async move {
+            client.describe_secret("gone").await.is_err() && read(&client, "db").await == "access_denied"
+        }
+    });
+    settle().await;
+    // Both wait at the gate, the value first; the verdict is what is known in the end.
+    script.let_pass(2);
+    assert_eq!(early.await.unwrap(), "old");
+    assert!(verdict.await.unwrap());
+    script.fail(denied("db"));
+    script.let_pass(1);
+    assert_eq!(read_with(&client, "db", pinned("1")).await, "access_denied");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absence_from_before_an_invalidation_is_not_remembered() {
+    let script = Script::held(ProviderType::Vault);
+    let client = client(&script);
+    let early = tokio::spawn({
+        let client = client.clone();
+        async move { read(&client, "db").await }
+    });
+    settle().await;
+    script.set("db", "1", "there");
+    client.invalidate_cache("db");
+    script.let_pass(2);
+    assert_eq!(early.await.unwrap(), missing("db").error_type());
+    assert_eq!(read(&client, "db").await, "there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_skips_the_cache_does_not_wait_for_an_answer_from_before() {
+    let script = Script::held(ProviderType::Vault);
+    script.set("db", "1", "old");
+    let client = client(&script);
+    let early = tokio::spawn({
+        let client = client.clone();
+        async move { read(&client, "db").await }
+    });
+    settle().await;
+    script.set("db", "2", "new");
+    let skipping = tokio::spawn({
+        let client = client.clone();
+        async move { read_with(&client, "db", fresh()).await }
+    });
+    settle().await;
+    script.let_pass(2);
+    assert_eq!((early.await.unwrap(), skipping.await.unwrap()), ("old".to_owned(), "new".to_owned()));
+    assert_eq!(read(&client, "db").await, "new", "the older answer did not replace the newer one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_panics_keeps_nothing_from_the_reader() {
+    let script = Script::new(ProviderType::Vault);
+    script.set("db", "1", "value");
+    let client = builder(&script).on_rotation(|_| panic!("a listener of a test")).build().unwrap();
+    read(&client, "db").await;
+    script.set("db", "2", "new");
+    assert_eq!(read_with(&client, "db", fresh()).await, "new");
+    assert_eq!(read(&client, "db").await, "new");
+}
