@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod audit;
+mod behind;
 mod caching;
 mod canary;
 mod failures;
