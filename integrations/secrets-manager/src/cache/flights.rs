@@ -101,3 +101,33 @@ impl<T: Clone> Drop for Flight<'_, T> {
         drop(cell);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::ProviderType;
+
+    #[test]
+    fn a_question_that_all_have_gone_away_from_is_no_longer_on_its_way() {
+        let flights = Flights::<u8>::new();
+        let key = CacheKey::current(ProviderType::Vault, "db");
+        let both = (flights.join(&key), flights.join(&key));
+        assert!(flights.is_running(&key));
+        drop(both.0);
+        assert!(flights.is_running(&key));
+        drop(both.1);
+        assert!(!flights.is_running(&key));
+    }
+
+    #[test]
+    fn who_goes_away_from_an_older_question_leaves_the_newer_one_on_its_way() {
+        let flights = Flights::<u8>::new();
+        let key = CacheKey::current(ProviderType::Vault, "db");
+        let (older, newer) = (flights.join(&key), flights.begin(&key));
+        drop(older);
+        assert!(flights.is_running(&key));
+        let mut kept = false;
+        newer.land(|| kept = true);
+        assert!(kept && !flights.is_running(&key));
+    }
+}

@@ -28,6 +28,29 @@ use crate::{
 };
 
 /// Reads secrets from all stores that it was built with. A clone is another handle to the same client.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use secrets_manager::{
+///     Client, GetSecretOptions, SecretsClient, WallClock,
+///     providers::{LocalProvider, LocalProviderConfig},
+/// };
+/// # async fn paved() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # std::fs::write(folder.path().join("db"), r#"{"user":"ada","password":"pass"}"#)?;
+/// # let path = folder.path().to_owned();
+/// let files = LocalProvider::new(LocalProviderConfig { path }, WallClock::default())?;
+/// let client = Client::builder().provider(Arc::new(files)).caller_identity("billing").build()?;
+///
+/// let secret = client.get_secret("db", GetSecretOptions::default()).await?;
+/// println!("version {}", secret.version);
+/// let password = client.get_secret_key("db", "password").await?;
+/// assert_eq!(password.len(), 4);
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(paved()).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Client {
     pub(crate) shared: Arc<Shared>,
@@ -133,7 +156,8 @@ impl Client {
     fn begin_renewal(&self, key: &CacheKey<'_>) {
         let (shared, key) = (self.shared.clone(), key.clone().into_owned());
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move { shared.renew(key).await }.in_current_span());
+            // In a span of its own: the read that noticed is over long before.
+            runtime.spawn(async move { shared.renew(key).await });
         }
     }
 }

@@ -299,6 +299,17 @@ async fn neither_bound_of_the_cache_is_ever_passed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_value_that_is_too_large_to_be_kept_leaves_no_older_one_behind() {
+    let script = script();
+    let client = with(&script, CacheConfig { max_bytes: 20_000, ..CacheConfig::default() });
+    read(&client, "db").await;
+    let large = "x".repeat(50_000);
+    script.set("db", "2", &large);
+    assert_eq!(read_with(&client, "db", fresh()).await, large);
+    assert_eq!(read(&client, "db").await, large);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_over_does_not_stay_in_memory() {
     let script = script();
     let client = with(&script, CacheConfig { max_stale: secs(60), ..CacheConfig::default() });
