@@ -100,7 +100,7 @@ impl Client {
 
     /// The version that was current before the present one, for a time of grace after the change: some of those who
     /// check a credential may still know only this one. None if there was no change, or not a recent one, or if it was
-    /// not cached when it came.
+    /// not cached when it came. Invalidating the cache leaves it; a store's verdict on the secret takes it.
     pub fn previous(&self, path: &str) -> Option<SecretValue> {
         let store = self.shared.store(path, None).ok()?;
         let key = CacheKey::current(store.kind, path);

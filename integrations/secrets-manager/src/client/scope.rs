@@ -15,7 +15,7 @@ pub struct ScopeConfig {
     /// Only paths that one of these means; all if there are none. They are the caller's paths, without the environment.
     pub prefixes: Vec<PathPattern>,
     /// Only secrets that have all of these tags with these values. Each is looked up before a value is fetched, which is
-    /// one more question to the store.
+    /// one more question to the store. A list has only those whose tags the store tells with it.
     pub tags: HashMap<String, String>,
     /// The environment: `db/password` of the caller is `prod/db/password` of the store if it is `prod`.
     pub environment: Option<String>,

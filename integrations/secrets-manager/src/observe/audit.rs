@@ -54,7 +54,6 @@ impl Auditor {
         }
     }
 
-    #[cold]
     fn hand_out(&self, seen: &Seen<'_>) {
         let event = SecretAccessEvent {
             timestamp: self.wall.now(),

@@ -149,6 +149,12 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_cannot_be_written_says_so() {
+        assert!(FileSink::open("/dev/full").unwrap().record(&event("a")).is_err());
+    }
+
     #[test]
     fn a_channel_that_is_full_or_closed_says_so() {
         let (sink, receiver) = ChannelSink::new(1);

@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use secrets_manager::{
-    AccessError, Client, GetSecretOptions, ProviderType, SecretNotFoundError, SecretValue, SecretsClient,
-    SecretsError, WallClock, cache::CacheConfig,
+    AccessError, AuthenticationError, Client, GetSecretOptions, ParseError, ProviderError, ProviderType,
+    SecretNotFoundError, SecretValue, SecretsClient, SecretsError, WallClock, cache::CacheConfig,
 };
 use tokio::time::advance;
 
@@ -215,6 +215,47 @@ async fn an_old_value_is_given_out_no_longer_than_it_may_be_stale() {
         settle().await;
     }
     assert!((600..900).contains(&last), "{last}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_that_an_old_value_is_given_for_ends_with_the_time_that_it_may_be_stale() {
+    let script = script();
+    let client = with(&script, CacheConfig { max_stale: secs(10), ..CacheConfig::default() });
+    read(&client, "db").await;
+    script.fail(down());
+    advance(secs(301)).await;
+    assert_eq!(read(&client, "db").await, "old");
+    advance(secs(8)).await;
+    assert_eq!(read(&client, "db").await, "old");
+    advance(secs(1)).await;
+    assert_eq!(read(&client, "db").await, "provider_unavailable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_neither_passes_nor_is_a_verdict_is_an_error_and_takes_nothing() {
+    let (provider, detail) = (ProviderType::Vault, String::new);
+    let errors: [SecretsError; 3] = [
+        AuthenticationError::ExpiredCredentials { provider, detail: detail() }.into(),
+        ProviderError::QuotaExceeded { provider, detail: detail() }.into(),
+        ParseError::InvalidSecretFormat { path: "db".into(), detail: detail() }.into(),
+    ];
+    for error in errors {
+        let (script, client) = expired().await;
+        script.then(Err(error.clone()));
+        assert_eq!(read(&client, "db").await, error.error_type());
+        script.fail(down());
+        assert_eq!(read(&client, "db").await, "old", "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_are_refused_take_the_old_value_with_them() {
+    let (script, client) = expired().await;
+    let (provider, detail) = (ProviderType::Vault, String::new());
+    script.then(Err(AuthenticationError::InvalidCredentials { provider, detail }.into()));
+    assert_eq!(read(&client, "db").await, "authentication_invalid_credentials");
+    script.fail(down());
+    assert_eq!(read(&client, "db").await, "provider_unavailable");
 }
 
 #[tokio::test(start_paused = true)]

@@ -196,3 +196,24 @@ async fn a_stage_is_forgotten_when_the_current_version_changes() {
     client.refresh_after_auth_failure("db").await.unwrap();
     assert_eq!(crate::script::read_with(&client, "db", stage()).await, "new");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_fetches_the_value_where_the_store_tells_no_version_without_it() {
+    let script = script();
+    let (client, events) = listening(&script);
+    let untold = |version, text| {
+        let value = crate::script::value("db", version, text);
+        let metadata =
+            secrets_manager::SecretMetadata { current_version: String::new(), ..(*value.metadata).clone() };
+        secrets_manager::SecretValue { metadata: metadata.into(), ..value }
+    };
+    script.set_value("db", untold("1", "old"));
+    let _watch = client.watch("db", WatchConfig { interval: secs(10) });
+    sleep(secs(15)).await;
+    assert!(events.lock().unwrap().is_empty());
+    script.set_value("db", untold("2", "new"));
+    sleep(secs(15)).await;
+    assert_eq!(events.lock().unwrap().len(), 1);
+    let calls = script.calls();
+    assert_eq!((read(&client, "db").await.as_str(), script.calls()), ("new", calls));
+}

@@ -1,39 +1,61 @@
 //! What monitoring sees: metrics by their names, spans with their attributes, log levels.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     io::{self, Write},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
 };
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use secrets_manager::{ListOptions, ProviderType, SecretsClient};
 use tokio::time::advance;
-use tracing::{Level, subscriber::DefaultGuard};
+use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::{MakeWriter, format::FmtSpan};
 
 use crate::script::{Script, client, denied, down, fresh, limited, read, read_with, secs, settle};
 
-/// What is written to the log, all of it, with spans as they end.
-#[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Vec<u8>>>);
+/// What one test writes to the log, with spans as they end. The subscriber is one for all tests, as those of single threads
+/// would have to agree on which events are worth making; what it writes goes to the test whose thread it is.
+#[derive(Clone)]
+pub struct Log {
+    text: Arc<Mutex<Vec<u8>>>,
+    level: Level,
+}
+
+thread_local! {
+    static LOG: RefCell<Option<Log>> = const { RefCell::new(None) };
+}
+
+/// Ends the keeping of a log.
+pub struct Keeping;
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        LOG.set(None);
+    }
+}
 
 impl Log {
-    /// Keeps what this thread logs, while the guard lives.
-    pub fn at(level: Level) -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(log.clone())
-            .with_max_level(level)
-            .with_span_events(FmtSpan::CLOSE)
-            .with_ansi(false)
-            .without_time()
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
+    /// Keeps what this thread logs, at `level` and above, while the guard lives.
+    pub fn at(level: Level) -> (Self, Keeping) {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            tracing_subscriber::fmt()
+                .with_writer(ToThread)
+                .with_max_level(Level::TRACE)
+                .with_span_events(FmtSpan::CLOSE)
+                .with_ansi(false)
+                .without_time()
+                .init();
+        });
+        let log = Self { text: Arc::default(), level };
+        LOG.set(Some(log.clone()));
+        (log, Keeping)
     }
 
     pub fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(self.text.lock().unwrap().clone()).unwrap()
     }
 
     fn has(&self, words: &[&str]) -> bool {
@@ -41,9 +63,17 @@ impl Log {
     }
 }
 
-impl Write for Log {
+/// Finds the log of the test whose thread it is.
+struct ToThread;
+
+/// A place in it, or none.
+struct Line(Option<Log>);
+
+impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        if let Some(log) = &self.0 {
+            log.text.lock().unwrap().extend_from_slice(bytes);
+        }
         Ok(bytes.len())
     }
 
@@ -52,11 +82,15 @@ impl Write for Log {
     }
 }
 
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
+impl<'a> MakeWriter<'a> for ToThread {
+    type Writer = Line;
 
-    fn make_writer(&'a self) -> Self {
-        self.clone()
+    fn make_writer(&'a self) -> Line {
+        Line(LOG.with_borrow(Clone::clone))
+    }
+
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Line {
+        Line(LOG.with_borrow(Clone::clone).filter(|log| *event.level() <= log.level))
     }
 }
 
