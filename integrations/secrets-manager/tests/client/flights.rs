@@ -1,5 +1,10 @@
 //! Many who ask the same at once, and answers that come too late.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use secrets_manager::{GetSecretOptions, ProviderType, SecretsClient};
 use tokio::task::JoinSet;
 
@@ -178,4 +183,36 @@ async fn a_listener_that_panics_keeps_nothing_from_the_reader() {
     script.set("db", "2", "new");
     assert_eq!(read_with(&client, "db", fresh()).await, "new");
     assert_eq!(read(&client, "db").await, "new");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_reader_on_any_thread_sees_a_version_from_before_the_last_invalidation() {
+    let script = Script::new(ProviderType::Vault);
+    script.set("db", "0", "0");
+    let client = client(&script);
+    let floor = Arc::new(AtomicU64::new(0));
+    let mut readers = JoinSet::new();
+    for _ in 0..3 {
+        let (client, floor) = (client.clone(), floor.clone());
+        readers.spawn(async move {
+            loop {
+                let least = floor.load(Ordering::SeqCst);
+                let seen: u64 = read(&client, "db").await.parse().unwrap();
+                assert!(least <= seen, "{seen} after {least}");
+                if seen == 3000 {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    for version in 1..=3000_u64 {
+        script.set("db", &version.to_string(), &version.to_string());
+        client.invalidate_cache("db");
+        floor.store(version, Ordering::SeqCst);
+        if version % 7 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(readers.join_all().await.len(), 3);
 }
