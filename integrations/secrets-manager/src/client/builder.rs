@@ -135,7 +135,7 @@ impl ClientBuilder {
     /// [`ConfigurationError`] if a setting cannot be, a provider is there twice or cannot be made, or none is there for
     /// what is mapped to it.
     pub fn build(mut self) -> Result<Client, ConfigurationError> {
-        self.config.scope.validate()?;
+        self.config.validate()?;
         for config in &self.config.providers {
             self.providers.push(config.provider(self.wall.clone())?);
         }

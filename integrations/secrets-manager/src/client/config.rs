@@ -1,6 +1,8 @@
 //! The settings of a client, as they are written in TOML. An error names the line and column, and the setting, never
 //! what stands there: it may be a credential.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use super::{PathPattern, ScopeConfig};
@@ -96,6 +98,30 @@ impl SecretsConfig {
     }
 }
 
+/// The longest time that a setting may be, so that no clock runs over.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+impl SecretsConfig {
+    /// Whether the settings can be, each by itself and together.
+    pub(super) fn validate(&self) -> Result<(), ConfigurationError> {
+        let times = [
+            ("cache.ttl", self.cache.ttl),
+            ("cache.negative_ttl", self.cache.negative_ttl),
+            ("cache.max_stale", self.cache.max_stale),
+            ("retry.deadline", self.retry.deadline),
+            ("retry.max_delay", self.retry.max_delay),
+            ("circuit_breaker.reset_timeout", self.circuit_breaker.reset_timeout),
+            ("rotation.grace", self.rotation.grace),
+        ];
+        if let Some((name, _)) = times.into_iter().find(|(_, time)| LONGEST < *time) {
+            let detail = "it is longer than ten years".into();
+            return Err(ConfigurationError::InvalidSetting { place: name.into(), detail });
+        }
+        self.cache.validate()?;
+        self.scope.validate()
+    }
+}
+
 fn wrong(text: &str, error: &toml::de::Error, detail: String) -> ConfigurationError {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
@@ -116,8 +142,6 @@ fn without_values(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn said(text: &str) -> String {

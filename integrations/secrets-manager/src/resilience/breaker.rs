@@ -85,7 +85,7 @@ impl CircuitBreaker {
         match *state {
             State::Closed { .. } => *state = State::Closed { failures: 0 },
             State::Trying { successes, .. } if trial => {
-                let successes = successes + 1;
+                let successes = successes.saturating_add(1);
                 *state = if self.config.success_threshold <= successes {
                     tracing::info!(provider = %self.provider, "the store answers again");
                     State::Closed { failures: 0 }
@@ -100,7 +100,7 @@ impl CircuitBreaker {
     fn failed(&self, trial: bool) {
         let mut state = self.state();
         let failures = match *state {
-            State::Closed { failures } => failures + 1,
+            State::Closed { failures } => failures.saturating_add(1),
             State::Trying { .. } if trial => self.config.failure_threshold,
             State::Open { .. } | State::Trying { .. } => return,
         };

@@ -10,14 +10,15 @@ use crate::{
     types::{GetSecretOptions, SecretsError},
 };
 
-/// The shortest interval between two looks.
+/// The shortest and the longest interval between two looks.
 const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 /// How often is looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WatchConfig {
     /// How long between two looks, up to a tenth more or less, so that many who watch do not come at once;
-    /// a second at least.
+    /// a second at least and a year at most.
     pub interval: Duration,
 }
 
@@ -50,7 +51,7 @@ async fn watch(client: &Client, path: &str, config: WatchConfig) {
         if let Err(error) = look(client, path, &mut known).await {
             tracing::warn!(secret_path = path, %error, "a watched secret could not be looked at");
         }
-        sleep(client.shared.jitter.around(config.interval.max(SHORTEST))).await;
+        sleep(client.shared.jitter.around(config.interval.clamp(SHORTEST, LONGEST))).await;
     }
 }
 

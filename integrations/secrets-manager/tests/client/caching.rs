@@ -1,8 +1,11 @@
 //! What is kept, for how long, and what is never given out again.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 use secrets_manager::{
@@ -378,6 +381,9 @@ fn settings_that_contradict_each_other_are_refused() {
         CacheConfig { max_entries: 0, ..CacheConfig::default() },
         CacheConfig { max_bytes: 0, ..CacheConfig::default() },
         CacheConfig { refresh_ahead: secs(300), ..CacheConfig::default() },
+        CacheConfig { ttl: Duration::MAX, ..CacheConfig::default() },
+        CacheConfig { max_stale: Duration::MAX, ..CacheConfig::default() },
+        CacheConfig { negative_ttl: Duration::MAX, ..CacheConfig::default() },
     ];
     for cache in settings {
         assert!(builder(&script).cache(cache.clone()).build().is_err(), "{cache:?}");
