@@ -1,8 +1,11 @@
 //! The stores, one module each: their wire, their logins, their errors. A provider asks once (and once more after it has
 //! logged in again); it knows nothing of caching, retries and other providers.
 
-mod config;
-mod local;
+pub mod aws;
+mod environment;
+mod lease;
+mod quote;
+mod small_file;
 
 use async_trait::async_trait;
 

@@ -2,7 +2,7 @@
 
 use std::{error::Error, path::PathBuf, time::Duration};
 
-use reqwest::{Client, Method, header::HeaderMap, redirect::Policy};
+use reqwest::{Client, ClientBuilder, Method, header::HeaderMap, redirect::Policy};
 use serde::{Deserialize, de::DeserializeOwned};
 use url::{Host, Url};
 use zeroize::Zeroizing;
@@ -79,7 +79,26 @@ impl Http {
     /// # Errors
     /// [`ConfigurationError::InvalidProvider`] if the file of authorities cannot be read or used.
     pub fn new(config: &TransportConfig) -> Result<Self, ConfigurationError> {
-        let mut builder = Client::builder()
+        Self::with(config, Client::builder())
+    }
+
+    /// Connections to a cloud's metadata service, which is one hop away or not there: soon given up, never through a
+    /// proxy, and in plain, since it has no certificate. Only what such a service may see goes through these.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::InvalidProvider`] if the system has no HTTP client.
+    pub fn metadata() -> Result<Self, ConfigurationError> {
+        let config = TransportConfig {
+            connect_timeout: Duration::from_secs(1),
+            timeout: Duration::from_secs(5),
+            allow_plain_http: true,
+            ..TransportConfig::default()
+        };
+        Self::with(&config, Client::builder().no_proxy())
+    }
+
+    fn with(config: &TransportConfig, builder: ClientBuilder) -> Result<Self, ConfigurationError> {
+        let mut builder = builder
             .connect_timeout(config.connect_timeout)
             .timeout(config.timeout)
             .redirect(Policy::none())

@@ -1,0 +1,16 @@
+//! AWS Secrets Manager over its JSON protocol: credentials, signatures, regions, errors. Knows nothing of caches, retries
+//! and the other stores; asks through no SDK.
+
+mod api;
+mod config;
+mod credentials;
+mod endpoint;
+mod fault;
+mod provider;
+mod regions;
+mod sign;
+mod wire;
+
+pub use config::{AwsCredentialSource, AwsRegion, AwsSecretsManagerConfig};
+pub use credentials::{AwsCredentials, CredentialProvider, WebIdentity};
+pub use provider::AwsSecretsManagerProvider;

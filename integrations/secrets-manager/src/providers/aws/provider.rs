@@ -1,0 +1,217 @@
+//! AWS Secrets Manager as a store of secrets: what each question is in its words. Knows nothing of signatures and
+//! connections.
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use serde_json::{Value as Json, json};
+use url::Url;
+use uuid::Uuid;
+
+use super::{
+    api::Api,
+    config::AwsSecretsManagerConfig,
+    credentials::Surroundings,
+    endpoint::{self, Kind},
+    fault::{Asked, ROTATE},
+    regions::{Region, Regions, is_away},
+    wire::{Described, Listed, Rotated, Value},
+};
+use crate::{
+    SecretProvider,
+    providers::environment::Environment,
+    types::{
+        AccessError, ConfigurationError, GetSecretOptions, ListOptions, ParseError, ProviderType,
+        RotationResult, RotationStatus, SecretMetadata, SecretNotFoundError, SecretPage, SecretValue,
+        SecretsError, WallClock,
+    },
+};
+
+/// As many entries a page of a list has at most.
+const PAGE: u32 = 100;
+/// The longest identifier of a secret, in bytes.
+const LONGEST_ID: usize = 2048;
+
+/// AWS Secrets Manager.
+#[derive(Debug)]
+pub struct AwsSecretsManagerProvider {
+    api: Api,
+    regions: Regions,
+}
+
+impl AwsSecretsManagerProvider {
+    /// The secrets of the regions that `config` names. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::MissingEndpoint`] if no region is named or one cannot be,
+    /// [`ConfigurationError::InvalidProvider`] if there are no connections to be had as it says.
+    pub fn new(config: AwsSecretsManagerConfig, clock: WallClock) -> Result<Self, ConfigurationError> {
+        Self::with(config, clock, Environment::of_this_process())
+    }
+
+    pub(super) fn with(
+        config: AwsSecretsManagerConfig,
+        clock: WallClock,
+        environment: Environment,
+    ) -> Result<Self, ConfigurationError> {
+        let region = Some(config.region).filter(|region| !region.is_empty());
+        let region = region.or_else(|| environment.get("AWS_REGION"));
+        let name = region.or_else(|| environment.get("AWS_DEFAULT_REGION")).ok_or_else(|| {
+            ConfigurationError::MissingEndpoint { detail: "no region of AWS, and none in AWS_REGION".into() }
+        })?;
+        let kind = Kind { fips: config.fips, dual_stack: config.dual_stack };
+        let place = |name: String, url: Option<Url>| -> Result<Region, ConfigurationError> {
+            let own = endpoint::of("secretsmanager", &name, kind)?;
+            Ok(Region { name, url: url.unwrap_or(own) })
+        };
+        let around = Surroundings::new(environment, &config.transport, clock, name.clone())?;
+        let others = config.failover.into_iter().map(|other| place(other.region, other.endpoint));
+        let regions = Regions::new(place(name, config.endpoint)?, others.collect::<Result<_, _>>()?);
+        Ok(Self { api: Api::new(around, &config.credentials), regions })
+    }
+
+    /// What a region answers: the one that an ARN is of, or the one that answers, and others while one is away.
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        asked: Asked<'_>,
+        body: &Json,
+    ) -> Result<(T, &Region), SecretsError> {
+        let first = self.regions.first();
+        let mut failure = None;
+        for region in self.order(asked.path) {
+            match self.api.call(region, asked, body).await {
+                Err(error) if is_away(&error) => failure = failure.or(Some(error)),
+                // A replica may lag behind or be missing: whether there is a secret is for the first region to say.
+                Err(SecretsError::NotFound(_)) if region != first && failure.is_none() => {
+                    return Ok((self.api.call(first, asked, body).await?, first));
+                }
+                Err(SecretsError::NotFound(_)) if region != first => break,
+                answered => {
+                    self.regions.remember(region);
+                    return Ok((answered?, region));
+                }
+            }
+        }
+        Err(failure.unwrap_or_else(|| unsupported("no region was asked")))
+    }
+
+    fn order(&self, path: &str) -> Vec<&Region> {
+        match path.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(2)) {
+            Some(name) => vec![self.regions.named(name).unwrap_or_else(|| self.regions.first())],
+            None => self.regions.order(),
+        }
+    }
+
+    /// A page of the region that `token` is of, or of one that answers.
+    async fn page(&self, body: &Json, token: Option<&str>) -> Result<(Listed, &Region), SecretsError> {
+        let asked = Asked::of("ListSecrets", "");
+        let Some((name, _)) = token.and_then(|token| token.split_once(':')) else {
+            return self.ask(asked, body).await;
+        };
+        let region = self.regions.named(name).ok_or_else(|| unsupported("the page is of another region"))?;
+        Ok((self.api.call(region, asked, body).await?, region))
+    }
+}
+
+#[async_trait]
+impl SecretProvider for AwsSecretsManagerProvider {
+    async fn get_secret(&self, path: &str, options: GetSecretOptions) -> Result<SecretValue, SecretsError> {
+        check(path)?;
+        if options.at.is_some() {
+            return Err(unsupported("AWS does not tell which version was current at a time"));
+        }
+        let (version, stage) = (options.version.as_deref(), options.stage.as_deref());
+        let mut body = json!({ "SecretId": path });
+        if let Some(version) = version {
+            body["VersionId"] = version.into();
+        }
+        if let Some(stage) = stage {
+            body["VersionStage"] = stage.into();
+        }
+        let asked = Asked { version, stage, ..Asked::of("GetSecretValue", path) };
+        let (value, _) = self.ask::<Value>(asked, &body).await?;
+        value.read(path).ok_or_else(|| {
+            let detail = "the store's answer has neither text nor binary, or no date".into();
+            ParseError::InvalidSecretFormat { path: path.to_owned(), detail }.into()
+        })
+    }
+
+    async fn list_page(&self, prefix: &str, options: ListOptions) -> Result<SecretPage, SecretsError> {
+        let token = options.next_token.as_deref();
+        let size = options.max_results.unwrap_or(PAGE).clamp(1, PAGE);
+        let mut body = json!({ "MaxResults": size });
+        // An exclamation mark at the beginning would turn the filter round; then all names are looked through.
+        if !prefix.is_empty() && !prefix.starts_with('!') {
+            body["Filters"] = json!([{ "Key": "name", "Values": [prefix] }]);
+        }
+        if let Some((_, token)) = token.and_then(|token| token.split_once(':')) {
+            body["NextToken"] = token.into();
+        }
+        let (listed, region) = self.page(&body, token).await?;
+        // The store's filter is of words and their beginnings; what is given out begins with the prefix exactly.
+        let wanted = listed.secret_list.into_iter().filter(|entry| entry.name.starts_with(prefix));
+        let secrets = wanted.filter(|entry| !entry.is_deleted()).map(|entry| {
+            let name = entry.name.clone();
+            entry.read(&name)
+        });
+        let tags = options.tags.unwrap_or_default();
+        Ok(SecretPage {
+            secrets: secrets.filter(|secret| secret.has_tags(&tags)).collect(),
+            next_token: listed.next_token.map(|token| format!("{}:{token}", region.name)),
+        })
+    }
+
+    async fn describe_secret(&self, path: &str) -> Result<SecretMetadata, SecretsError> {
+        check(path)?;
+        let asked = Asked::of("DescribeSecret", path);
+        let (described, _) = self.ask::<Described>(asked, &json!({ "SecretId": path })).await?;
+        if described.is_deleted() {
+            return Err(SecretNotFoundError::Deleted { path: path.to_owned() }.into());
+        }
+        Ok(described.read(path))
+    }
+
+    /// Asks the first region only, or an ARN's own: a replica cannot be rotated.
+    async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError> {
+        check(path)?;
+        let region = match path.strip_prefix("arn:") {
+            Some(_) => self.order(path)[0],
+            None => self.regions.first(),
+        };
+        let body = json!({ "SecretId": path, "ClientRequestToken": Uuid::new_v4().to_string() });
+        let rotated: Rotated = self.api.call(region, Asked::of(ROTATE, path), &body).await?;
+        Ok(RotationResult {
+            triggered: true,
+            version_id: rotated.version_id,
+            status: RotationStatus::InProgress,
+        })
+    }
+
+    fn provider_type(&self) -> ProviderType {
+        ProviderType::Aws
+    }
+
+    /// Asks for a list of one. That it may not be had is well: the store has accepted who asked.
+    async fn health_check(&self) -> Result<(), SecretsError> {
+        match self.page(&json!({ "MaxResults": 1 }), None).await {
+            Ok(_) | Err(SecretsError::Access(AccessError::AccessDenied { .. })) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn unsupported(why: &str) -> SecretsError {
+    ConfigurationError::InvalidProvider { detail: why.to_owned() }.into()
+}
+
+/// A path as AWS has names and ARNs.
+fn check(path: &str) -> Result<(), ConfigurationError> {
+    let may_stand = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-!".contains(&byte);
+    let colons = path.starts_with("arn:");
+    if (1..=LONGEST_ID).contains(&path.len()) && path.bytes().all(|b| may_stand(b) || (colons && b == b':')) {
+        return Ok(());
+    }
+    let detail = format!(
+        "{path:?}: AWS has names of 1 to {LONGEST_ID} letters, digits and /_+=.@-!, and ARNs of them"
+    );
+    Err(ConfigurationError::InvalidPathPattern { detail })
+}
