@@ -3,6 +3,7 @@
 
 pub mod aws;
 mod environment;
+pub mod gcp;
 mod lease;
 mod quote;
 mod small_file;
