@@ -9,6 +9,8 @@ mod fault;
 mod provider;
 mod regions;
 mod sign;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use config::{AwsCredentialSource, AwsRegion, AwsSecretsManagerConfig};

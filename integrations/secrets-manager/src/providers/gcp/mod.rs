@@ -6,6 +6,8 @@ mod credentials;
 mod fault;
 mod provider;
 mod resource;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use config::{GcpCredentialSource, GcpSecretManagerConfig};
