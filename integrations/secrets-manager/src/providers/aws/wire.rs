@@ -68,8 +68,9 @@ pub(super) struct Described {
     deleted_date: Option<f64>,
     #[serde(default)]
     tags: Option<Vec<Tag>>,
-    #[serde(alias = "SecretVersionsToStages")]
     version_ids_to_stages: Option<HashMap<String, Vec<String>>>,
+    /// The same, as a list calls it.
+    secret_versions_to_stages: Option<HashMap<String, Vec<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -89,7 +90,7 @@ impl Described {
     /// What it means, under the name that it was asked by.
     pub(super) fn read(self, path: &str) -> SecretMetadata {
         let of = |seconds: Option<f64>| seconds.and_then(date);
-        let versions = self.version_ids_to_stages.unwrap_or_default();
+        let versions = self.version_ids_to_stages.or(self.secret_versions_to_stages).unwrap_or_default();
         let current = versions.into_iter().find(|(_, stages)| stages.iter().any(|stage| stage == CURRENT));
         let (version, stages) = current.unwrap_or_default();
         let created_at = of(self.created_date).or(of(self.last_changed_date)).unwrap_or_default();
