@@ -63,9 +63,9 @@ impl AwsSecretsManagerProvider {
             let own = endpoint::of("secretsmanager", &name, kind)?;
             Ok(Region { name, url: url.unwrap_or(own) })
         };
-        let around = Surroundings::new(environment, &config.transport, clock, name.clone())?;
         let others = config.failover.into_iter().map(|other| place(other.region, other.endpoint));
         let regions = Regions::new(place(name, config.endpoint)?, others.collect::<Result<_, _>>()?);
+        let around = Surroundings::new(environment, &config.transport, clock, regions.names())?;
         Ok(Self { api: Api::new(around, &config.credentials), regions })
     }
 
@@ -95,10 +95,13 @@ impl AwsSecretsManagerProvider {
     }
 
     fn order(&self, path: &str) -> Vec<&Region> {
-        match path.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(2)) {
-            Some(name) => vec![self.regions.named(name).unwrap_or_else(|| self.regions.first())],
-            None => self.regions.order(),
-        }
+        self.region_of_arn(path).map_or_else(|| self.regions.order(), |region| vec![region])
+    }
+
+    /// No other region knows an ARN.
+    fn region_of_arn(&self, path: &str) -> Option<&Region> {
+        let name = path.strip_prefix("arn:")?.split(':').nth(2)?;
+        Some(self.regions.named(name).unwrap_or_else(|| self.regions.first()))
     }
 
     /// A page of the region that `token` is of, or of one that answers.
@@ -173,10 +176,7 @@ impl SecretProvider for AwsSecretsManagerProvider {
     /// Asks the first region only, or an ARN's own: a replica cannot be rotated.
     async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError> {
         check(path)?;
-        let region = match path.strip_prefix("arn:") {
-            Some(_) => self.order(path)[0],
-            None => self.regions.first(),
-        };
+        let region = self.region_of_arn(path).unwrap_or_else(|| self.regions.first());
         let body = json!({ "SecretId": path, "ClientRequestToken": Uuid::new_v4().to_string() });
         let rotated: Rotated = self.api.call(region, Asked::of(ROTATE, path), &body).await?;
         Ok(RotationResult {

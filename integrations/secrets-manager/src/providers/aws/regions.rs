@@ -1,7 +1,9 @@
 //! Which region is asked, and which when it does not answer. Knows nothing of what is asked.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use url::Url;
@@ -45,6 +47,11 @@ impl Regions {
     /// The region of this name.
     pub(super) fn named(&self, name: &str) -> Option<&Region> {
         self.all().find(|region| region.name == name)
+    }
+
+    /// The names of all, in the configuration's order.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.all().map(|region| region.name.clone()).collect()
     }
 
     /// All of them, in the order in which they are to be asked now.

@@ -11,6 +11,7 @@ use reqwest::{
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 use secrecy::ExposeSecret;
+use tracing::dispatcher::{Dispatch, with_default};
 use url::Url;
 
 use super::credentials::AwsCredentials;
@@ -53,7 +54,9 @@ pub(super) fn add_signature(
     let named = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let request = SignableRequest::new(method.as_str(), url.as_str(), named, SignableBody::Bytes(body))
         .map_err(|error| unsigned(&error))?;
-    let (instructions, _) = sign(request, &params).map_err(|error| unsigned(&error))?.into_parts();
+    // The crate traces what it signs and as whom; nobody is to hear it.
+    let signed = with_default(&Dispatch::none(), || sign(request, &params));
+    let (instructions, _) = signed.map_err(|error| unsigned(&error))?.into_parts();
     for (name, value) in instructions.headers() {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| unsigned(&error))?;
         let mut value = HeaderValue::from_str(value).map_err(|error| unsigned(&error))?;
@@ -70,6 +73,11 @@ fn unsigned(why: &dyn std::fmt::Display) -> SecretsError {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
     use super::*;
 
     /// Requests of AWS's published signing test suite (`aws-c-auth`, `tests/aws-signing-test-suite/v4`), with the
@@ -119,6 +127,40 @@ mod tests {
                 case.signed_headers, case.signature
             );
             assert_eq!(authorization(case), expected, "{}", case.name);
+        }
+    }
+
+    /// What is traced at any level, in text.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nothing_of_the_key_and_the_request_is_traced() {
+        let cases: Vec<Case> = serde_json::from_str(SUITE).unwrap();
+        let log = Log::default();
+        let writer = log.clone();
+        let heard = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(heard, || {
+            tracing::trace!("heard");
+            cases.iter().for_each(|case| drop(authorization(case)));
+        });
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("heard"));
+        for secret in ["AKIDEXAMPLE", "wJalrXUtn", "AQoDYXdz", "Signature"] {
+            assert!(!text.contains(secret), "{text}");
         }
     }
 

@@ -100,7 +100,8 @@ pub(super) struct Surroundings {
     /// To what gives out credentials on this machine.
     pub(super) metadata: Http,
     pub(super) clock: WallClock,
-    pub(super) region: String,
+    /// Where the token service is asked, in this order while one is away.
+    pub(super) regions: Vec<String>,
 }
 
 impl Surroundings {
@@ -108,9 +109,9 @@ impl Surroundings {
         environment: Environment,
         transport: &TransportConfig,
         clock: WallClock,
-        region: String,
+        regions: Vec<String>,
     ) -> Result<Self, ConfigurationError> {
-        Ok(Self { environment, http: Http::new(transport)?, metadata: Http::metadata()?, clock, region })
+        Ok(Self { environment, http: Http::new(transport)?, metadata: Http::metadata()?, clock, regions })
     }
 }
 

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::{AwsCredentials, CredentialProvider, Surroundings, WebIdentity, invalid, not_given};
 use crate::{
     providers::{
-        aws::{endpoint, sign},
+        aws::{endpoint, regions::is_away, sign},
         quote::quoted,
         small_file,
     },
@@ -98,19 +98,37 @@ fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
     Zeroizing::new(form.extend_pairs(fields).finish())
 }
 
+/// Asks the regions' token services one after another while they are away, as secrets are asked for: where a region is
+/// away, both are.
 async fn ask(
+    around: &Surroundings,
+    form: &str,
+    as_whom: Option<&AwsCredentials>,
+) -> Result<AwsCredentials, SecretsError> {
+    let mut failure = None;
+    for region in &around.regions {
+        match ask_in(region, around, form, as_whom).await {
+            Err(error) if is_away(&error) => failure = failure.or(Some(error)),
+            answered => return answered,
+        }
+    }
+    Err(failure.unwrap_or_else(|| not_given("no region's STS was asked")))
+}
+
+async fn ask_in(
+    region: &str,
     around: &Surroundings,
     form: &str,
     as_whom: Option<&AwsCredentials>,
 ) -> Result<AwsCredentials, SecretsError> {
     let url = match around.environment.get("AWS_ENDPOINT_URL_STS") {
         Some(url) => Url::parse(&url).map_err(|_| invalid("AWS_ENDPOINT_URL_STS is no URL"))?,
-        None => endpoint::of("sts", &around.region, endpoint::Kind::default())?,
+        None => endpoint::of("sts", region, endpoint::Kind::default())?,
     };
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     if let Some(credentials) = as_whom {
-        let scope = sign::Scope { region: &around.region, service: "sts", at: around.clock.now() };
+        let scope = sign::Scope { region, service: "sts", at: around.clock.now() };
         sign::add_signature(&mut headers, &Method::POST, &url, form.as_bytes(), credentials, scope)?;
     }
     let answer = around.http.send(Method::POST, url, headers, Some(form.as_bytes().to_vec())).await?;

@@ -1,9 +1,10 @@
 //! Where credentials are found, and what becomes of them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret;
 use serde_json::json;
+use tempfile::TempDir;
 use wiremock::matchers::{body_string_contains, header as has, method, path};
 
 use super::{
@@ -20,7 +21,7 @@ const GIVEN: &str = r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/
 fn around<const N: usize>(variables: [(&str, &str); N]) -> Surroundings {
     let environment = Environment::of(variables);
     let clock = WallClock::new(noon);
-    Surroundings::new(environment, &TransportConfig::default(), clock, "eu-central-1".into()).unwrap()
+    Surroundings::new(environment, &TransportConfig::default(), clock, vec!["eu-central-1".into()]).unwrap()
 }
 
 async fn found<const N: usize>(
@@ -133,6 +134,14 @@ async fn a_container_is_not_asked_in_plain_of_another_machine() {
     assert!(found(AwsCredentialSource::Container, []).await.unwrap().is_none());
 }
 
+/// A file with a token, as long as its folder is held.
+fn token_file() -> (PathBuf, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "canary-token").unwrap();
+    (file, folder)
+}
+
 fn web_identity(file: &Path) -> AwsCredentialSource {
     AwsCredentialSource::WebIdentity(WebIdentity {
         role_arn: "arn:aws:iam::1:role/app".into(),
@@ -166,9 +175,7 @@ async fn a_web_identity_is_exchanged_unsigned_and_its_file_read_each_time() {
 
 #[tokio::test]
 async fn what_the_token_service_refuses_has_its_error() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("token");
-    std::fs::write(&file, "canary-token").unwrap();
+    let (file, _folder) = token_file();
     let cases = [
         (400, "ExpiredTokenException", "authentication_expired_credentials"),
         (400, "InvalidIdentityToken", "authentication_invalid_credentials"),
@@ -191,10 +198,21 @@ async fn what_the_token_service_refuses_has_its_error() {
 }
 
 #[tokio::test]
+async fn another_regions_token_service_is_asked_while_the_first_is_away() {
+    let (file, _folder) = token_file();
+    for (first, is_given) in [(503, true), (403, false)] {
+        let given = ResponseTemplate::new(200).set_body_string(GIVEN);
+        let server = server([ResponseTemplate::new(first), given]).await;
+        let mut around = around([("AWS_ENDPOINT_URL_STS", &server.uri())]);
+        around.regions.push("us-east-1".into());
+        let found = credentials::provider(&web_identity(&file), &around).credentials().await;
+        assert_eq!(found.is_ok(), is_given, "{first}");
+    }
+}
+
+#[tokio::test]
 async fn xml_with_a_document_type_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("token");
-    std::fs::write(&file, "token").unwrap();
+    let (file, _folder) = token_file();
     let bomb = format!("<!DOCTYPE a [<!ENTITY b \"bbbb\">]>{GIVEN}");
     let server = server([ResponseTemplate::new(200).set_body_string(bomb)]).await;
     assert!(found(web_identity(&file), [("AWS_ENDPOINT_URL_STS", &server.uri())]).await.is_err());
