@@ -259,6 +259,17 @@ async fn a_profile_takes_a_role_with_the_keys_of_another() {
 }
 
 #[tokio::test]
+async fn a_profile_that_another_takes_its_role_with_gives_its_own_keys() {
+    let server = server([ResponseTemplate::new(200).set_body_string(GIVEN)]).await;
+    let base = format!("[base]\n{KEYS}role_arn = arn:other\nsource_profile = prod\n");
+    let text = format!("[prod]\nrole_arn = arn:role\nsource_profile = base\n{base}");
+    profile("prod", &text, &server.uri()).await.unwrap().unwrap();
+    let requests = requests(&server).await;
+    assert_eq!(requests.len(), 1);
+    assert!(header(&requests[0], "authorization").contains("Credential=AKIDFILE/"));
+}
+
+#[tokio::test]
 async fn a_profile_that_cannot_be_says_what_is_wrong() {
     for (text, words) in [
         ("[other]\n", "there are none"),
@@ -330,4 +341,20 @@ async fn a_machine_that_is_no_instance_has_none_and_an_instance_asked_for_has_to
     assert!(found(AwsCredentialSource::Chain, nobody).await.unwrap().is_none());
     let error = found(AwsCredentialSource::Instance, nobody).await.unwrap_err();
     assert!(matches!(error, SecretsError::Network(_)));
+}
+
+#[tokio::test]
+async fn an_instance_that_has_answered_once_is_not_taken_for_none_when_it_does_not() {
+    let server = instance().await;
+    let around = around([("AWS_EC2_METADATA_SERVICE_ENDPOINT", &server.uri())]);
+    let chain = credentials::provider(&AwsCredentialSource::Chain, &around);
+    assert!(chain.credentials().await.unwrap().is_some());
+    server.reset().await;
+    answer(&server, "PUT", "/latest/api/token", no_answer()).await;
+    assert!(matches!(chain.credentials().await, Err(SecretsError::Network(_))));
+}
+
+/// More than is read of any answer, so that there is none.
+fn no_answer() -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_bytes(vec![b' '; 5 << 20])
 }

@@ -271,6 +271,23 @@ async fn a_machine_without_an_account_has_none() {
 }
 
 #[tokio::test]
+async fn a_machine_that_has_had_a_token_is_googles_even_when_it_has_none() {
+    let server = server([value(), fault(401, "UNAUTHENTICATED", "no")]).await;
+    let given = token("machine").insert_header("metadata-flavor", "Google");
+    Mock::given(path(METADATA)).respond_with(given).up_to_n_times(1).with_priority(1).mount(&server).await;
+    // More than is read of any answer, so that there is none.
+    let no_answer = ResponseTemplate::new(200).set_body_bytes(vec![b' '; 5 << 20]);
+    Mock::given(path(METADATA)).respond_with(no_answer).with_priority(2).mount(&server).await;
+    let host = server.address().to_string();
+    let environment = Environment::of([("GCE_METADATA_HOST", &host), ("HOME", "/nowhere")]);
+    let config = GcpSecretManagerConfig { credentials: GcpCredentialSource::Default, ..config(&server) };
+    let provider = with(config, environment);
+    provider.get_secret("db", GetSecretOptions::default()).await.unwrap();
+    let error = provider.get_secret("db", GetSecretOptions::default()).await.unwrap_err();
+    assert!(matches!(error, SecretsError::Network(_)), "{error}");
+}
+
+#[tokio::test]
 async fn the_default_is_the_named_file_then_gclouds_then_the_machines() {
     let server = server([value()]).await;
     answer(&server, "/token", token("had")).await;
