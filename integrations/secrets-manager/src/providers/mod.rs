@@ -4,6 +4,8 @@
 pub mod aws;
 mod environment;
 pub mod gcp;
+#[cfg(test)]
+mod heard;
 mod lease;
 mod quote;
 mod small_file;

@@ -105,8 +105,13 @@ impl AwsSecretsManagerProvider {
     }
 
     /// A page of the region that `token` is of, or of one that answers.
-    async fn page(&self, body: &Json, token: Option<&str>) -> Result<(Listed, &Region), SecretsError> {
-        let asked = Asked::of("ListSecrets", "");
+    async fn page(
+        &self,
+        prefix: &str,
+        body: &Json,
+        token: Option<&str>,
+    ) -> Result<(Listed, &Region), SecretsError> {
+        let asked = Asked::of("ListSecrets", prefix);
         let Some((name, _)) = token.and_then(|token| token.split_once(':')) else {
             return self.ask(asked, body).await;
         };
@@ -149,7 +154,7 @@ impl SecretProvider for AwsSecretsManagerProvider {
         if let Some((_, token)) = token.and_then(|token| token.split_once(':')) {
             body["NextToken"] = token.into();
         }
-        let (listed, region) = self.page(&body, token).await?;
+        let (listed, region) = self.page(prefix, &body, token).await?;
         // The store's filter is of words and their beginnings; what is given out begins with the prefix exactly.
         let wanted = listed.secret_list.into_iter().filter(|entry| entry.name.starts_with(prefix));
         let secrets = wanted.filter(|entry| !entry.is_deleted()).map(|entry| {
@@ -192,7 +197,7 @@ impl SecretProvider for AwsSecretsManagerProvider {
 
     /// Asks for a list of one. That it may not be had is well: the store has accepted who asked.
     async fn health_check(&self) -> Result<(), SecretsError> {
-        match self.page(&json!({ "MaxResults": 1 }), None).await {
+        match self.page("", &json!({ "MaxResults": 1 }), None).await {
             Ok(_) | Err(SecretsError::Access(AccessError::AccessDenied { .. })) => Ok(()),
             Err(error) => Err(error),
         }

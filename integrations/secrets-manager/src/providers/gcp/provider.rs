@@ -135,12 +135,12 @@ impl GcpSecretManagerProvider {
         }
     }
 
-    async fn page(&self, fields: &[(&str, &str)]) -> Result<Listed, SecretsError> {
+    async fn page(&self, prefix: &str, fields: &[(&str, &str)]) -> Result<Listed, SecretsError> {
         let location = self.location.as_deref();
         let name = format!("{}/secrets", resource::parent(&self.project, location));
         let mut url = self.url(location, &name)?;
         url.query_pairs_mut().extend_pairs(fields);
-        self.ask(url, Asked::of("")).await
+        self.ask(url, Asked::of(prefix)).await
     }
 }
 
@@ -190,7 +190,7 @@ impl SecretProvider for GcpSecretManagerProvider {
             fields.push(("filter", &filter));
         }
         fields.extend(options.next_token.as_deref().map(|token| ("pageToken", token)));
-        let listed = self.page(&fields).await?;
+        let listed = self.page(prefix, &fields).await?;
         // The store's filter finds the prefix anywhere in a name, and does not compare labels as we do.
         let tags = options.tags.unwrap_or_default();
         let secrets =
@@ -225,7 +225,7 @@ impl SecretProvider for GcpSecretManagerProvider {
 
     /// Asks for a list of one. That it may not be had is well: the store has accepted who asked.
     async fn health_check(&self) -> Result<(), SecretsError> {
-        match self.page(&[("pageSize", "1")]).await {
+        match self.page("", &[("pageSize", "1")]).await {
             Ok(_) | Err(SecretsError::Access(AccessError::AccessDenied { .. })) => Ok(()),
             Err(error) => Err(error),
         }

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::*;
-use crate::{SecretProvider, types::*};
+use crate::{SecretProvider, providers::heard::Heard, types::*};
 
 async fn asked_of(answer: ResponseTemplate, options: GetSecretOptions) -> SecretsError {
     let server = server([answer]).await;
@@ -267,6 +267,17 @@ async fn nothing_secret_is_in_an_error() {
 }
 
 #[tokio::test]
+async fn nothing_secret_is_traced_at_any_level() {
+    let heard = Heard::default();
+    let _guard = tracing::subscriber::set_default(heard.subscriber());
+    let server = server([value("canary-value"), fault(400, "InvalidSignatureException", "no")]).await;
+    let provider = provider(config(&server));
+    provider.get_secret("db/password", GetSecretOptions::default()).await.unwrap();
+    provider.get_secret("db/password", GetSecretOptions::default()).await.unwrap_err();
+    heard.has_none_of(&["canary-value", "hunter2", "swordfish", "AKIDSTATIC"]);
+}
+
+#[tokio::test]
 async fn a_path_that_aws_cannot_have_is_refused_before_anybody_is_asked() {
     let server = server([value("s3cret")]).await;
     let provider = provider(config(&server));
@@ -372,6 +383,8 @@ async fn a_store_is_well_if_it_accepts_who_asks() {
     assert_eq!(provider(config(&healthy)).health_check().await, Ok(()));
     let narrow = server([fault(400, "AccessDeniedException", "no identity-based policy")]).await;
     assert_eq!(provider(config(&narrow)).health_check().await, Ok(()));
+    let error = provider(config(&narrow)).list_secrets("app/", ListOptions::default()).await.unwrap_err();
+    assert!(matches!(error, SecretsError::Access(AccessError::AccessDenied { path, .. }) if path == "app/"));
     let closed = server([fault(400, "UnrecognizedClientException", "who?")]).await;
     assert!(provider(config(&closed)).health_check().await.is_err());
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::{SecretProvider, types::*};
+use crate::{SecretProvider, providers::heard::Heard, types::*};
 
 async fn asked_of(answer: ResponseTemplate, options: GetSecretOptions) -> SecretsError {
     let server = server([answer]).await;
@@ -263,8 +263,21 @@ async fn a_store_is_well_if_it_accepts_who_asks() {
     assert_eq!(provider(config(&healthy)).health_check().await, Ok(()));
     let narrow = server([fault(403, "PERMISSION_DENIED", "no")]).await;
     assert_eq!(provider(config(&narrow)).health_check().await, Ok(()));
+    let error = provider(config(&narrow)).list_secrets("app-", ListOptions::default()).await.unwrap_err();
+    assert!(matches!(error, SecretsError::Access(AccessError::AccessDenied { path, .. }) if path == "app-"));
     let closed = server([fault(401, "UNAUTHENTICATED", "who?")]).await;
     assert!(provider(config(&closed)).health_check().await.is_err());
+}
+
+#[tokio::test]
+async fn nothing_secret_is_traced_at_any_level() {
+    let heard = Heard::default();
+    let _guard = tracing::subscriber::set_default(heard.subscriber());
+    let server = server([value(), fault(401, "UNAUTHENTICATED", "no")]).await;
+    let provider = provider(config(&server));
+    provider.get_secret("db", GetSecretOptions::default()).await.unwrap();
+    provider.get_secret("db", GetSecretOptions::default()).await.unwrap_err();
+    heard.has_none_of(&["hunter2", "aHVudGVyMg", "canary-token"]);
 }
 
 #[tokio::test]
