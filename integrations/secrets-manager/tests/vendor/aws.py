@@ -85,6 +85,8 @@ def user(iam):
         "Statement": [{"Effect": "Allow", "Action": "secretsmanager:*", "Resource": "*"}],
     }
     iam.put_user_policy(UserName="reader", PolicyName="read", PolicyDocument=json.dumps(policy))
+    for key in iam.list_access_keys(UserName="reader")["AccessKeyMetadata"]:
+        iam.delete_access_key(UserName="reader", AccessKeyId=key["AccessKeyId"])
     key = iam.create_access_key(UserName="reader")["AccessKey"]
     return {"id": key["AccessKeyId"], "secret": key["SecretAccessKey"]}
 

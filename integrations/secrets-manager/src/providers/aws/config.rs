@@ -12,7 +12,8 @@ use crate::transport::TransportConfig;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AwsSecretsManagerConfig {
-    /// The region that is asked first, such as `eu-central-1`. Empty: what `AWS_REGION` or `AWS_DEFAULT_REGION` says.
+    /// The region that is asked first, such as `eu-central-1`. Empty: what `AWS_REGION` or `AWS_DEFAULT_REGION` says;
+    /// a profile's own region is not looked for.
     #[serde(default)]
     pub region: String,
     /// Regions that are asked, in this order, while those before them cannot be reached or are not available. A secret
@@ -74,7 +75,9 @@ pub enum AwsCredentialSource {
     Chain,
     /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
     Environment,
-    /// A profile of the shared files, `~/.aws/credentials` and `~/.aws/config`.
+    /// A profile of the shared files, `~/.aws/credentials` and `~/.aws/config`: its keys, or its role (`role_arn` with
+    /// `source_profile`, `credential_source` or `web_identity_token_file`). `credential_process` and IAM Identity Center
+    /// (`sso_…`) are refused.
     Profile(String),
     /// These.
     Static(AwsCredentials),

@@ -31,7 +31,8 @@ const PAGE: u32 = 100;
 /// The longest identifier of a secret, in bytes.
 const LONGEST_ID: usize = 2048;
 
-/// AWS Secrets Manager.
+/// AWS Secrets Manager. A value comes with its version's stages; tags, description and rotation are in the secret's
+/// description.
 #[derive(Debug)]
 pub struct AwsSecretsManagerProvider {
     api: Api,

@@ -32,7 +32,9 @@ const LATEST: &str = "latest";
 /// As many entries a page of a list has; the store allows for more.
 const PAGE: u32 = 250;
 
-/// Google Cloud Secret Manager.
+/// Google Cloud Secret Manager. Google tells with a value neither when its version was made, so that `created_at` is when
+/// it was read, nor what else is known of the secret: labels and rotation are in its description. A description says
+/// which version is current only to who may see versions.
 #[derive(Debug)]
 pub struct GcpSecretManagerProvider {
     project: String,

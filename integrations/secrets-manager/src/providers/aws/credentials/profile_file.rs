@@ -108,10 +108,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_is_read_as_it_stands() {
-        let secret = r#"wJalr/XUtn+FEMI\K7MDENG="'"#;
-        let text = format!("# a comment\n; another\n[default]\nAWS_Secret_Access_Key = {secret}\n");
-        let settings = found("default", &text, "").await.unwrap();
-        assert_eq!(settings.get("aws_secret_access_key"), Some(secret));
+        for secret in [r#"wJalr/XUtn+FEMI\K7MDENG="'"#, r#""quoted" and more"#] {
+            let text = format!("# a comment\n; another\n[default]\nAWS_Secret_Access_Key = {secret}\n");
+            let settings = found("default", &text, "").await.unwrap();
+            assert_eq!(settings.get("aws_secret_access_key"), Some(secret));
+        }
     }
 
     #[tokio::test]
