@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use secrets_manager::{
     GetSecretOptions, ListOptions, SecretNotFoundError, SecretProvider, SecretsError, WallClock,
     providers::aws::{
-        AwsCredentialSource, AwsCredentials, AwsSecretsManagerConfig, AwsSecretsManagerProvider,
+        AwsCredentialSource, AwsCredentials, AwsSecretsManagerConfig, AwsSecretsManagerProvider, WebIdentity,
     },
 };
 use serde_json::{Value, json};
@@ -39,9 +39,13 @@ fn with_key(id: &str, secret: &str) -> AwsSecretsManagerProvider {
         session_token: None,
         expires_at: None,
     };
+    with(AwsCredentialSource::Static(key))
+}
+
+fn with(credentials: AwsCredentialSource) -> AwsSecretsManagerProvider {
     let config = AwsSecretsManagerConfig {
         endpoint: Some(endpoint().parse().unwrap()),
-        credentials: AwsCredentialSource::Static(key),
+        credentials,
         ..AwsSecretsManagerConfig::new(REGION)
     };
     AwsSecretsManagerProvider::new(config, WallClock::default()).unwrap()
@@ -185,6 +189,33 @@ async fn check_signatures(after: &str) {
     let url = format!("{}/moto-api/reset-auth", endpoint());
     let answer = reqwest::Client::new().post(url).body(after.to_owned()).send().await.unwrap();
     assert!(answer.status().is_success());
+}
+
+/// Runs itself once more with variables that say where moto plays the token service, and which profiles there are.
+#[tokio::test]
+#[ignore = "needs moto's server and boto3: tests/emulators.sh"]
+async fn a_roles_credentials_are_had_from_the_token_service() {
+    const ROLE: &str = "arn:aws:iam::123456789012:role/app";
+    let folder = tempfile::tempdir().unwrap();
+    if std::env::var("AWS_ENDPOINT_URL_STS").is_err() {
+        let profiles = folder.path().join("credentials");
+        let keys = "aws_access_key_id = test\naws_secret_access_key = test\n";
+        std::fs::write(&profiles, format!("[app]\nrole_arn = {ROLE}\nsource_profile = base\n[base]\n{keys}"))
+            .unwrap();
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        again.args(["--ignored", "--exact", "a_roles_credentials_are_had_from_the_token_service"]);
+        again.envs([("AWS_ENDPOINT_URL_STS", endpoint().as_str()), ("AWS_CONFIG_FILE", "/nowhere")]);
+        assert!(again.env("AWS_SHARED_CREDENTIALS_FILE", profiles).status().unwrap().success());
+        return;
+    }
+    boto(&["seed"]);
+    let token_file = folder.path().join("token");
+    std::fs::write(&token_file, "header.claims.signature").unwrap();
+    let identity = WebIdentity { role_arn: ROLE.into(), token_file, session_name: None };
+    for source in [AwsCredentialSource::WebIdentity(identity), AwsCredentialSource::Profile("app".into())] {
+        let found = with(source).get_secret("it/plain", GetSecretOptions::default()).await.unwrap();
+        assert_eq!(found.value.expose_secret(), "plain");
+    }
 }
 
 #[tokio::test]
