@@ -2,6 +2,7 @@
 //! logged in again); it knows nothing of caching, retries and other providers.
 
 pub mod aws;
+pub mod azure;
 mod environment;
 pub mod gcp;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod heard;
 mod lease;
 mod quote;
 mod small_file;
+pub mod vault;
 
 use async_trait::async_trait;
 

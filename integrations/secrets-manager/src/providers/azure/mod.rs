@@ -1,0 +1,5 @@
+//! Azure Key Vault.
+
+mod config;
+
+pub use config::{AzureCredentials, AzureKeyVaultConfig};
