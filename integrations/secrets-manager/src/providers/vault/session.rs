@@ -1,0 +1,235 @@
+//! The token that a Vault is asked with: had by logging in, renewed before it expires, replaced when it is refused.
+//! Whoever needs one while another logs in waits for that one. Knows nothing of secrets.
+
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use reqwest::Method;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{
+    VaultAuth,
+    door::{Door, Request},
+    wire::{Envelope, Lease, LoggedIn, TokenState, not_understood, refusal, words},
+};
+use crate::{
+    providers::small_file,
+    transport::Answer,
+    types::{AuthenticationError, ProviderType, SecretString, SecretsError},
+};
+
+const PROVIDER: ProviderType = ProviderType::Vault;
+
+/// The soonest that a token is looked after again.
+const SOONEST: Duration = Duration::from_secs(5);
+
+/// The token in use.
+pub(super) struct Session {
+    auth: VaultAuth,
+    held: Mutex<Option<Held>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone)]
+struct Held {
+    token: SecretString,
+    renewable: bool,
+    /// None for a token that lasts for ever, or does not tell.
+    lease: Option<Leased>,
+}
+
+#[derive(Clone, Copy)]
+struct Leased {
+    lasts: Duration,
+    renew_at: Instant,
+    ends_at: Instant,
+}
+
+impl Leased {
+    fn new(seconds: u64) -> Option<Self> {
+        let (now, lasts) = (Instant::now(), Duration::from_secs(seconds));
+        let ends_at = now.checked_add(lasts).filter(|_| seconds != 0)?;
+        Some(Self { lasts, renew_at: now + SOONEST.max(lasts * 2 / 3), ends_at })
+    }
+}
+
+impl Session {
+    pub fn new(auth: VaultAuth) -> Self {
+        Self { auth, held: Mutex::new(None), turn: tokio::sync::Mutex::new(()) }
+    }
+
+    /// The token to ask with.
+    pub async fn token(&self, door: &Door) -> Result<SecretString, SecretsError> {
+        let Some(held) = self.held() else { return self.replace(door, None).await };
+        let now = Instant::now();
+        match held.lease {
+            Some(lease) if lease.ends_at <= now => self.replace(door, Some(&held.token)).await,
+            Some(lease) if lease.renew_at <= now => match self.turn.try_lock() {
+                Ok(_turn) => Ok(self.refresh(door, held, lease).await),
+                Err(_) => Ok(held.token),
+            },
+            _ => Ok(held.token),
+        }
+    }
+
+    /// Another token than this one, which is over or was refused.
+    pub async fn replace(
+        &self,
+        door: &Door,
+        old: Option<&SecretString>,
+    ) -> Result<SecretString, SecretsError> {
+        let _turn = self.turn.lock().await;
+        let is_old =
+            |token: &SecretString| old.is_some_and(|old| old.expose_secret() == token.expose_secret());
+        let held = self.held();
+        if let Some(held) = &held
+            && !is_old(&held.token)
+        {
+            return Ok(held.token.clone());
+        }
+        let fresh = self.login(door).await?;
+        if is_old(&fresh.token) {
+            let was_known = held.is_some_and(|held| held.lease.is_some());
+            return Err(no_other_token(was_known).into());
+        }
+        Ok(self.keep(fresh))
+    }
+
+    /// Whether Vault knows this token, which a refusal does not tell.
+    pub async fn is_known(&self, door: &Door, token: &SecretString) -> Result<bool, SecretsError> {
+        let answer = door.ask(Request::get(vec!["auth", "token", "lookup-self"], token)).await?;
+        match answer.status {
+            200 => Ok(true),
+            403 => Ok(false),
+            _ => Err(refusal(&answer)),
+        }
+    }
+
+    /// A newer token, or this one for as long as it lasts.
+    async fn refresh(&self, door: &Door, held: Held, lease: Leased) -> SecretString {
+        let renewed = if held.renewable { self.renew(door, &held, lease).await } else { Ok(None) };
+        let fresh = match renewed {
+            Ok(Some(renewed)) => Ok(renewed),
+            Ok(None) => self.login(door).await,
+            Err(error) => Err(error),
+        };
+        self.keep(fresh.unwrap_or_else(|error| {
+            tracing::warn!(provider = %PROVIDER, %error, "the token was not renewed and is used while it lasts");
+            let later = Leased { renew_at: Instant::now() + SOONEST, ..lease };
+            Held { lease: Some(later), ..held }
+        }))
+    }
+
+    /// The same token for longer; none if Vault refuses to.
+    async fn renew(&self, door: &Door, held: &Held, before: Leased) -> Result<Option<Held>, SecretsError> {
+        let path = vec!["auth", "token", "renew-self"];
+        let answer = door.ask(post(path, json!({}), Some(&held.token))).await?;
+        match answer.status {
+            200 => {
+                let mut renewed = logged_in(&answer)?;
+                // Near the end of what it may last at all, each renewal gives less than the one before.
+                let lasts = renewed.lease.map_or(before.lasts, |lease| lease.lasts);
+                renewed.renewable &= before.lasts / 2 < lasts;
+                Ok(Some(renewed))
+            }
+            400 | 403 => Ok(None),
+            _ => Err(refusal(&answer)),
+        }
+    }
+
+    async fn login(&self, door: &Door) -> Result<Held, SecretsError> {
+        match &self.auth {
+            VaultAuth::Token(token) => look_up(door, token.clone()).await,
+            VaultAuth::TokenFile(file) => {
+                let held = look_up(door, token_in(file).await?).await?;
+                Ok(Held { renewable: false, ..held })
+            }
+            VaultAuth::AppRole { role_id, secret_id, mount } => {
+                let asked = json!({"role_id": role_id, "secret_id": secret_id.expose_secret()});
+                log_in(door, mount, asked).await
+            }
+            VaultAuth::Kubernetes { role, jwt_path, mount } => {
+                let jwt = token_in(jwt_path).await?;
+                log_in(door, mount, json!({"role": role, "jwt": jwt.expose_secret()})).await
+            }
+        }
+    }
+
+    fn held(&self) -> Option<Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep(&self, held: Held) -> SecretString {
+        let token = held.token.clone();
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
+        token
+    }
+}
+
+fn no_other_token(was_known: bool) -> AuthenticationError {
+    if was_known {
+        let detail = "the token is over, and there is no other".into();
+        return AuthenticationError::ExpiredCredentials { provider: PROVIDER, detail };
+    }
+    AuthenticationError::InvalidCredentials {
+        provider: PROVIDER,
+        detail: "it does not know the token".into(),
+    }
+}
+
+/// What a token that somebody made says of itself. One that may not even say that is used as it is.
+async fn look_up(door: &Door, token: SecretString) -> Result<Held, SecretsError> {
+    let answer = door.ask(Request::get(vec!["auth", "token", "lookup-self"], &token)).await?;
+    match answer.status {
+        200 => {
+            let found: Envelope<TokenState> = answer.json().ok_or_else(|| not_understood(&answer))?;
+            let TokenState { ttl, renewable } = found.data;
+            Ok(Held { token, renewable, lease: Leased::new(ttl) })
+        }
+        403 => Ok(Held { token, renewable: false, lease: None }),
+        _ => Err(refusal(&answer)),
+    }
+}
+
+async fn log_in(door: &Door, mount: &str, asked: Value) -> Result<Held, SecretsError> {
+    let path = ["auth"].into_iter().chain(mount.trim_matches('/').split('/')).chain(["login"]).collect();
+    let answer = door.ask(post(path, asked, None)).await?;
+    let detail = || words(&answer);
+    match answer.status {
+        200 => logged_in(&answer),
+        400 | 401 => {
+            Err(AuthenticationError::InvalidCredentials { provider: PROVIDER, detail: detail() }.into())
+        }
+        403 => {
+            Err(AuthenticationError::InsufficientPermissions { provider: PROVIDER, detail: detail() }.into())
+        }
+        _ => Err(refusal(&answer)),
+    }
+}
+
+fn logged_in(answer: &Answer) -> Result<Held, SecretsError> {
+    let LoggedIn { auth } = answer.json().ok_or_else(|| not_understood(answer))?;
+    let Some(Lease { client_token, lease_duration, renewable }) =
+        auth.filter(|auth| !auth.client_token.is_empty())
+    else {
+        let detail = "the login wants more than was given, a second factor perhaps".into();
+        return Err(AuthenticationError::TokenRefreshFailed { provider: PROVIDER, detail }.into());
+    };
+    Ok(Held { token: client_token, renewable, lease: Leased::new(lease_duration) })
+}
+
+fn post<'a>(path: Vec<&'a str>, body: Value, token: Option<&'a SecretString>) -> Request<'a> {
+    Request { method: Method::POST, path, query: None, token, body: Some(body) }
+}
+
+/// The token that is in a file now, without the space around it.
+async fn token_in(file: &Path) -> Result<SecretString, AuthenticationError> {
+    let text = small_file::read(file).await;
+    text.map(|text| text.trim().into())
+        .map_err(|detail| AuthenticationError::InvalidCredentials { provider: PROVIDER, detail })
+}
