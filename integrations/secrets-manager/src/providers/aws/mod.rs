@@ -2,6 +2,7 @@
 //! and the other stores; asks through no SDK.
 
 mod api;
+mod caller;
 mod config;
 mod credentials;
 mod endpoint;
@@ -13,6 +14,7 @@ mod sign;
 mod tests;
 mod wire;
 
+pub(crate) use caller::Caller;
 pub use config::{AwsCredentialSource, AwsRegion, AwsSecretsManagerConfig};
 pub use credentials::{AwsCredentials, CredentialProvider, WebIdentity};
 pub use provider::AwsSecretsManagerProvider;

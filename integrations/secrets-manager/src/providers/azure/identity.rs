@@ -1,9 +1,9 @@
 //! Tokens from Entra ID: for an application by its secret or its federated token, for a machine from the service on it.
 //! Knows nothing of vaults, nor how long a token is kept.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::{
     Method,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -62,12 +62,6 @@ impl Proof {
     }
 }
 
-/// A token and how long it lasts.
-pub(super) struct Token {
-    pub text: SecretString,
-    pub lasts: Duration,
-}
-
 #[derive(Deserialize)]
 struct Given {
     access_token: SecretString,
@@ -100,8 +94,12 @@ impl Identity {
         Ok(Self { http, source })
     }
 
-    /// A new token for what a vault wants one for.
-    pub async fn token(&self, challenge: &Challenge, now: DateTime<Utc>) -> Result<Token, SecretsError> {
+    /// A new token for what a vault wants one for, and when it expires.
+    pub async fn token(
+        &self,
+        challenge: &Challenge,
+        now: DateTime<Utc>,
+    ) -> Result<(SecretString, DateTime<Utc>), SecretsError> {
         let answer = match &self.source {
             Source::Application { authority, tenant, client_id, proof } => {
                 let Some(tenant) = tenant.as_ref().or(challenge.tenant.as_ref()) else {
@@ -270,16 +268,15 @@ fn address(whose: &str, text: &str) -> Result<Url, ConfigurationError> {
     })
 }
 
-fn given(answer: &Answer, now: DateTime<Utc>) -> Option<Token> {
+fn given(answer: &Answer, now: DateTime<Utc>) -> Option<(SecretString, DateTime<Utc>)> {
     let given: Given = answer.json()?;
     let seconds = |value: &Value| value.as_i64().or_else(|| value.as_str()?.parse().ok());
-    let lasts = match (&given.expires_in, &given.expires_on) {
-        (Some(seconds_left), _) => seconds(seconds_left)?,
-        (None, Some(end)) => seconds(end)? - now.timestamp(),
+    let expires_at = match (&given.expires_in, &given.expires_on) {
+        (Some(lasts), _) => now.checked_add_signed(TimeDelta::try_seconds(seconds(lasts)?)?)?,
+        (None, Some(end)) => DateTime::from_timestamp(seconds(end)?, 0)?,
         (None, None) => return None,
     };
-    let lasts = Duration::from_secs(u64::try_from(lasts).unwrap_or(0));
-    (!given.access_token.is_empty()).then_some(Token { text: given.access_token, lasts })
+    (!given.access_token.is_empty()).then_some((given.access_token, expires_at))
 }
 
 #[cfg(test)]
@@ -332,8 +329,8 @@ mod tests {
             r#"{"access_token":"t","expires_on":"1500"}"#,
         ] {
             let body = Zeroizing::new(body.as_bytes().to_vec());
-            let token = given(&Answer { status: 200, headers: HeaderMap::new(), body }, now).unwrap();
-            assert_eq!(token.lasts, Duration::from_secs(500));
+            let (_, end) = given(&Answer { status: 200, headers: HeaderMap::new(), body }, now).unwrap();
+            assert_eq!(end.timestamp(), 1500);
         }
     }
 }

@@ -99,20 +99,25 @@ impl AzureKeyVaultProvider {
         url
     }
 
-    /// Asks with a token, and once more with another if the vault challenges the first. The very first request has none,
-    /// since only the vault's challenge tells for what one is wanted.
+    /// Asks with a token, and once more with another if the vault refuses the first. Before all that, the very first
+    /// request has none, since only the vault's challenge tells for what one is wanted.
     async fn ask(&self, url: Url) -> Result<Answer, SecretsError> {
-        let token = self.session.token().await?;
-        let answer = self.ask_with(url.clone(), token.as_ref()).await?;
-        if answer.status != 401 {
-            return Ok(answer);
+        let mut token = self.session.token().await?;
+        let challenges = if token.is_some() { 1 } else { 2 };
+        let mut answer = self.ask_with(url.clone(), token.as_ref()).await?;
+        for _ in 0..challenges {
+            if answer.status != 401 {
+                break;
+            }
+            let Some(challenge) = answer.header("www-authenticate").and_then(Challenge::parse) else {
+                let detail = "it does not tell for what it wants a token".into();
+                return Err(AuthenticationError::InvalidCredentials { provider: PROVIDER, detail }.into());
+            };
+            let another = self.session.answer(challenge, token.as_ref()).await?;
+            answer = self.ask_with(url.clone(), Some(&another)).await?;
+            token = Some(another);
         }
-        let Some(challenge) = answer.header("www-authenticate").and_then(Challenge::parse) else {
-            let detail = "it does not tell for what it wants a token".into();
-            return Err(AuthenticationError::InvalidCredentials { provider: PROVIDER, detail }.into());
-        };
-        let another = self.session.answer(challenge, token.as_ref()).await?;
-        self.ask_with(url, Some(&another)).await
+        Ok(answer)
     }
 
     async fn ask_with(&self, url: Url, token: Option<&SecretString>) -> Result<Answer, SecretsError> {

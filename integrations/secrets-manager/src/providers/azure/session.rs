@@ -1,48 +1,38 @@
 //! The token that a Key Vault is asked with: had for what the vault's challenge wants, kept until shortly before it
-//! expires, replaced when the vault refuses it. Whoever needs one while another logs in waits for that one.
+//! expires, replaced when the vault refuses it. Knows nothing of what is asked, nor where tokens come from.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use secrecy::ExposeSecret;
-use tokio::{sync::Mutex, time::Instant};
 use url::Url;
 
-use super::{
-    challenge::Challenge,
-    identity::{Identity, Token},
+use super::{challenge::Challenge, identity::Identity};
+use crate::{
+    providers::lease::Lease,
+    types::{ConfigurationError, SecretString, SecretsError, WallClock},
 };
-use crate::types::{ConfigurationError, SecretString, SecretsError, WallClock};
-
-/// How long before its end a token is replaced, where it lasts so long; Entra ID gives an hour or more.
-const AHEAD: Duration = Duration::from_secs(300);
 
 /// The token in use.
 pub(super) struct Session {
     identity: Identity,
     /// The vault whose challenge must be of its own service; none if it is not to be checked.
     vault: Option<Url>,
+    challenge: Mutex<Option<Challenge>>,
+    lease: Lease<SecretString>,
     clock: WallClock,
-    held: Mutex<Held>,
-}
-
-#[derive(Default)]
-struct Held {
-    challenge: Option<Challenge>,
-    token: Option<(SecretString, Instant)>,
 }
 
 impl Session {
     pub fn new(identity: Identity, vault: Option<Url>, clock: WallClock) -> Self {
-        Self { identity, vault, clock, held: Mutex::default() }
+        Self { identity, vault, challenge: Mutex::new(None), lease: Lease::new(clock.clone()), clock }
     }
 
     /// The token to ask with; none before the vault has said for what it wants one.
     pub async fn token(&self) -> Result<Option<SecretString>, SecretsError> {
-        let mut held = self.held.lock().await;
-        match (&held.token, &held.challenge) {
-            (Some((token, until)), _) if Instant::now() < *until => Ok(Some(token.clone())),
-            (_, Some(_)) => self.login(&mut held).await.map(Some),
-            (_, None) => Ok(None),
+        let challenge = self.challenge.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match challenge {
+            Some(challenge) => self.token_for(&challenge).await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -56,26 +46,20 @@ impl Session {
             let detail = format!("{vault} wants a token for {:?}, which it is no part of", challenge.scope);
             return Err(ConfigurationError::InvalidProvider { detail }.into());
         }
-        let mut held = self.held.lock().await;
-        let is_refused = |token: &SecretString| {
-            refused.is_some_and(|refused| refused.expose_secret() == token.expose_secret())
+        let before = self.challenge.lock().unwrap_or_else(PoisonError::into_inner).replace(challenge.clone());
+        let is_other = before.is_some_and(|before| before != challenge);
+        let is_refused = |held: &SecretString| {
+            refused.is_some_and(|refused| refused.expose_secret() == held.expose_secret())
         };
-        if held.challenge.as_ref() == Some(&challenge)
-            && let Some((token, until)) = &held.token
-            && Instant::now() < *until
-            && !is_refused(token)
-        {
-            return Ok(token.clone());
-        }
-        *held = Held { challenge: Some(challenge), token: None };
-        self.login(&mut held).await
+        self.lease.refuse(|held| is_other || is_refused(held)).await;
+        self.token_for(&challenge).await
     }
 
-    async fn login(&self, held: &mut Held) -> Result<SecretString, SecretsError> {
-        let challenge = held.challenge.as_ref().expect("a login follows a challenge");
-        let Token { text, lasts } = self.identity.token(challenge, self.clock.now()).await?;
-        let until = Instant::now().checked_add(lasts.saturating_sub(AHEAD.min(lasts / 5)));
-        held.token = until.map(|until| (text.clone(), until));
-        Ok(text)
+    async fn token_for(&self, challenge: &Challenge) -> Result<SecretString, SecretsError> {
+        let login = async {
+            let (token, expires_at) = self.identity.token(challenge, self.clock.now()).await?;
+            Ok((token, Some(expires_at)))
+        };
+        self.lease.get(login).await
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use url::Url;
 
-use crate::{transport::TransportConfig, types::SecretString};
+use crate::{providers::aws::AwsCredentialSource, transport::TransportConfig, types::SecretString};
 
 /// A KV v2 mount of a Vault, or of what speaks its API (OpenBao).
 #[derive(Debug, Clone, Deserialize)]
@@ -56,6 +56,23 @@ pub enum VaultAuth {
         #[serde(default = "default_kubernetes")]
         mount: String,
     },
+    /// Who AWS says that one is. Vault is shown a signed request to AWS's token service, which it sends on.
+    AwsIam {
+        /// The role to take on.
+        role: String,
+        /// Where the credentials to sign with come from.
+        #[serde(default)]
+        credentials: AwsCredentialSource,
+        /// The region whose token service Vault is configured to ask; the global one unless given.
+        #[serde(default)]
+        region: Option<String>,
+        /// What Vault is configured to want in `X-Vault-AWS-IAM-Server-ID`, if it is.
+        #[serde(default)]
+        server_id: Option<String>,
+        /// Where the method is mounted; `aws` unless given.
+        #[serde(default = "default_aws")]
+        mount: String,
+    },
 }
 
 fn default_mount() -> String {
@@ -68,6 +85,10 @@ fn default_app_role() -> String {
 
 fn default_kubernetes() -> String {
     "kubernetes".into()
+}
+
+fn default_aws() -> String {
+    "aws".into()
 }
 
 fn default_jwt_path() -> PathBuf {

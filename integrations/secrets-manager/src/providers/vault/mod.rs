@@ -4,6 +4,7 @@
 //! them apart: after the first, the provider logs in again and asks once more. Vault does not rotate a KV secret; its
 //! `sys/rotate` rotates the key that the whole vault is encrypted with and is nothing that a reader should trigger.
 
+mod aws_iam;
 mod config;
 mod door;
 mod list;
@@ -62,7 +63,7 @@ impl VaultProvider {
         Ok(Self {
             mount: segments.into_iter().map(str::to_owned).collect(),
             place: format!("{namespace}{mount}/data/"),
-            session: Session::new(config.auth),
+            session: Session::new(config.auth, &config.transport, clock.clone())?,
             door,
             clock,
         })
@@ -79,7 +80,7 @@ impl VaultProvider {
         let mut token = self.session.token(&self.door).await?;
         let mut answer = self.ask_with(&token, part, path, query).await?;
         if answer.status == 403 && !self.session.is_known(&self.door, &token).await? {
-            token = self.session.replace(&self.door, Some(&token)).await?;
+            token = self.session.replace(&self.door, &token).await?;
             answer = self.ask_with(&token, part, path, query).await?;
         }
         match answer.status {
@@ -230,7 +231,7 @@ impl SecretProvider for VaultProvider {
         if self.session.is_known(&self.door, &token).await? {
             return Ok(());
         }
-        let token = self.session.replace(&self.door, Some(&token)).await?;
+        let token = self.session.replace(&self.door, &token).await?;
         if self.session.is_known(&self.door, &token).await? {
             return Ok(());
         }
@@ -253,7 +254,7 @@ fn segments(path: &str) -> Result<Vec<&str>, ConfigurationError> {
     let segments: Vec<&str> = path.split('/').collect();
     let cannot_be =
         |segment: &&str| matches!(*segment, "" | "." | "..") || segment.contains(char::is_control);
-    if segments.iter().any(|segment| cannot_be(segment)) {
+    if segments.iter().any(cannot_be) {
         let detail =
             format!("{path:?}: vault has paths of segments between slashes, none of them empty, . or ..");
         return Err(ConfigurationError::InvalidPathPattern { detail });

@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    VaultAuth,
+    VaultAuth, aws_iam,
     door::{Door, Request},
     wire::{Envelope, Lease, LoggedIn, TokenState, not_understood, refusal, words},
 };
 use crate::{
-    providers::small_file,
-    transport::Answer,
-    types::{AuthenticationError, ProviderType, SecretString, SecretsError},
+    providers::{aws::Caller, small_file},
+    transport::{Answer, TransportConfig},
+    types::{AuthenticationError, ConfigurationError, ProviderType, SecretString, SecretsError, WallClock},
 };
 
 const PROVIDER: ProviderType = ProviderType::Vault;
@@ -31,6 +31,8 @@ const SOONEST: Duration = Duration::from_secs(5);
 /// The token in use.
 pub(super) struct Session {
     auth: VaultAuth,
+    /// Who is shown to Vault for a login by AWS; none for another.
+    caller: Option<Caller>,
     held: Mutex<Option<Held>>,
     turn: tokio::sync::Mutex<()>,
 }
@@ -50,6 +52,12 @@ struct Leased {
     ends_at: Instant,
 }
 
+impl Held {
+    fn is(&self, token: &SecretString) -> bool {
+        self.token.expose_secret() == token.expose_secret()
+    }
+}
+
 impl Leased {
     fn new(seconds: u64) -> Option<Self> {
         let (now, lasts) = (Instant::now(), Duration::from_secs(seconds));
@@ -59,16 +67,32 @@ impl Leased {
 }
 
 impl Session {
-    pub fn new(auth: VaultAuth) -> Self {
-        Self { auth, held: Mutex::new(None), turn: tokio::sync::Mutex::new(()) }
+    pub fn new(
+        auth: VaultAuth,
+        transport: &TransportConfig,
+        clock: WallClock,
+    ) -> Result<Self, ConfigurationError> {
+        let caller = match &auth {
+            VaultAuth::AwsIam { credentials, region, .. } => {
+                Some(Caller::new(credentials, region.as_deref(), transport, clock)?)
+            }
+            _ => None,
+        };
+        Ok(Self { auth, caller, held: Mutex::new(None), turn: tokio::sync::Mutex::new(()) })
     }
 
     /// The token to ask with.
     pub async fn token(&self, door: &Door) -> Result<SecretString, SecretsError> {
-        let Some(held) = self.held() else { return self.replace(door, None).await };
+        let Some(held) = self.held() else { return self.one_that(door, |_| true).await };
         let now = Instant::now();
         match held.lease {
-            Some(lease) if lease.ends_at <= now => self.replace(door, Some(&held.token)).await,
+            Some(lease) if lease.ends_at <= now => {
+                // Who keeps a token fresh elsewhere may have made it last longer.
+                self.one_that(door, |one| {
+                    !one.is(&held.token) || one.lease.is_some_and(|lease| now < lease.ends_at)
+                })
+                .await
+            }
             Some(lease) if lease.renew_at <= now => match self.turn.try_lock() {
                 Ok(_turn) => Ok(self.refresh(door, held, lease).await),
                 Err(_) => Ok(held.token),
@@ -77,23 +101,24 @@ impl Session {
         }
     }
 
-    /// Another token than this one, which is over or was refused.
-    pub async fn replace(
+    /// Another token than this one, which was refused.
+    pub async fn replace(&self, door: &Door, refused: &SecretString) -> Result<SecretString, SecretsError> {
+        self.one_that(door, |one| !one.is(refused)).await
+    }
+
+    /// The token that is held by now, or else that of a new login, whichever will do.
+    async fn one_that(
         &self,
         door: &Door,
-        old: Option<&SecretString>,
+        will_do: impl Fn(&Held) -> bool,
     ) -> Result<SecretString, SecretsError> {
         let _turn = self.turn.lock().await;
-        let is_old =
-            |token: &SecretString| old.is_some_and(|old| old.expose_secret() == token.expose_secret());
         let held = self.held();
-        if let Some(held) = &held
-            && !is_old(&held.token)
-        {
+        if let Some(held) = held.as_ref().filter(|held| will_do(held)) {
             return Ok(held.token.clone());
         }
         let fresh = self.login(door).await?;
-        if is_old(&fresh.token) {
+        if !will_do(&fresh) {
             let was_known = held.is_some_and(|held| held.lease.is_some());
             return Err(no_other_token(was_known).into());
         }
@@ -157,6 +182,10 @@ impl Session {
                 let jwt = token_in(jwt_path).await?;
                 log_in(door, mount, json!({"role": role, "jwt": jwt.expose_secret()})).await
             }
+            VaultAuth::AwsIam { role, server_id, mount, .. } => {
+                let caller = self.caller.as_ref().expect("it was made for this login");
+                log_in(door, mount, aws_iam::login(caller, role, server_id.as_deref()).await?).await
+            }
         }
     }
 
@@ -214,12 +243,11 @@ async fn log_in(door: &Door, mount: &str, asked: Value) -> Result<Held, SecretsE
 
 fn logged_in(answer: &Answer) -> Result<Held, SecretsError> {
     let LoggedIn { auth } = answer.json().ok_or_else(|| not_understood(answer))?;
-    let Some(Lease { client_token, lease_duration, renewable }) =
-        auth.filter(|auth| !auth.client_token.is_empty())
-    else {
+    let Lease { client_token, lease_duration, renewable } = auth;
+    if client_token.is_empty() {
         let detail = "the login wants more than was given, a second factor perhaps".into();
         return Err(AuthenticationError::TokenRefreshFailed { provider: PROVIDER, detail }.into());
-    };
+    }
     Ok(Held { token: client_token, renewable, lease: Leased::new(lease_duration) })
 }
 

@@ -78,7 +78,7 @@ pub(super) struct Keys {
 /// Of a login, or of a renewal.
 #[derive(Deserialize)]
 pub(super) struct LoggedIn {
-    pub auth: Option<Lease>,
+    pub auth: Lease,
 }
 
 /// A token and for how long it lasts.
