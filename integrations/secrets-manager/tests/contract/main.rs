@@ -1,0 +1,15 @@
+//! One list of claims, for every store alike, asked through `SecretProvider`. What a store holds was put there, and read
+//! there, by the vendor's own client, just before: a claim about a value is a claim that both read the same.
+//!
+//! The stores need Python and are started by `tests/emulators.sh`, which runs these tests with their addresses.
+
+#![allow(clippy::unwrap_used)]
+
+#[macro_use]
+mod claims;
+mod holdings;
+
+contract!(aws, #[ignore = "run by tests/emulators.sh"]);
+contract!(azure, #[ignore = "run by tests/emulators.sh"]);
+contract!(gcp, #[ignore = "run by tests/emulators.sh"]);
+contract!(vault, #[ignore = "run by tests/emulators.sh"]);
