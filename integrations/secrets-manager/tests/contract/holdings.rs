@@ -6,12 +6,15 @@ use std::collections::HashMap;
 use secrets_manager::{
     ProviderType, SecretProvider, WallClock,
     providers::{
-        aws::AwsSecretsManagerProvider, azure::AzureKeyVaultProvider, gcp::GcpSecretManagerProvider,
-        vault::VaultProvider,
+        LocalProvider, aws::AwsSecretsManagerProvider, azure::AzureKeyVaultProvider,
+        gcp::GcpSecretManagerProvider, vault::VaultProvider,
     },
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::files;
 
 /// One store.
 #[derive(Deserialize)]
@@ -24,6 +27,9 @@ pub struct Holdings {
     pub refused: Vec<Refused>,
     pub friends: Vec<Friend>,
     pub strangers: Vec<Stranger>,
+    /// What a store without a server is in, as long as it is asked.
+    #[serde(skip)]
+    _folder: Option<TempDir>,
 }
 
 /// A secret that is there.
@@ -71,10 +77,18 @@ pub struct Stranger {
 impl Holdings {
     /// Those of the store of this name.
     pub fn of(store: &str) -> Self {
+        if store == "local" {
+            return files::holdings();
+        }
         let folder =
             std::env::var("SECRETS_MANAGER_HOLDINGS").expect("tests/emulators.sh says where they are");
         let file = format!("{folder}/{store}.json");
         serde_json::from_slice(&std::fs::read(&file).expect(&file)).expect(&file)
+    }
+
+    /// Those that are told, of a store that is in this folder.
+    pub fn within(folder: TempDir, told: Value) -> Self {
+        Self { _folder: Some(folder), ..serde_json::from_value(told).unwrap() }
     }
 
     /// A provider that may read them.
@@ -100,6 +114,7 @@ fn provider(kind: ProviderType, config: &Value) -> Box<dyn SecretProvider> {
         ProviderType::Aws => Box::new(AwsSecretsManagerProvider::new(parsed(config), clock).unwrap()),
         ProviderType::Azure => Box::new(AzureKeyVaultProvider::new(parsed(config), clock).unwrap()),
         ProviderType::Gcp => Box::new(GcpSecretManagerProvider::new(parsed(config), clock).unwrap()),
+        ProviderType::Local => Box::new(LocalProvider::new(parsed(config), clock).unwrap()),
         ProviderType::Vault => Box::new(VaultProvider::new(parsed(config), clock).unwrap()),
         other => panic!("no store of {other} is filled by anybody"),
     }
