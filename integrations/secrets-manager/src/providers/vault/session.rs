@@ -62,7 +62,7 @@ impl Leased {
     fn new(seconds: u64) -> Option<Self> {
         let (now, lasts) = (Instant::now(), Duration::from_secs(seconds));
         let ends_at = now.checked_add(lasts).filter(|_| seconds != 0)?;
-        Some(Self { lasts, renew_at: now + SOONEST.max(lasts * 2 / 3), ends_at })
+        Some(Self { lasts, renew_at: now + SOONEST.max(lasts / 3 * 2), ends_at })
     }
 }
 
