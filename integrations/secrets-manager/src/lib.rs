@@ -8,11 +8,7 @@
 //! | --- | --- | --- |
 //! | `types` | what is asked, answered, refused and recorded | HTTP, any provider |
 //! | `transport` | one HTTP exchange, bounded in time and size | what is asked, retries |
-//! | `client` | which store, what may be asked, the way of a question | any store's wire |
-//! | `cache` | answers, kept for a while | providers, retries, scopes |
-//! | `resilience` | asking again, and not asking for a while | secrets, caches |
-//! | `rotation` | noticing changes, telling of them, the version before | how a secret is fetched |
-//! | `observe` | metrics, and events for auditors | values |
+//! | `resolver` | references in texts: found, fetched together, put in | where secrets live |
 //! | `providers` | one store each: its wire, its logins, its errors | caching, retries, other providers |
 
 #![forbid(unsafe_code)]
@@ -22,8 +18,7 @@ pub mod cache;
 pub mod client;
 pub mod observe;
 pub mod providers;
-pub mod resilience;
-pub mod rotation;
+pub mod resolver;
 pub mod transport;
 pub mod types;
 

@@ -403,6 +403,12 @@ pub enum ParseError {
         /// What is wrong; no part of the value.
         detail: String,
     },
+    /// A document that is not what it should be.
+    #[error("the document has the wrong form: {detail}")]
+    InvalidDocument {
+        /// Which, and what is wrong; no part of a value.
+        detail: String,
+    },
     /// A reference that is malformed, or whose secret was not had.
     #[error("reference {reference:?} at bytes {}..{}: {detail}", span.start, span.end)]
     InvalidReference {
@@ -503,6 +509,7 @@ error_types! {
     ParseError {
         InvalidSecretFormat => "parse_invalid_secret_format",
         JsonParseError => "parse_json",
+        InvalidDocument => "parse_invalid_document",
         InvalidReference => "parse_invalid_reference",
     }
     NetworkError {

@@ -6,6 +6,7 @@ mod error;
 mod json_key;
 mod options;
 mod provider_type;
+mod reference;
 mod secret;
 mod secret_string;
 
@@ -16,5 +17,6 @@ pub use error::{
 };
 pub use options::{GetSecretOptions, ListOptions};
 pub use provider_type::{ProviderType, UnknownProvider};
+pub use reference::SecretReference;
 pub use secret::{RotationResult, RotationStatus, SecretMetadata, SecretPage, SecretValue};
 pub use secret_string::SecretString;
