@@ -55,6 +55,22 @@ pub trait ReferenceResolver: Send + Sync {
 }
 
 /// Puts secrets in that `fetch` brings: for a path and how it is asked for, the secret.
+///
+/// ```
+/// use secrets_manager::{SecretProvider, resolver::{ReferenceResolver, Resolver}, simulation::SimulationProvider};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), secrets_manager::SecretsError> {
+/// let secrets = SimulationProvider::default();
+/// secrets.set_mock_secret("app/db", r#"{"user":"ada","password":"s3cret"}"#);
+///
+/// let resolver = Resolver::new(|path: String, options| {
+///     let secrets = &secrets;
+///     async move { secrets.get_secret(&path, options).await }
+/// });
+/// let line = "postgres://{{secret:app/db#user}}:{{secret:app/db#password}}@db/app";
+/// assert_eq!(resolver.resolve(line).await?, "postgres://ada:s3cret@db/app");
+/// # Ok(()) }
+/// ```
 pub struct Resolver<F> {
     fetch: F,
     at_once: usize,

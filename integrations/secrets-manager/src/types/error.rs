@@ -5,10 +5,13 @@ use std::{ops::Range, time::Duration};
 
 use chrono::{DateTime, Utc};
 
+use serde::{Deserialize, Serialize};
+
 use super::ProviderType;
 
 /// Any error of this crate. `Display` names paths, versions and the store's error code, never a value or a credential.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum SecretsError {
     /// The configuration, or what was asked, cannot be.
     #[error(transparent)]
@@ -110,7 +113,8 @@ impl SecretsError {
 }
 
 /// The configuration, or what was asked, cannot be. Whoever configures or calls must act.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum ConfigurationError {
     /// A provider that is not there, is there twice, or cannot do what was asked.
     #[error("the provider cannot be used: {detail}")]
@@ -155,7 +159,8 @@ pub enum ConfigurationError {
 }
 
 /// The store does not accept who asks. Whoever hands out credentials must act.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum AuthenticationError {
     /// None were found, or they are wrong.
     #[error("{provider} does not accept the credentials: {detail}")]
@@ -192,7 +197,8 @@ pub enum AuthenticationError {
 }
 
 /// There is no such secret or version.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum SecretNotFoundError {
     /// Nothing of this name.
     #[error("there is no secret {path:?}")]
@@ -233,7 +239,8 @@ pub enum SecretNotFoundError {
 }
 
 /// There is one, and it may not be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum AccessError {
     /// The store's policy for who asks. Some stores say this of secrets that do not exist.
     #[error("access to {path:?} is denied: {detail}")]
@@ -292,7 +299,8 @@ pub enum AccessError {
 }
 
 /// A rotation was not begun.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum RotationError {
     /// Another one runs.
     #[error("{path:?} is being rotated already")]
@@ -319,7 +327,8 @@ pub enum RotationError {
 }
 
 /// The store does not answer as it should. Whoever runs it must act, or time.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum ProviderError {
     /// It is down, sealed, or standing by.
     #[error("{provider} is not available: {detail}")]
@@ -368,7 +377,8 @@ pub enum ProviderError {
 }
 
 /// The cache cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum CacheError {
     /// A file of the disk cache is not what was written.
     #[error("the disk cache is damaged: {detail}")]
@@ -385,7 +395,8 @@ pub enum CacheError {
 }
 
 /// Text that does not mean what it should.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum ParseError {
     /// A value that is not of the kind it is said to be.
     #[error("the value of {path:?} has the wrong form: {detail}")]
@@ -425,7 +436,8 @@ pub enum ParseError {
 }
 
 /// The store was not reached.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum NetworkError {
     /// No connection, or one that broke.
     #[error("no connection: {detail}")]

@@ -3,6 +3,7 @@
 
 mod clock;
 mod error;
+mod exposed;
 mod json_key;
 mod options;
 mod provider_type;
@@ -15,6 +16,7 @@ pub use error::{
     AccessError, AuthenticationError, CacheError, ConfigurationError, NetworkError, ParseError,
     ProviderError, RotationError, SecretNotFoundError, SecretsError,
 };
+pub(crate) use exposed::ExposedValue;
 pub use options::{GetSecretOptions, ListOptions};
 pub use provider_type::{ProviderType, UnknownProvider};
 pub use reference::SecretReference;

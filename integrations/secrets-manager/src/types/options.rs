@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::ProviderType;
 
 /// Which version of a secret, from where. The default is the current version from the provider that the path maps to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GetSecretOptions {
     /// The version, by the identifier that its store gives it.
     pub version: Option<String>,
@@ -29,7 +30,7 @@ impl GetSecretOptions {
 }
 
 /// Which secrets, and how many at most.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListOptions {
     /// At most so many; all of them unless given.
     pub max_results: Option<u32>,

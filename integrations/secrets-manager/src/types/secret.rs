@@ -100,7 +100,7 @@ impl SecretMetadata {
 }
 
 /// Some secrets of a list, and where to go on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretPage {
     /// In the store's order.
     pub secrets: Vec<SecretMetadata>,
@@ -109,7 +109,7 @@ pub struct SecretPage {
 }
 
 /// What became of a rotation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RotationResult {
     /// Whether it was begun.
     pub triggered: bool,
@@ -120,7 +120,8 @@ pub struct RotationResult {
 }
 
 /// How far a rotation is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RotationStatus {
     /// It was asked for.
     Pending,
