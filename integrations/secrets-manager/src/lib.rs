@@ -9,12 +9,14 @@
 //! | `types` | what is asked, answered, refused and recorded | HTTP, any provider |
 //! | `transport` | one HTTP exchange, bounded in time and size | what is asked, retries |
 //! | `resolver` | references in texts: found, fetched together, put in | where secrets live |
+//! | `cache` | answers kept for a while | providers |
 //! | `simulation` | a store that is none: mocks, recordings, faults | HTTP, how it is asked |
 //! | `providers` | one store each: its wire, its logins, its errors | caching, retries, other providers |
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod cache;
 mod private_file;
 pub mod providers;
 pub mod resolver;

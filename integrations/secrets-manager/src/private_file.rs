@@ -31,15 +31,17 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// What is in a file, of at most `largest` bytes.
 pub(crate) fn read(path: &Path, largest: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let too_large =
+        || io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {largest} bytes"));
     let file = File::open(path)?;
-    // What grows would leave parts of it behind in memory.
-    let expected = file.metadata()?.len().min(largest) + 1;
-    let mut content = Zeroizing::new(Vec::with_capacity(expected as usize));
-    file.take(largest + 1).read_to_end(&mut content)?;
-    if largest < content.len() as u64 {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {largest} bytes")));
+    let size = file.metadata()?.len();
+    if largest < size {
+        return Err(too_large());
     }
-    Ok(content)
+    // What grows would leave parts of it behind in memory.
+    let mut content = Zeroizing::new(Vec::with_capacity(size as usize + 1));
+    file.take(largest + 1).read_to_end(&mut content)?;
+    if largest < content.len() as u64 { Err(too_large()) } else { Ok(content) }
 }
 
 fn create(path: &Path) -> io::Result<File> {
