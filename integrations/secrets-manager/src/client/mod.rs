@@ -7,6 +7,7 @@ mod environment;
 mod fetch;
 mod pattern;
 mod reader;
+mod references;
 mod scope;
 mod secrets_client;
 mod store;

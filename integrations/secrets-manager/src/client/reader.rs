@@ -258,6 +258,10 @@ impl SecretsClient for Client {
         answer
     }
 
+    async fn resolve_references(&self, text: &str) -> Result<SecretString, SecretsError> {
+        self.resolver().resolve_secret(text).await
+    }
+
     fn invalidate_cache(&self, path: &str) {
         tracing::debug!(secret_path = path, "invalidating what is cached");
         self.shared.invalidate(path);

@@ -33,6 +33,10 @@ pub trait SecretsClient: Send + Sync {
     /// Has the store rotate a secret, and forgets what is cached of it.
     async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError>;
 
+    /// `text` with the secrets' values in place of its references, `{{secret:path#key@version}}`, as
+    /// [`crate::resolver`] has them.
+    async fn resolve_references(&self, text: &str) -> Result<SecretString, SecretsError>;
+
     /// Forgets all versions of a secret. An answer that is on its way at this moment is not kept either.
     fn invalidate_cache(&self, path: &str);
 

@@ -5,6 +5,7 @@
 //! It is a place to start from again, not one to rely on: what cannot be read is gone, and fetched anew. Its methods wait
 //! for the disk; where that matters, [`tokio::task::spawn_blocking`] runs them.
 
+mod behind;
 mod config;
 mod entry;
 

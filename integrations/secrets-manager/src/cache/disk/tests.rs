@@ -9,7 +9,10 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::*;
-use crate::types::SecretMetadata;
+use crate::{
+    cache::{CacheKey, SecretCache},
+    types::SecretMetadata,
+};
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const TTL: Duration = Duration::from_secs(300);
@@ -245,4 +248,23 @@ fn a_key_has_to_be_32_bytes_of_base64() {
     assert!(refused(DiskCacheConfig::new(folder.path(), &file)).contains("key file"));
     fs::write(&file, format!("{KEY}\n")).unwrap();
     DiskCache::open(&DiskCacheConfig::new(folder.path(), &file), WallClock::default()).unwrap();
+}
+
+#[test]
+fn behind_a_cache_in_memory_it_tells_fresh_from_old() {
+    let rig = Rig::new();
+    let (current, one) = (current(), version("1"));
+    let [moving, pinned] = [&current, &one].map(|options| CacheKey::new(AWS, "a", options));
+    let secret = secret("a", "v");
+    for key in [&moving, &pinned] {
+        rig.cache.put(key, secret.clone(), TTL);
+    }
+    assert!(rig.cache.get(&moving).is_some());
+    rig.seconds.fetch_add(301, Relaxed);
+    assert!(rig.cache.get(&moving).is_none(), "it is over");
+    assert!(rig.cache.get_stale(&moving).is_some(), "and good enough while there is no other");
+    assert!(rig.cache.get(&pinned).is_some(), "a version does not age");
+    assert_eq!(rig.cache.stats().entries, 2);
+    rig.cache.invalidate("a");
+    assert!(rig.cache.get_stale(&moving).is_none() && rig.cache.get(&pinned).is_none());
 }
