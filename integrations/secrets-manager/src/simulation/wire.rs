@@ -178,7 +178,14 @@ impl Fault {
             Self::Malformed => return Some(WireAnswer::json(200, r#"{"name":"projects/1"#)),
             Self::Timeout | Self::Disconnected | Self::Slow { .. } => return None,
         };
-        let body = format!(r#"{{"error":{{"code":{code},"message":"{message}","status":"{status}"}}}}"#);
+        let details = match self {
+            Self::ExpiredCredentials => {
+                r#","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"ACCESS_TOKEN_EXPIRED","domain":"googleapis.com"}]"#
+            }
+            _ => "",
+        };
+        let body =
+            format!(r#"{{"error":{{"code":{code},"message":"{message}","status":"{status}"{details}}}}}"#);
         Some(WireAnswer::json(code, body))
     }
 
