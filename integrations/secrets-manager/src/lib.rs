@@ -27,3 +27,12 @@ pub mod types;
 pub use client::{Client, SecretsClient, SecretsConfig};
 pub use providers::SecretProvider;
 pub use types::*;
+
+/// The code of the readme and of the page on the cache, as doctests.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/cache.md")]
+    struct Cache;
+}
