@@ -1,7 +1,7 @@
 //! Texts with references in them: which secrets they want, all fetched at once, and the values put in. Knows nothing of
 //! the grammar.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::stream::{self, StreamExt};
 use secrecy::ExposeSecret;
@@ -131,20 +131,18 @@ where
     /// Fetches what `templates` want, each secret once, several at a time. All of it is waited for, so that which
     /// reference is reported does not depend on which answer comes first.
     pub(super) async fn fetch<'t>(&self, templates: impl IntoIterator<Item = &'t Template<'t>>) -> Secrets {
-        let mut references = 0;
-        let mut distinct = HashMap::new();
-        for reference in templates.into_iter().flat_map(Template::references) {
-            references += 1;
-            distinct.entry(wanted(reference)).or_insert(());
-        }
-        let fetching = distinct.into_keys().map(|(path, options)| {
+        let references: Vec<_> = templates.into_iter().flat_map(Template::references).collect();
+        let distinct: HashSet<_> = references.iter().copied().map(wanted).collect();
+        let fetching = distinct.into_iter().map(|(path, options)| {
             let answer = (self.fetch)(path.clone(), options.clone());
             async move { ((path, options), answer.await) }
         });
         let secrets: Secrets = stream::iter(fetching).buffer_unordered(self.at_once).collect().await;
+        let is_had =
+            |reference: &&&SecretReference| secrets.get(&wanted(reference)).is_some_and(Result::is_ok);
         let span = tracing::Span::current();
-        span.record("reference_count", references);
-        span.record("resolved_count", secrets.values().filter(|secret| secret.is_ok()).count());
+        span.record("reference_count", references.len());
+        span.record("resolved_count", references.iter().filter(is_had).count());
         secrets
     }
 }
