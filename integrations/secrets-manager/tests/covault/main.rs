@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod failover;
 mod node;
 
 use chrono::{DateTime, Duration, Utc};

@@ -95,7 +95,10 @@ impl Nodes {
                 Err(error @ SecretsError::Configuration(_)) => return Err(error),
                 other => other,
             };
-            tracing::debug!(node = self.addresses[node].as_str(), "a node of Covault cannot answer");
+            tracing::debug!(
+                node = self.addresses[node].origin().ascii_serialization(),
+                "a node of Covault cannot answer"
+            );
             unable.get_or_insert(reason);
         }
         unable.unwrap_or_else(|| Err(no_address().into()))
@@ -149,6 +152,9 @@ fn addresses(config: &CovaultConfig, environment: &Environment) -> Result<Vec<Ur
         for address in named.split(',').map(str::trim).filter(|address| !address.is_empty()) {
             addresses.push(address.parse().map_err(|error| invalid(&format!("COVAULT_URL: {error}")))?);
         }
+    }
+    if addresses.iter().any(|address| !address.username().is_empty() || address.password().is_some()) {
+        return Err(invalid("an address has a name or a password in it"));
     }
     match addresses.iter().find(|address| !["http", "https"].contains(&address.scheme())) {
         Some(other) => Err(invalid(&format!("an address begins with http or https, not {}", other.scheme()))),
@@ -225,6 +231,8 @@ mod tests {
         assert!(said(config(&[], Some("t"))).contains("COVAULT_URL"));
         assert!(said(config(&["http://a"], None)).contains("COVAULT_TOKEN_FILE"));
         assert!(said(config(&["data:x"], Some("t"))).contains("not data"));
+        let with_password = said(config(&["http://me:hunter2@a"], Some("t")));
+        assert!(with_password.contains("password") && !with_password.contains("hunter2"));
         let both = CovaultConfig { token_file: Some("f".into()), ..config(&["http://a"], Some("t")) };
         assert!(said(both).contains("both"));
     }
