@@ -8,8 +8,12 @@
 //! | --- | --- | --- |
 //! | `types` | what is asked, answered, refused and recorded | HTTP, any provider |
 //! | `transport` | one HTTP exchange, bounded in time and size | what is asked, retries |
+//! | `client` | which store, what may be asked, the way of a question | any store's wire |
 //! | `resolver` | references in texts: found, fetched together, put in | where secrets live |
-//! | `cache` | answers kept for a while | providers |
+//! | `cache` | answers, kept for a while | providers, retries, scopes |
+//! | `resilience` | asking again, and not asking for a while | secrets, caches |
+//! | `rotation` | noticing changes, telling of them, the version before | how a secret is fetched |
+//! | `observe` | metrics, and events for auditors | values |
 //! | `simulation` | a store that is none: mocks, recordings, faults | HTTP, how it is asked |
 //! | `providers` | one store each: its wire, its logins, its errors | caching, retries, other providers |
 
@@ -17,9 +21,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod cache;
+pub mod client;
+pub mod observe;
 mod private_file;
 pub mod providers;
+pub mod resilience;
 pub mod resolver;
+pub mod rotation;
 pub mod simulation;
 pub mod transport;
 pub mod types;

@@ -1,10 +1,19 @@
 //! The stores, one module each: their wire, their logins, their errors. A provider asks once (and once more after it has
 //! logged in again); it knows nothing of caching, retries and other providers.
 
+pub mod aws;
+pub mod azure;
+mod config;
 pub mod covault;
 mod environment;
+pub mod gcp;
+#[cfg(test)]
+mod heard;
+mod lease;
+mod local;
 mod quote;
 mod small_file;
+pub mod vault;
 
 use async_trait::async_trait;
 

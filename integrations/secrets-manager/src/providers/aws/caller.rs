@@ -54,7 +54,7 @@ impl Caller {
             None => (Url::parse(GLOBAL.0).expect("it is a URL"), GLOBAL.1),
         };
         let environment = Environment::of_this_process();
-        let around = Surroundings::new(environment, transport, clock.clone(), region.to_owned())?;
+        let around = Surroundings::new(environment, transport, clock.clone(), vec![region.to_owned()])?;
         Ok(Self { source: credentials::provider(source, &around), url, region: region.to_owned(), clock })
     }
 
