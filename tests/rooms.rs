@@ -38,6 +38,9 @@ const EDGES: &[(&str, &[&str])] = &[
 /// Places that use the rooms but are none: they are programs about the project.
 const OUTSIDE: &[&str] = &["tests", "benches", "examples", "fuzz", "sim"];
 
+/// The client library, which stands alone: it may use none of the rooms.
+const CLIENT: &str = "integrations/secrets-manager/";
+
 /// Foreign libraries with one door, and where the door is.
 const FOREIGN: &[(&str, &[&str])] = &[
     ("heed", &["store/"]),
@@ -92,6 +95,13 @@ fn every_manifest_stays_on_the_map() {
 }
 
 #[test]
+fn the_client_library_stands_alone() {
+    let manifest = page(&format!("{CLIENT}Cargo.toml"));
+    let wrong = of_the_workspace(&manifest);
+    assert!(wrong.is_empty(), "{CLIENT}Cargo.toml depends on {wrong:?}");
+}
+
+#[test]
 fn the_table_here_and_the_map_name_the_same_rooms_and_doors() {
     let wrong = map_differences(&page("ARCHITECTURE.md"));
     assert!(wrong.is_empty(), "the map and this test differ:\n{}", wrong.join("\n"));
@@ -118,6 +128,12 @@ fn violations(file: &str, source: &str, openers: &BTreeSet<String>) -> Vec<Strin
         wrong.push(format!("{file}: `unsafe` outside {}", UNSAFE_ONLY_IN.join(" and ")));
     }
     if is_outside(file) {
+        return wrong;
+    }
+    if file.starts_with(CLIENT) {
+        let rooms =
+            paths(&words).into_iter().filter(|path| path[0] == "covault" || path[0].starts_with("covault_"));
+        wrong.extend(rooms.map(|path| format!("{file}: uses {}", path.join("::"))));
         return wrong;
     }
     let opens = words.contains(&Token::Word("expose_plaintext"));
@@ -218,6 +234,17 @@ fn manifest_violations(folder: &str, manifest: &str) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// What a manifest depends on, in whatever table, that lies in this workspace.
+fn of_the_workspace(manifest: &str) -> Vec<String> {
+    let table: toml::Table = manifest.parse().expect("a manifest that cargo has read");
+    let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let dependencies = kinds.iter().filter_map(|kind| table.get(*kind)?.as_table()).flatten();
+    let is_here = |(name, how): &(&String, &toml::Value)| {
+        name.starts_with("covault") || how.get("path").is_some() || how.get("package").is_some()
+    };
+    dependencies.filter(is_here).map(|(name, _)| name.clone()).collect()
 }
 
 // ---- what the pages say --------------------------------------------------------------------------
@@ -402,10 +429,21 @@ fn page(name: &str) -> String {
 
 /// Every source file of the project, by its path from the root.
 fn sources() -> Vec<(String, String)> {
-    let mut folders: Vec<PathBuf> =
-        ["src", "model", "seal", "store", "net", "sim", "tests", "benches", "examples", "fuzz"]
-            .map(|f| root().join(f))
-            .into();
+    let mut folders: Vec<PathBuf> = [
+        "src",
+        "model",
+        "seal",
+        "store",
+        "net",
+        "sim",
+        "integrations",
+        "tests",
+        "benches",
+        "examples",
+        "fuzz",
+    ]
+    .map(|f| root().join(f))
+    .into();
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
@@ -428,7 +466,10 @@ fn sources() -> Vec<(String, String)> {
 mod fires {
     use std::collections::BTreeSet;
 
-    use super::{manifest_violations, map_differences, paths_named, places_that_open_plaintext, violations};
+    use super::{
+        manifest_violations, map_differences, of_the_workspace, paths_named, places_that_open_plaintext,
+        violations,
+    };
 
     fn check(file: &str, body: &str, expected: &str) {
         let found = violations(file, &format!("//! A made-up file.\n{body}\n"), &BTreeSet::new());
@@ -498,6 +539,16 @@ mod fires {
         let node =
             manifest_violations("", "[dependencies]\nheed = \"1\"\nwarp = \"1\"\ncovault-seal = \"1\"\n");
         assert!(node.len() == 1 && node[0].contains("heed"), "{node:?}");
+    }
+
+    #[test]
+    fn on_a_client_library_that_uses_a_room() {
+        let file = "integrations/secrets-manager/src/lib.rs";
+        check(file, "use covault_model::id::Id;", "uses covault_model");
+        check(file, "fn f() { covault::node::start() }", "uses covault::node");
+        check(file, "use crate::providers::covault::CovaultProvider;\nuse std::time::Instant;", "");
+        let manifest = "[dependencies]\nserde = \"1\"\n[dev-dependencies]\ncovault-model.workspace = true\nx = { path = \"..\" }\n";
+        assert_eq!(of_the_workspace(manifest), ["covault-model", "x"]);
     }
 
     #[test]
