@@ -1,8 +1,8 @@
 //! The door to the HTTP library.
 
-use std::{error::Error, path::PathBuf, time::Duration};
+use std::{env, error::Error, path::PathBuf, time::Duration};
 
-use reqwest::{Client, ClientBuilder, Method, header::HeaderMap, redirect::Policy};
+use reqwest::{Client, Method, NoProxy, Proxy, header::HeaderMap, redirect::Policy};
 use serde::{Deserialize, de::DeserializeOwned};
 use url::{Host, Url};
 use zeroize::Zeroizing;
@@ -11,6 +11,8 @@ use crate::types::{ConfigurationError, NetworkError, SecretsError};
 
 /// The largest answer that is read, in bytes. Stores bound values at 25 KiB (Azure) to 1 MiB (Vault).
 const LARGEST_ANSWER: usize = 4 << 20;
+/// The variables that name a proxy for TLS, those that count first in front.
+const PROXIES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 /// How a store is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -74,12 +76,13 @@ pub struct Http {
 }
 
 impl Http {
-    /// Connections as `config` says.
+    /// Connections as `config` says, those with TLS through the proxy that `HTTPS_PROXY` or `ALL_PROXY` names, unless
+    /// `NO_PROXY` excepts the host. What goes in plain goes straight: a proxy would read it.
     ///
     /// # Errors
-    /// [`ConfigurationError::InvalidProvider`] if the file of authorities cannot be read or used.
+    /// [`ConfigurationError::InvalidProvider`] if the file of authorities cannot be read or used, or the proxy is none.
     pub fn new(config: &TransportConfig) -> Result<Self, ConfigurationError> {
-        Self::with(config, Client::builder())
+        Self::with(config, proxy_for_tls()?)
     }
 
     /// Connections to a cloud's metadata service, which is one hop away or not there: soon given up, never through a
@@ -94,15 +97,19 @@ impl Http {
             allow_plain_http: true,
             ..TransportConfig::default()
         };
-        Self::with(&config, Client::builder().no_proxy())
+        Self::with(&config, None)
     }
 
-    fn with(config: &TransportConfig, builder: ClientBuilder) -> Result<Self, ConfigurationError> {
-        let mut builder = builder
+    fn with(config: &TransportConfig, proxy: Option<Proxy>) -> Result<Self, ConfigurationError> {
+        let mut builder = Client::builder()
+            .no_proxy()
             .connect_timeout(config.connect_timeout)
             .timeout(config.timeout)
             .redirect(Policy::none())
             .tcp_nodelay(true);
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(proxy);
+        }
         if let Some(file) = &config.ca_file {
             let wrong = |why: &dyn std::fmt::Display| ConfigurationError::InvalidProvider {
                 detail: format!("certificate authorities of {}: {why}", file.display()),
@@ -150,6 +157,15 @@ impl Http {
         }
         Ok(Answer { status, headers, body: whole })
     }
+}
+
+fn proxy_for_tls() -> Result<Option<Proxy>, ConfigurationError> {
+    let named = PROXIES.iter().find_map(|name| env::var(name).ok().filter(|url| !url.is_empty()));
+    let Some(url) = named else { return Ok(None) };
+    let proxy = Proxy::https(url).map_err(|_| ConfigurationError::InvalidProvider {
+        detail: "the proxy that the environment names for TLS is not a URL".into(),
+    })?;
+    Ok(Some(proxy.no_proxy(NoProxy::from_env())))
 }
 
 /// Scheme, host and port: what may be said of a URL, whose path and query may tell more.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod azure;
+mod proxy;
 mod server;
 mod table;
 mod vault;
