@@ -49,8 +49,8 @@ impl Forms {
     }
 }
 
-/// As it is, in hexadecimal of both kinds, as `Debug` shows bytes, and in base64 from each of the places in a group of three where it may begin:
-/// what of it stands in whole groups.
+/// As it is, in hexadecimal of both kinds, as `Debug` shows bytes, and in base64 from each of the places in a group of
+/// three where it may begin: what of it stands in whole groups.
 fn forms_of(value: &[u8]) -> Vec<Vec<u8>> {
     let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
     let upper = hex.to_uppercase();

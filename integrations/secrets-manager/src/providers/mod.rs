@@ -12,6 +12,8 @@ mod heard;
 mod lease;
 mod local;
 mod quote;
+#[cfg(test)]
+mod scripted;
 mod small_file;
 pub mod vault;
 

@@ -5,10 +5,16 @@ mod store;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers::any};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::*;
-use crate::{providers::environment::Environment, types::WallClock};
+use crate::{
+    providers::{
+        environment::Environment,
+        scripted::{requests, server},
+    },
+    types::WallClock,
+};
 
 /// What the tests' clocks say.
 fn noon() -> DateTime<Utc> {
@@ -29,22 +35,6 @@ fn provider(config: GcpSecretManagerConfig) -> GcpSecretManagerProvider {
 
 fn with(config: GcpSecretManagerConfig, environment: Environment) -> GcpSecretManagerProvider {
     GcpSecretManagerProvider::with(config, WallClock::new(noon), environment).unwrap()
-}
-
-/// A server that answers each request with the next of these, and with the last from then on.
-async fn server(answers: impl IntoIterator<Item = ResponseTemplate>) -> MockServer {
-    let server = MockServer::start().await;
-    let answers: Vec<_> = answers.into_iter().collect();
-    for (index, answer) in answers.iter().enumerate() {
-        let mock = Mock::given(any()).respond_with(answer.clone());
-        let is_last = index + 1 == answers.len();
-        if is_last { mock } else { mock.up_to_n_times(1) }.mount(&server).await;
-    }
-    server
-}
-
-async fn requests(server: &MockServer) -> Vec<Request> {
-    server.received_requests().await.unwrap()
 }
 
 fn header<'a>(request: &'a Request, name: &str) -> &'a str {
