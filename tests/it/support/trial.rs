@@ -48,14 +48,16 @@ pub const KEYLESS: Row = [
 /// The round trip that nodes far apart are told of, in milliseconds.
 const FAR_APART_MS: i64 = 300;
 
-/// What may be answered while it is not settled yet who leads, and by a node that has not caught up.
-const MEANWHILE: [&str; 6] = [
+/// What may be answered while it is not settled yet who leads, and by a node that has not caught up. One that hears and
+/// is not heard has noticed that it is alone, and hears for a second from the leader that the others have chosen.
+const MEANWHILE: [&str; 7] = [
     "503 quorum_unavailable",
     "503 outcome_unknown",
     "202",
     "412 version_mismatch",
     "503 unconfirmed",
     "200 minority",
+    "200 majority",
 ];
 
 type Cell = (&'static str, fn(&Cluster, usize, &str) -> Answer);
@@ -88,6 +90,15 @@ fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|failed| {
         panic!("{}", failed.downcast_ref::<String>().map_or("a thread failed", String::as_str))
     })
+}
+
+/// What is answered once no election is under way; it has this status.
+fn settled(status: u16, ask: impl Fn() -> Answer) -> Answer {
+    let answer = eventually("an answer outside of elections", || {
+        let answer = ask();
+        (answer.status != 503).then_some(answer)
+    });
+    answer.expect(status)
 }
 
 /// The secret of which a node's conditional updates are; another node's would make the condition fail.
@@ -127,11 +138,18 @@ impl Trial {
         let trial = Self { cluster, told: Mutex::default(), refused: Mutex::default() };
         let named = ["updated", "read"].map(str::to_owned);
         for name in trial.cluster.places().map(conditional).chain(named) {
-            trial.note(&trial.cluster.member(0).create(&name, "first"));
+            trial.note(&trial.created(&name));
         }
         // A node that is left alone serves what it has: it must have it.
         trial.healed();
         trial
+    }
+
+    /// Creates a secret, after an election if there happens to be one.
+    fn created(&self, name: &str) -> Answer {
+        let body = json!({"name": name, "value": "first"});
+        let again = [("idempotency-key", name)];
+        settled(201, || self.cluster.member(0).json("POST", "/v1/secrets", &again, &body))
     }
 
     /// Remembers the version that an answer names.
@@ -243,11 +261,11 @@ impl Trial {
             let kept = histories[name].iter().any(|version| version["id"] == **id);
             assert!(kept, "{name} {id} was acknowledged");
             for node in nodes {
-                node.get(&format!("/v1/secrets/{name}?version={id}")).expect(200);
+                settled(200, || node.get(&format!("/v1/secrets/{name}?version={id}")));
             }
         }
         for (name, node) in self.refused.lock().unwrap().iter().zip(nodes.iter().cycle()) {
-            node.get(&format!("/v1/secrets/{name}")).expect_problem(404, "not_found");
+            settled(404, || node.get(&format!("/v1/secrets/{name}")));
         }
         same_lists(nodes);
     }
