@@ -23,7 +23,7 @@ use crate::{
     rotation::{Listeners, Refreshes, Versions, Watch, WatchConfig},
     types::{
         ConfigurationError, GetSecretOptions, ListOptions, ProviderError, ProviderType, RotationResult,
-        SecretMetadata, SecretPage, SecretString, SecretValue, SecretsError, WallClock,
+        SecretMetadata, SecretPage, SecretString, SecretValue, SecretVersion, SecretsError, WallClock,
     },
 };
 
@@ -242,6 +242,23 @@ impl SecretsClient for Client {
         answer
     }
 
+    async fn list_versions(&self, path: &str) -> Result<Vec<SecretVersion>, SecretsError> {
+        let span = info_span!("secrets.versions", provider = Empty, secret_path = path, count = Empty);
+        let store = match self.shared.store(path, None) {
+            Ok(store) => store,
+            Err(error) => {
+                return span.in_scope(|| self.shared.no_store(SecretOperation::Versions, path, error));
+            }
+        };
+        span.record("provider", store.kind.name());
+        let answer = self.shared.versions_of(store, path).instrument(span.clone()).await;
+        span.record("count", answer.as_ref().ok().map(Vec::len));
+        span.in_scope(|| {
+            self.shared.note(SecretOperation::Versions, store, path, None, answer.as_ref().err())
+        });
+        answer
+    }
+
     async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError> {
         let span = info_span!("secrets.rotate", provider = Empty, secret_path = path);
         let store = match self.shared.store(path, None) {
@@ -366,6 +383,22 @@ impl Shared {
         let provider = self.store(prefix, options.provider).map_or(self.default_provider, |store| store.kind);
         let detail = "its list leads back to a page that it gave before".into();
         ProviderError::InternalError { provider, detail }.into()
+    }
+
+    async fn versions_of(&self, store: &Store, path: &str) -> Result<Vec<SecretVersion>, SecretsError> {
+        if !self.scope.tags.is_empty() {
+            self.describe(store, path).await?;
+        }
+        let asked = self.scope.enter(path)?;
+        let ask = || store.provider.list_versions(&asked);
+        let answer = store.ask(SecretOperation::Versions, Attempts::ByPolicy, &self.jitter, ask).await;
+        // Who may not see versions may still read the current one.
+        if let Err(error) = &answer
+            && error.is_not_found()
+        {
+            self.forget_path(store, path, error);
+        }
+        answer
     }
 
     async fn rotate(&self, store: &Store, path: &str) -> Result<RotationResult, SecretsError> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::types::{
     GetSecretOptions, ListOptions, RotationResult, SecretMetadata, SecretPage, SecretString, SecretValue,
-    SecretsError,
+    SecretVersion, SecretsError,
 };
 
 /// Reads secrets.
@@ -29,6 +29,10 @@ pub trait SecretsClient: Send + Sync {
 
     /// What is known about a secret, without its value; always from its store.
     async fn describe_secret(&self, path: &str) -> Result<SecretMetadata, SecretsError>;
+
+    /// The versions of a secret that its store still knows, newest first, without their values: also those that may not
+    /// be read. Always from its store.
+    async fn list_versions(&self, path: &str) -> Result<Vec<SecretVersion>, SecretsError>;
 
     /// Has the store rotate a secret, and forgets what is cached of it.
     async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError>;

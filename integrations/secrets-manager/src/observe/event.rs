@@ -40,13 +40,15 @@ pub enum SecretOperation {
     List,
     /// What is known about it is read.
     Describe,
+    /// Its versions are listed.
+    Versions,
     /// Its rotation is begun.
     Rotate,
 }
 
 impl SecretOperation {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Get, Self::List, Self::Describe, Self::Rotate];
+    pub const ALL: [Self; 5] = [Self::Get, Self::List, Self::Describe, Self::Versions, Self::Rotate];
 
     /// Its name, as metrics and events have it.
     pub const fn name(self) -> &'static str {
@@ -54,6 +56,7 @@ impl SecretOperation {
             Self::Get => "get",
             Self::List => "list",
             Self::Describe => "describe",
+            Self::Versions => "versions",
             Self::Rotate => "rotate",
         }
     }

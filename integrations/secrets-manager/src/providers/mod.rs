@@ -24,7 +24,7 @@ pub use local::{LocalProvider, LocalProviderConfig};
 
 use crate::types::{
     GetSecretOptions, ListOptions, ProviderType, RotationResult, SecretMetadata, SecretPage, SecretValue,
-    SecretsError,
+    SecretVersion, SecretsError,
 };
 
 /// A place where secrets live.
@@ -38,6 +38,14 @@ pub trait SecretProvider: Send + Sync {
 
     /// What is known about a secret, without its value.
     async fn describe_secret(&self, path: &str) -> Result<SecretMetadata, SecretsError>;
+
+    /// The versions of a secret that its store still knows, newest first, without their values: also those that may not
+    /// be read. A store that does not tell of others has the current one.
+    async fn list_versions(&self, path: &str) -> Result<Vec<SecretVersion>, SecretsError> {
+        let current = self.describe_secret(path).await?;
+        let version = SecretVersion::new(current.current_version, current.created_at);
+        Ok(vec![SecretVersion { stages: current.stages, ..version }])
+    }
 
     /// Has the store rotate a secret.
     async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError>;

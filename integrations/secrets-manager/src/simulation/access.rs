@@ -33,6 +33,11 @@ pub enum Question {
         /// The secret.
         path: String,
     },
+    /// The versions of a secret.
+    Versions {
+        /// The secret.
+        path: String,
+    },
     /// A rotation.
     Rotate {
         /// The secret.
@@ -46,7 +51,10 @@ impl Question {
     /// The path or prefix that it is about; empty if none.
     pub fn path(&self) -> &str {
         match self {
-            Self::Get { path, .. } | Self::Describe { path } | Self::Rotate { path } => path,
+            Self::Get { path, .. }
+            | Self::Describe { path }
+            | Self::Versions { path }
+            | Self::Rotate { path } => path,
             Self::List { prefix, .. } => prefix,
             Self::Health => "",
         }

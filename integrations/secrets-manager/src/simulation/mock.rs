@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::types::{
     GetSecretOptions, ListOptions, RotationError, RotationResult, RotationStatus, SecretMetadata,
-    SecretNotFoundError, SecretPage, SecretString, SecretValue, SecretsError,
+    SecretNotFoundError, SecretPage, SecretString, SecretValue, SecretVersion, SecretsError,
 };
 
 /// How many secrets a page has.
@@ -47,6 +47,16 @@ impl Mocks {
     pub fn describe(&self, path: &str) -> Result<SecretMetadata, SecretsError> {
         let mock = self.of(path)?;
         Ok(mock.metadata(path, mock.versions.len()))
+    }
+
+    /// Newest first; a pending one is none yet.
+    pub fn versions(&self, path: &str) -> Result<Vec<SecretVersion>, SecretsError> {
+        let mock = self.of(path)?;
+        let version = |number: usize| SecretVersion {
+            stages: mock.metadata(path, number).stages,
+            ..SecretVersion::new(name(number), mock.versions[number - 1].1)
+        };
+        Ok((1..=mock.versions.len()).rev().map(version).collect())
     }
 
     pub fn list(&self, prefix: &str, options: &ListOptions) -> SecretPage {

@@ -17,7 +17,8 @@ use crate::{
     SecretProvider,
     types::{
         ConfigurationError, GetSecretOptions, ListOptions, ProviderError, ProviderType, RotationResult,
-        RotationStatus, SecretMetadata, SecretPage, SecretString, SecretValue, SecretsError, WallClock,
+        RotationStatus, SecretMetadata, SecretPage, SecretString, SecretValue, SecretVersion, SecretsError,
+        WallClock,
     },
 };
 
@@ -176,6 +177,7 @@ impl SimulationProvider {
             Question::Get { path, options } => of(mocks.get(path, options), |secret| (&secret).into()),
             Question::List { prefix, options } => Answer::Page(mocks.list(prefix, options)),
             Question::Describe { path } => of(mocks.describe(path), Answer::Metadata),
+            Question::Versions { path } => of(mocks.versions(path), Answer::Versions),
             Question::Rotate { path } => of(mocks.rotate(path, self.clock.now()), Answer::Rotation),
             Question::Health => Answer::Healthy,
         }
@@ -194,6 +196,9 @@ impl SimulationProvider {
                 valid_until: None,
                 metadata: Arc::new(metadata),
             }),
+            Question::Versions { .. } => {
+                Answer::Versions(vec![SecretVersion::new(PLACEHOLDER, metadata.created_at)])
+            }
             Question::Rotate { .. } => Answer::Rotation(RotationResult {
                 triggered: false,
                 version_id: None,
@@ -239,6 +244,13 @@ impl SecretProvider for SimulationProvider {
         }
     }
 
+    async fn list_versions(&self, path: &str) -> Result<Vec<SecretVersion>, SecretsError> {
+        match self.ask(Question::Versions { path: path.to_owned() }).await? {
+            Answer::Versions(versions) => Ok(versions),
+            _ => Err(mixed_up()),
+        }
+    }
+
     async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError> {
         match self.ask(Question::Rotate { path: path.to_owned() }).await? {
             Answer::Rotation(result) => Ok(result),
@@ -264,6 +276,7 @@ async fn forwarded(provider: &dyn SecretProvider, question: &Question) -> Answer
             of(provider.list_page(prefix, options.clone()).await, Answer::Page)
         }
         Question::Describe { path } => of(provider.describe_secret(path).await, Answer::Metadata),
+        Question::Versions { path } => of(provider.list_versions(path).await, Answer::Versions),
         Question::Rotate { path } => of(provider.rotate_secret(path).await, Answer::Rotation),
         Question::Health => of(provider.health_check().await, |()| Answer::Healthy),
     }

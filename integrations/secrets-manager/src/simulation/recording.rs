@@ -11,7 +11,7 @@ use crate::{
     private_file,
     types::{
         ConfigurationError, ExposedValue, RotationResult, SecretMetadata, SecretNotFoundError, SecretPage,
-        SecretValue, SecretsError,
+        SecretValue, SecretVersion, SecretsError,
     },
 };
 
@@ -46,6 +46,7 @@ pub(super) enum Answer {
     Secret(ExposedValue),
     Page(SecretPage),
     Metadata(SecretMetadata),
+    Versions(Vec<SecretVersion>),
     Rotation(RotationResult),
     Healthy,
     Error(SecretsError),

@@ -238,3 +238,20 @@ fn every_store_with_http_has_an_answer_for_what_is_an_answer() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_mock_secrets_versions_are_listed_newest_first_and_a_recording_gives_them_again() {
+    let mocks = Arc::new(SimulationProvider::default());
+    mocks.set_mock_secret("a", "1");
+    mocks.set_mock_secret("a", "2");
+    mocks.set_pending_secret("a", "3");
+    let recorder = SimulationProvider::record(mocks, SimulationConfig::default(), clock()).unwrap();
+    let listed = recorder.list_versions("a").await.unwrap();
+    let told: Vec<_> = listed.iter().map(|one| (&*one.version, &*one.stages[0])).collect();
+    assert_eq!(told, [("mock-v2", "AWSCURRENT"), ("mock-v1", "AWSPREVIOUS")]);
+    let recording = recorder.recording();
+    let replay =
+        SimulationProvider::replay(recording, SimulationConfig::default(), WallClock::default()).unwrap();
+    assert_eq!(replay.list_versions("a").await.unwrap(), listed);
+    assert!(replay.list_versions("b").await.unwrap_err().is_not_found());
+}

@@ -10,6 +10,7 @@ mod provider_type;
 mod reference;
 mod secret;
 mod secret_string;
+mod version;
 
 pub use clock::WallClock;
 pub use error::{
@@ -22,3 +23,4 @@ pub use provider_type::{ProviderType, UnknownProvider};
 pub use reference::SecretReference;
 pub use secret::{RotationResult, RotationStatus, SecretMetadata, SecretPage, SecretValue};
 pub use secret_string::SecretString;
+pub use version::{SecretVersion, VersionStatus};

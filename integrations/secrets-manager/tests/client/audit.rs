@@ -26,7 +26,7 @@ fn all(
 
 #[tokio::test(start_paused = true)]
 async fn every_access_is_an_event_also_those_that_are_cached_or_fail() {
-    use SecretOperation::{Describe, Get, List, Rotate};
+    use SecretOperation::{Describe, Get, List, Rotate, Versions};
 
     let (sink, mut receiver) = ChannelSink::new(100);
     let script = Script::new(ProviderType::Vault);
@@ -39,6 +39,7 @@ async fn every_access_is_an_event_also_those_that_are_cached_or_fail() {
     read_with(&client, "db", pinned("9")).await;
     client.list_secrets("d", ListOptions::default()).await.unwrap();
     client.describe_secret("db").await.unwrap();
+    client.list_versions("db").await.unwrap();
     client.rotate_secret("db").await.unwrap();
     client.refresh_after_auth_failure("db").await.unwrap();
     let (db, one, nine) = (|| "db".to_owned(), || Some("1".to_owned()), || Some("9".to_owned()));
@@ -50,6 +51,7 @@ async fn every_access_is_an_event_also_those_that_are_cached_or_fail() {
         (Get, db(), nine(), false, true),
         (List, "d".to_owned(), None, true, false),
         (Describe, db(), one(), true, false),
+        (Versions, db(), None, true, false),
         (Rotate, db(), None, true, false),
         (Get, db(), one(), true, false),
     ];

@@ -194,6 +194,19 @@ async fn a_verdict_on_a_renewal_takes_the_fresh_value_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_value_goes_when_there_are_no_versions_and_stays_when_they_may_not_be_seen() {
+    let script = script();
+    let client = client(&script);
+    read(&client, "db").await;
+    script.fail(denied("db"));
+    assert!(client.list_versions("db").await.is_err());
+    assert_eq!(read(&client, "db").await, "old");
+    script.fail(missing("db"));
+    assert!(client.list_versions("db").await.is_err());
+    assert_eq!(read(&client, "db").await, "not_found_secret");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_verdict_on_a_description_takes_the_value_too() {
     let script = script();
     let client = client(&script);

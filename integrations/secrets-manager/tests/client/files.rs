@@ -51,6 +51,11 @@ async fn numbered_files_are_versions_and_the_greatest_is_current() {
     fs::write(folder.path().join("key"), "current").unwrap();
     assert_eq!(read_with(&client, "key", fresh()).await, "current");
     assert_eq!(read_with(&client, "key", pinned("1")).await, "one");
+    let versions = client.list_versions("key").await.unwrap();
+    assert_eq!(versions[0].version, client.describe_secret("key").await.unwrap().current_version);
+    let numbered: Vec<_> = versions[1..].iter().map(|version| &*version.version).collect();
+    assert_eq!(numbered, ["10", "2", "1"]);
+    assert!(client.list_versions("none").await.unwrap_err().is_not_found());
 }
 
 #[tokio::test(start_paused = true)]

@@ -77,6 +77,7 @@ async fn paths_outside_of_the_scope_are_refused_without_asking_the_store() {
         assert_eq!(read_with(&client, path, fresh()).await, "access_out_of_scope");
         assert_eq!(read_with(&client, path, pinned("1")).await, "access_out_of_scope");
         assert!(client.describe_secret(path).await.is_err());
+        assert!(client.list_versions(path).await.is_err());
         assert!(client.rotate_secret(path).await.is_err());
         assert!(client.list_secrets(path, ListOptions::default()).await.is_err());
     }
@@ -107,6 +108,8 @@ async fn a_secret_without_the_tags_is_refused_before_its_value_is_fetched() {
     assert_eq!(read(&client, "ours").await, "value");
     assert_eq!(read(&client, "theirs").await, "access_out_of_scope");
     assert!(client.describe_secret("theirs").await.is_err());
+    assert!(client.list_versions("theirs").await.is_err());
+    assert_eq!(client.list_versions("ours").await.unwrap().len(), 1);
     assert!(client.rotate_secret("theirs").await.is_err());
     assert_eq!(script.calls(), 1, "of theirs no value was fetched");
     assert_eq!(names(&client, "", ListOptions::default()).await, ["ours"]);

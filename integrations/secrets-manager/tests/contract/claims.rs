@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 use secrecy::ExposeSecret;
-use secrets_manager::{GetSecretOptions, ListOptions, SecretMetadata, SecretValue, SecretsError};
+use secrets_manager::{
+    GetSecretOptions, ListOptions, ProviderType, SecretMetadata, SecretValue, SecretsError, VersionStatus,
+};
 use serde_json::Value;
 
 use crate::holdings::{Held, Holdings};
@@ -26,6 +28,7 @@ macro_rules! contract {
                 a_list_has_as_many_as_were_wanted,
                 a_list_by_tags_has_those_alone,
                 a_description_has_the_current_version_and_the_tags,
+                the_versions_are_those_that_the_vendors_client_reads,
                 a_secret_read_by_many_at_once_is_the_same_for_all,
                 what_the_store_has_no_word_for_is_refused,
                 a_store_that_answers_is_well,
@@ -197,6 +200,29 @@ pub async fn a_description_has_the_current_version_and_the_tags(store: Holdings)
     }
     let missing = provider.describe_secret(&format!("{}nothing", store.prefix)).await.unwrap_err();
     assert_eq!(missing.error_type(), "not_found_secret");
+}
+
+pub async fn the_versions_are_those_that_the_vendors_client_reads(store: Holdings) {
+    let provider = store.provider();
+    for held in &store.secrets {
+        let listed = provider.list_versions(&held.path).await.unwrap();
+        let readable = listed.iter().filter(|version| version.status == VersionStatus::Readable);
+        // AWS goes on listing, for a while, versions that may be gone when they are read.
+        let readable: BTreeSet<_> =
+            readable.take(held.versions.len()).map(|version| &*version.version).collect();
+        assert_eq!(readable, held.versions.iter().map(|version| &*version.id).collect(), "{}", held.path);
+        assert!(listed.is_sorted_by(|one, next| next.created_at <= one.created_at), "{}", held.path);
+    }
+    let off = ["access_disabled", "not_found_deleted", "not_found_destroyed"];
+    for refused in store.refused.iter().filter(|refused| off.contains(&&*refused.error)) {
+        let Some(id) = &refused.version else { continue };
+        let listed = provider.list_versions(&refused.path).await.unwrap();
+        let found = listed.iter().find(|version| version.version == *id).unwrap();
+        assert_ne!(found.status, VersionStatus::Readable, "{}", refused.what);
+    }
+    let missing = provider.list_versions(&format!("{}nothing", store.prefix)).await.unwrap_err();
+    // The server that stands in for AWS fails where AWS says that there is no such secret.
+    assert!(missing.is_not_found() || provider.provider_type() == ProviderType::Aws, "{missing}");
 }
 
 pub async fn a_secret_read_by_many_at_once_is_the_same_for_all(store: Holdings) {

@@ -66,6 +66,9 @@ async fn a_secret_is_read_in_all_its_versions() {
         told,
         [(Some(2), VersionState::Current, &*newest.version), (Some(1), VersionState::Past, &*first.version)]
     );
+    let listed = provider.list_versions("app/db").await.unwrap();
+    let listed: Vec<_> = listed.iter().map(|version| &*version.version).collect();
+    assert_eq!(listed, [&*newest.version, &*first.version]);
     let described = provider.describe_secret("app/db").await.unwrap();
     assert_eq!(described, *newest.metadata);
 

@@ -33,6 +33,7 @@ ROUTES = [
     ("GET", rf"{VERSION}:access", "access"),
     ("GET", VERSION, "version"),
     ("POST", rf"{VERSION}:(?P<verb>enable|disable|destroy)", "change"),
+    ("GET", rf"{SECRET}/versions", "versions"),
     ("POST", rf"{SECRET}:addVersion", "add"),
     ("GET", SECRET, "secret"),
     ("PATCH", SECRET, "patch"),
@@ -141,6 +142,12 @@ def version(path, query, body):
     return shown_version(path["secret"], number, found)
 
 
+def versions(path, query, body):
+    found = the_secret(path["secret"])["versions"]
+    all_of_them = [shown_version(path["secret"], number + 1, one) for number, one in enumerate(found)][::-1]
+    return paged("versions", all_of_them, query)
+
+
 def change(path, query, body):
     number, found = the_version(path["secret"], path["version"])
     found["state"] = {"enable": "ENABLED", "disable": "DISABLED", "destroy": "DESTROYED"}[path["verb"]]
@@ -193,11 +200,14 @@ def list_secrets(path, query, body):
     terms = query.get("filter", [""])[0].split()
     names = sorted(name for name in SECRETS if name.startswith(begin))
     names = [name for name in names if all(matches(name, SECRETS[name], term) for term in terms)]
-    skipped, size = int(query.get("pageToken", ["0"])[0]), int(query.get("pageSize", ["0"])[0]) or 25000
-    page = names[skipped : skipped + size]
-    answer = {"totalSize": len(names)}
-    answer |= {"secrets": [shown(name, SECRETS[name]) for name in page]} if page else {}
-    return answer | ({"nextPageToken": str(skipped + size)} if skipped + size < len(names) else {})
+    return paged("secrets", [shown(name, SECRETS[name]) for name in names], query)
+
+
+def paged(what, entries, query):
+    skipped, size = int(query.get("pageToken", ["0"])[0] or 0), int(query.get("pageSize", ["0"])[0]) or 25000
+    page = entries[skipped : skipped + size]
+    answer = {"totalSize": len(entries)} | ({what: page} if page else {})
+    return answer | ({"nextPageToken": str(skipped + size)} if skipped + size < len(entries) else {})
 
 
 class Answers(BaseHTTPRequestHandler):

@@ -1,6 +1,8 @@
 //! AWS Secrets Manager as a store of secrets: what each question is in its words. Knows nothing of signatures and
 //! connections.
 
+use std::cmp::Reverse;
+
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
@@ -14,7 +16,7 @@ use super::{
     endpoint::{self, Kind},
     fault::{Asked, ROTATE},
     regions::{Region, Regions, is_away},
-    wire::{Described, Listed, Rotated, Value},
+    wire::{CURRENT, Described, Listed, Listing, Rotated, Value, Versions},
 };
 use crate::{
     SecretProvider,
@@ -22,12 +24,14 @@ use crate::{
     types::{
         AccessError, ConfigurationError, GetSecretOptions, ListOptions, ParseError, ProviderType,
         RotationResult, RotationStatus, SecretMetadata, SecretNotFoundError, SecretPage, SecretValue,
-        SecretsError, WallClock,
+        SecretVersion, SecretsError, WallClock,
     },
 };
 
 /// As many entries a page of a list has at most.
 const PAGE: u32 = 100;
+/// The most versions of a secret that are read; AWS keeps some hundred.
+const MOST_VERSIONS: usize = 10_000;
 /// The longest identifier of a secret, in bytes.
 const LONGEST_ID: usize = 2048;
 
@@ -177,6 +181,28 @@ impl SecretProvider for AwsSecretsManagerProvider {
             return Err(SecretNotFoundError::Deleted { path: path.to_owned() }.into());
         }
         Ok(described.read(path))
+    }
+
+    /// Also those without a stage, which AWS keeps for a while. All pages are of the region that gave the first.
+    async fn list_versions(&self, path: &str) -> Result<Vec<SecretVersion>, SecretsError> {
+        check(path)?;
+        let asked = Asked::of("ListSecretVersionIds", path);
+        let mut body = json!({ "SecretId": path, "IncludeDeprecated": true, "MaxResults": PAGE });
+        let (mut page, region) = self.ask::<Versions>(asked, &body).await?;
+        let mut versions: Vec<_> = page.versions.into_iter().map(Listing::read).collect();
+        while let Some(token) = page.next_token.filter(|token| !token.is_empty())
+            && versions.len() < MOST_VERSIONS
+        {
+            body["NextToken"] = token.into();
+            page = self.api.call(region, asked, &body).await?;
+            versions.extend(page.versions.into_iter().map(Listing::read));
+        }
+        // Of those that were made in one instant the current one first, and then those that a stage leads to.
+        versions.sort_by_key(|version| {
+            let is_current = version.stages.iter().any(|stage| stage == CURRENT);
+            (Reverse(version.created_at), !is_current, version.stages.is_empty())
+        });
+        Ok(versions)
     }
 
     /// Asks the first region only, or an ARN's own: a replica cannot be rotated.

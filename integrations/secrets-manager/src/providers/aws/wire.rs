@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use crate::types::{SecretMetadata, SecretString, SecretValue};
+use crate::types::{SecretMetadata, SecretString, SecretValue, SecretVersion};
 
 /// The label of the version that is current.
 pub(super) const CURRENT: &str = "AWSCURRENT";
@@ -114,6 +114,33 @@ pub(super) struct Listed {
     #[serde(default)]
     pub(super) secret_list: Vec<Described>,
     pub(super) next_token: Option<String>,
+}
+
+/// The answer to `ListSecretVersionIds`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Versions {
+    #[serde(default)]
+    pub(super) versions: Vec<Listing>,
+    pub(super) next_token: Option<String>,
+}
+
+/// One of them.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Listing {
+    version_id: String,
+    #[serde(default)]
+    version_stages: Vec<String>,
+    created_date: Option<f64>,
+}
+
+impl Listing {
+    /// What it means.
+    pub(super) fn read(self) -> SecretVersion {
+        let created_at = self.created_date.and_then(date).unwrap_or_default();
+        SecretVersion { stages: self.version_stages, ..SecretVersion::new(self.version_id, created_at) }
+    }
 }
 
 /// The answer to `RotateSecret`.

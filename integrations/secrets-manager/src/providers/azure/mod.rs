@@ -13,7 +13,7 @@ mod names;
 mod session;
 mod wire;
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use async_trait::async_trait;
 use reqwest::{
@@ -37,7 +37,7 @@ use crate::{
     types::{
         AccessError, AuthenticationError, ConfigurationError, GetSecretOptions, ListOptions, ProviderError,
         ProviderType, RotationError, RotationResult, SecretMetadata, SecretNotFoundError, SecretPage,
-        SecretString, SecretValue, SecretsError, WallClock,
+        SecretString, SecretValue, SecretVersion, SecretsError, VersionStatus, WallClock,
     },
 };
 
@@ -45,6 +45,9 @@ const PROVIDER: ProviderType = ProviderType::Azure;
 
 /// How many secrets Key Vault puts on a page at most.
 const PAGE: u32 = 25;
+
+/// The most versions of a secret that are read.
+const MOST_VERSIONS: usize = 10_000;
 
 /// Reads secrets of one Key Vault. `Debug` shows where, and nothing of the login.
 pub struct AzureKeyVaultProvider {
@@ -150,6 +153,25 @@ impl AzureKeyVaultProvider {
         Ok((bundle, answer))
     }
 
+    /// A page of secrets, or of one's versions.
+    async fn listed(&self, url: Url, path: &str) -> Result<Page, SecretsError> {
+        let answer = self.ask(url).await?;
+        if answer.status != 200 {
+            return Err(wire::refusal(&answer, path));
+        }
+        let page = answer.json().filter(|page: &Page| page.value.iter().all(|one| !one.name().is_empty()));
+        page.ok_or_else(|| wire::not_understood(&answer))
+    }
+
+    fn version(&self, bundle: &Bundle) -> SecretVersion {
+        let Attributes { enabled, exp, created, .. } = bundle.attributes;
+        SecretVersion {
+            valid_until: exp.filter(|_| self.enforce_validity),
+            status: if enabled { VersionStatus::Readable } else { VersionStatus::Disabled },
+            ..SecretVersion::new(bundle.version(), created)
+        }
+    }
+
     /// Whether it is the secret or the version that is not there, which the vault says alike. Who may not see what
     /// versions there are is told what was asked.
     async fn missing(&self, path: &str, name: &str, version: &str) -> SecretsError {
@@ -201,6 +223,10 @@ impl AzureKeyVaultProvider {
             url.query_pairs_mut().append_pair("maxresults", &most.to_string());
             return Ok(url);
         };
+        self.next_url(next)
+    }
+
+    fn next_url(&self, next: &str) -> Result<Url, SecretsError> {
         let next = Url::parse(next).ok().filter(|next| next.origin() == self.vault.origin());
         next.ok_or_else(|| {
             let detail = "a list goes on at the vault's own address only".into();
@@ -240,16 +266,9 @@ impl SecretProvider for AzureKeyVaultProvider {
 
     /// A page of the vault's own, less what has another prefix: it may be empty and not the last.
     async fn list_page(&self, prefix: &str, options: ListOptions) -> Result<SecretPage, SecretsError> {
-        let answer = self.ask(self.page_url(&options)?).await?;
-        if answer.status != 200 {
-            return Err(wire::refusal(&answer, prefix));
-        }
-        let page: Page = answer.json().ok_or_else(|| wire::not_understood(&answer))?;
+        let page = self.listed(self.page_url(&options)?, prefix).await?;
         let mut secrets = Vec::new();
         for bundle in page.value {
-            if bundle.name().is_empty() {
-                return Err(wire::not_understood(&answer));
-            }
             let path = self.names.path(bundle.name());
             let secret = self.metadata(&path, bundle, "");
             if path.starts_with(prefix) && options.tags.as_ref().is_none_or(|tags| secret.has_tags(tags)) {
@@ -264,6 +283,23 @@ impl SecretProvider for AzureKeyVaultProvider {
         let (bundle, _) = self.fetch(path, None).await?;
         let version = bundle.version().to_owned();
         Ok(self.metadata(path, bundle, &version))
+    }
+
+    /// Newest first by the second in which they were made; those of one second as Key Vault has them.
+    async fn list_versions(&self, path: &str) -> Result<Vec<SecretVersion>, SecretsError> {
+        let name = self.names.name(path)?;
+        let (mut versions, mut next) = (Vec::new(), Some(self.url(&["secrets", &*name, "versions"])));
+        while let Some(url) = next.take() {
+            let page = self.listed(url, path).await?;
+            versions.extend(page.value.iter().map(|bundle| self.version(bundle)));
+            let more = page.next_link.filter(|next| !next.is_empty() && versions.len() < MOST_VERSIONS);
+            next = more.map(|next| self.next_url(&next)).transpose()?;
+        }
+        if versions.is_empty() {
+            return Err(SecretNotFoundError::SecretDoesNotExist { path: path.to_owned() }.into());
+        }
+        versions.sort_by_key(|version| Reverse(version.created_at));
+        Ok(versions)
     }
 
     async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError> {

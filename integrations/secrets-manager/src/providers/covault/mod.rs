@@ -26,8 +26,8 @@ use crate::{
     providers::environment::Environment,
     types::{
         AccessError, ConfigurationError, GetSecretOptions, ListOptions, ProviderType, RotationError,
-        RotationResult, SecretMetadata, SecretNotFoundError, SecretPage, SecretValue, SecretsError,
-        WallClock,
+        RotationResult, SecretMetadata, SecretNotFoundError, SecretPage, SecretValue, SecretVersion,
+        SecretsError, WallClock,
     },
 };
 
@@ -168,6 +168,11 @@ impl SecretProvider for CovaultProvider {
                 gone(&secret).map_or_else(|| Ok(secret.into_metadata()), |error| Err(error.into()))
             }
         }
+    }
+
+    async fn list_versions(&self, path: &str) -> Result<Vec<SecretVersion>, SecretsError> {
+        check(path)?;
+        Ok(self.history(path).await?.into_iter().map(SecretVersion::from).collect())
     }
 
     async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError> {

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use crate::types::{SecretMetadata, SecretString, SecretValue};
+use crate::types::{SecretMetadata, SecretString, SecretValue, SecretVersion, VersionStatus};
 
 /// A version of a secret as history tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -50,6 +50,20 @@ pub enum VersionState {
     /// One that this crate does not know.
     #[serde(other)]
     Unknown,
+}
+
+impl From<CovaultVersion> for SecretVersion {
+    fn from(version: CovaultVersion) -> Self {
+        Self {
+            valid_until: version.expires_at,
+            status: match version.state {
+                VersionState::Deleted => VersionStatus::Deleted,
+                VersionState::Destroyed => VersionStatus::Destroyed,
+                _ => VersionStatus::Readable,
+            },
+            ..Self::new(version.id, version.created_at)
+        }
+    }
 }
 
 /// A secret with a value. Its fields stand here once more, for serde would keep a copy of the value to flatten them.

@@ -1,5 +1,7 @@
 //! Secret Manager as a store of secrets: what each question is in its words. Knows nothing of how tokens are had.
 
+use std::cmp::Reverse;
+
 use async_trait::async_trait;
 use reqwest::{
     Method,
@@ -14,7 +16,7 @@ use super::{
     credentials::{Token, Tokens},
     fault::{self, Asked},
     resource::{self, Secret},
-    wire::{Accessed, Described, Listed, Version},
+    wire::{Accessed, Described, Listed, Version, Versions},
 };
 use crate::{
     SecretProvider,
@@ -23,7 +25,7 @@ use crate::{
     types::{
         AccessError, AuthenticationError, ConfigurationError, GetSecretOptions, ListOptions, ProviderError,
         ProviderType, RotationError, RotationResult, SecretMetadata, SecretNotFoundError, SecretPage,
-        SecretValue, SecretsError, WallClock,
+        SecretValue, SecretVersion, SecretsError, WallClock,
     },
 };
 
@@ -31,6 +33,8 @@ use crate::{
 const LATEST: &str = "latest";
 /// As many entries a page of a list has; the store allows for more.
 const PAGE: u32 = 250;
+/// The most versions of a secret that are read.
+const MOST_VERSIONS: usize = 10_000;
 
 /// Google Cloud Secret Manager. Google tells with a value neither when its version was made, so that `created_at` is when
 /// it was read, nor what else is known of the secret: labels and rotation are in its description. A description says
@@ -212,6 +216,26 @@ impl SecretProvider for GcpSecretManagerProvider {
         let described: Described = self.ask(url, Asked::of(path)).await?;
         let current = self.latest(&secret, path).await?;
         Ok(described.read(path, &current))
+    }
+
+    /// Which aliases lead to them, the secret itself tells.
+    async fn list_versions(&self, path: &str) -> Result<Vec<SecretVersion>, SecretsError> {
+        let secret = self.secret(path)?;
+        let url = |name: &str| self.url(secret.location.as_deref(), name);
+        let described: Described = self.ask(url(&secret.name())?, Asked::of(path)).await?;
+        let (mut versions, mut token) = (Vec::new(), String::new());
+        loop {
+            let mut url = url(&format!("{}/versions", secret.name()))?;
+            url.query_pairs_mut().append_pair("pageSize", &PAGE.to_string()).append_pair("pageToken", &token);
+            let page: Versions = self.ask(url, Asked::of(path)).await?;
+            versions.extend(page.versions.iter().map(|one| one.read(&described.version_aliases)));
+            token = page.next_page_token;
+            if token.is_empty() || MOST_VERSIONS <= versions.len() {
+                break;
+            }
+        }
+        versions.sort_by_key(|version| Reverse(version.version.parse::<u64>().ok()));
+        Ok(versions)
     }
 
     /// The store rotates nothing on request: it tells a topic when it is time, and somebody adds a version.

@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 
 use super::resource::last_part;
 use crate::types::{
-    ParseError, ProviderError, ProviderType, SecretMetadata, SecretString, SecretValue, SecretsError,
+    ParseError, ProviderError, ProviderType, SecretMetadata, SecretString, SecretValue, SecretVersion,
+    SecretsError, VersionStatus,
 };
 
 /// The answer to an access: a version's value.
@@ -83,7 +84,7 @@ pub(super) struct Described {
     rotation: Option<Rotation>,
     /// Numbers of versions, as text, by their aliases.
     #[serde(default)]
-    version_aliases: HashMap<String, String>,
+    pub(super) version_aliases: HashMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -117,8 +118,25 @@ impl Described {
 
 /// A version without its value.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Version {
     name: String,
+    create_time: Option<DateTime<Utc>>,
+    #[serde(default)]
+    state: State,
+}
+
+/// What became of a version.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum State {
+    #[default]
+    Enabled,
+    Disabled,
+    Destroyed,
+    /// One that this crate does not know, and that is therefore not told as readable.
+    #[serde(other)]
+    Unknown,
 }
 
 impl Version {
@@ -126,6 +144,33 @@ impl Version {
     pub(super) fn number(&self) -> &str {
         last_part(&self.name)
     }
+
+    /// What it means, for a secret that has these `aliases`.
+    pub(super) fn read(&self, aliases: &HashMap<String, String>) -> SecretVersion {
+        let mut stages: Vec<_> = aliases
+            .iter()
+            .filter(|(_, number)| *number == self.number())
+            .map(|(alias, _)| alias.clone())
+            .collect();
+        stages.sort_unstable();
+        let status = match self.state {
+            State::Enabled => VersionStatus::Readable,
+            State::Disabled | State::Unknown => VersionStatus::Disabled,
+            State::Destroyed => VersionStatus::Destroyed,
+        };
+        let created_at = self.create_time.unwrap_or_default();
+        SecretVersion { stages, status, ..SecretVersion::new(self.number(), created_at) }
+    }
+}
+
+/// A page of a secret's versions.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Versions {
+    #[serde(default)]
+    pub(super) versions: Vec<Version>,
+    #[serde(default)]
+    pub(super) next_page_token: String,
 }
 
 /// A page of a list.

@@ -2,6 +2,7 @@
 //! leads: links that stay within it, as Kubernetes mounts have them, are followed.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
@@ -9,7 +10,9 @@ use std::{
 };
 
 use super::{broken, file::Content, missing};
-use crate::types::{AccessError, ConfigurationError, SecretMetadata, SecretValue, SecretsError};
+use crate::types::{
+    AccessError, ConfigurationError, SecretMetadata, SecretValue, SecretVersion, SecretsError,
+};
 
 /// How deep directories are looked into, and how many files a list has at most.
 const DEEPEST: usize = 16;
@@ -44,6 +47,23 @@ impl Directory {
         Ok(value(path, &content, &version))
     }
 
+    /// The versions of the secret at `path`: the file of its name, then those with a number, the greatest first.
+    pub fn versions(&self, path: &str) -> Result<Vec<SecretVersion>, SecretsError> {
+        check(path)?;
+        let (content, version) = self.current(path)?;
+        let mut versions = vec![SecretVersion::new(version.as_str(), content.changed())];
+        for number in self.numbers(path) {
+            let number = number.to_string();
+            // One that went away meanwhile is not there; the current one is known already.
+            if number != version
+                && let Ok(content) = self.read(&format!("{path}@{number}"), path)
+            {
+                versions.push(SecretVersion::new(number, content.changed()));
+            }
+        }
+        Ok(versions)
+    }
+
     /// All secrets, without their values.
     pub fn list(&self) -> Result<Vec<SecretMetadata>, SecretsError> {
         let mut names = BTreeMap::new();
@@ -70,21 +90,24 @@ impl Directory {
                 Ok((content, version))
             }
             Err(error) if error.is_not_found() => {
-                let number = self.greatest(path).ok_or(error)?.to_string();
+                let number = self.numbers(path).first().ok_or(error)?.to_string();
                 Ok((self.read(&format!("{path}@{number}"), path)?, number))
             }
             Err(error) => Err(error),
         }
     }
 
-    /// The greatest number that a version of `path` has.
-    fn greatest(&self, path: &str) -> Option<u64> {
+    /// The numbers that versions of `path` have, the greatest first.
+    fn numbers(&self, path: &str) -> Vec<u64> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let folder = self.resolve(folder, path).ok()?;
-        let entries = fs::read_dir(folder).ok()?.take(MOST).flatten();
-        entries
-            .filter_map(|entry| numbered(entry.file_name().to_str()?).filter(|(of, _)| *of == name)?.1.into())
-            .max()
+        let entries = self.resolve(folder, path).ok().and_then(|folder| fs::read_dir(folder).ok());
+        let number = |entry: fs::DirEntry| {
+            numbered(entry.file_name().to_str()?).filter(|(of, _)| *of == name).map(|(_, number)| number)
+        };
+        let mut numbers: Vec<_> =
+            entries.into_iter().flat_map(|entries| entries.take(MOST)).flatten().filter_map(number).collect();
+        numbers.sort_unstable_by_key(|number| Reverse(*number));
+        numbers
     }
 
     fn read(&self, file: &str, path: &str) -> Result<Content, SecretsError> {

@@ -21,7 +21,7 @@ use super::SecretProvider;
 use crate::types::{
     ConfigurationError, GetSecretOptions, ListOptions, ParseError, ProviderError, ProviderType,
     RotationError, RotationResult, SecretMetadata, SecretNotFoundError, SecretPage, SecretValue,
-    SecretsError, WallClock,
+    SecretVersion, SecretsError, WallClock,
 };
 
 /// How many secrets a page of a list has at most.
@@ -112,6 +112,17 @@ impl SecretProvider for LocalProvider {
     async fn describe_secret(&self, path: &str) -> Result<SecretMetadata, SecretsError> {
         let value = self.get_secret(path, GetSecretOptions::default()).await?;
         Ok(Arc::unwrap_or_clone(value.metadata))
+    }
+
+    async fn list_versions(&self, path: &str) -> Result<Vec<SecretVersion>, SecretsError> {
+        let path = path.to_owned();
+        self.off(move |place| match place {
+            Place::Directory(directory) => directory.versions(&path),
+            Place::Document(document) => document
+                .get(&path, None)
+                .map(|secret| vec![SecretVersion::new(&*secret.version, secret.created_at)]),
+        })
+        .await
     }
 
     async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError> {

@@ -11,7 +11,7 @@ mod list;
 mod session;
 mod wire;
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -27,7 +27,7 @@ use crate::{
     types::{
         AccessError, AuthenticationError, ConfigurationError, GetSecretOptions, ListOptions, ParseError,
         ProviderType, RotationError, RotationResult, SecretMetadata, SecretNotFoundError, SecretPage,
-        SecretString, SecretValue, SecretsError, WallClock,
+        SecretString, SecretValue, SecretVersion, SecretsError, VersionStatus, WallClock,
     },
 };
 
@@ -212,6 +212,20 @@ impl SecretProvider for VaultProvider {
         self.described(path).await.map(|found| self.metadata(path, found))
     }
 
+    async fn list_versions(&self, path: &str) -> Result<Vec<SecretVersion>, SecretsError> {
+        let (found, now) = (self.described(path).await?, self.clock.now());
+        let numbered = found.versions.into_iter().filter_map(|(number, version)| {
+            let number: u64 = number.parse().ok()?;
+            let status = version.state.status(now);
+            let valid_until = version.state.deleted_at().filter(|_| status == VersionStatus::Readable);
+            let named = SecretVersion::new(number.to_string(), version.created_time);
+            Some((number, SecretVersion { status, valid_until, ..named }))
+        });
+        let mut versions: Vec<_> = numbered.collect();
+        versions.sort_by_key(|(number, _)| Reverse(*number));
+        Ok(versions.into_iter().map(|(_, version)| version).collect())
+    }
+
     async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError> {
         let detail = "vault does not rotate secrets of a KV mount".into();
         Err(RotationError::RotationNotConfigured { path: path.into(), detail }.into())
@@ -243,9 +257,8 @@ impl SecretProvider for VaultProvider {
 impl Described {
     /// Whether there is a current version that can be read.
     fn is_current(&self, now: DateTime<Utc>) -> bool {
-        self.versions.get(&self.current_version.to_string()).is_some_and(|version| {
-            !version.destroyed && version.deleted_at().is_none_or(|deleted_at| now < deleted_at)
-        })
+        let current = self.versions.get(&self.current_version.to_string());
+        current.is_some_and(|version| version.state.status(now) == VersionStatus::Readable)
     }
 }
 

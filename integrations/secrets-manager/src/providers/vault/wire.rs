@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::{
     providers::quote::quoted,
     transport::Answer,
-    types::{ConfigurationError, ProviderError, ProviderType, SecretString, SecretsError},
+    types::{ConfigurationError, ProviderError, ProviderType, SecretString, SecretsError, VersionStatus},
 };
 
 const PROVIDER: ProviderType = ProviderType::Vault;
@@ -58,6 +58,15 @@ impl VersionState {
     pub fn deleted_at(&self) -> Option<DateTime<Utc>> {
         self.deletion_time.parse().ok()
     }
+
+    /// Whether it can be read at a time.
+    pub fn status(&self, now: DateTime<Utc>) -> VersionStatus {
+        match self.deleted_at() {
+            _ if self.destroyed => VersionStatus::Destroyed,
+            Some(at) if at <= now => VersionStatus::Deleted,
+            _ => VersionStatus::Readable,
+        }
+    }
 }
 
 /// Of `metadata/{path}`.
@@ -66,7 +75,16 @@ pub(super) struct Described {
     pub current_version: u64,
     pub created_time: DateTime<Utc>,
     pub custom_metadata: Option<HashMap<String, String>>,
-    pub versions: HashMap<String, VersionState>,
+    /// By their numbers.
+    pub versions: HashMap<String, DescribedVersion>,
+}
+
+/// Of one version, without its value.
+#[derive(Deserialize)]
+pub(super) struct DescribedVersion {
+    pub created_time: DateTime<Utc>,
+    #[serde(flatten)]
+    pub state: VersionState,
 }
 
 /// Of a list: names, and folders with a `/` behind.
