@@ -91,3 +91,34 @@ fn a_restore_whose_power_is_cut_leaves_a_whole_store_or_none_and_can_be_done_aga
     }
     assert!(20 < none && 1 < some, "{none} left nothing, {some} a store");
 }
+
+/// What the disk has of what `make` made on it, after a power cut, whatever else the cut takes.
+fn after_a_cut(make: impl Fn(&Path), check: impl Fn(&Path)) {
+    for seed in 0..20 {
+        let dir = TempDir::new().unwrap();
+        let disk = Disk::at(dir.path()).unwrap();
+        make(dir.path());
+        disk.crash();
+        disk.restart(&mut StdRng::seed_from_u64(seed)).unwrap();
+        check(dir.path());
+    }
+}
+
+#[test]
+fn a_backup_that_was_written_is_there_after_the_power_was_cut() {
+    let (_from, store) = empty(options());
+    let make = |dir: &Path| {
+        store.back_up(&dir.join("backup"), &dir.join("scratch")).unwrap();
+    };
+    after_a_cut(make, |dir| restored(&dir.join("backup"), &dir.join("restored")).unwrap());
+}
+
+#[test]
+fn a_store_is_there_after_the_power_was_cut_in_a_directory_that_was_made_for_it() {
+    let elsewhere = TempDir::new().unwrap();
+    let backup = backup(elsewhere.path());
+    let opened =
+        |dir: &Path| drop(Store::open(&dir.join("new"), Options { create: false, ..synced() }).unwrap());
+    after_a_cut(|dir| drop(Store::open(&dir.join("new"), synced()).unwrap()), opened);
+    after_a_cut(|dir| restored(&backup, &dir.join("new")).unwrap(), opened);
+}

@@ -18,7 +18,7 @@ use heed::CompactionOption;
 use crate::{
     error::{OpenError, StoreError},
     log::RaftLog,
-    open::{DATA_FILE, Options, Store, clear_incoming, move_in},
+    open::{DATA_FILE, Options, Store, clear_incoming, move_in, sync_names},
     rebuild::RebuildReport,
     tables::Meta,
 };
@@ -91,7 +91,10 @@ impl Store {
     /// Writes a backup of this moment to a new file at `to`, and reads it back.
     pub fn back_up(&self, to: &Path, scratch: &Path) -> Result<Manifest, BackupError> {
         let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(to)?;
-        let written = self.write_backup(&mut file).and_then(|()| verify_backup(to, scratch));
+        let written = self
+            .write_backup(&mut file)
+            .and_then(|()| Ok(sync_names(folder_of(to))?))
+            .and_then(|()| verify_backup(to, scratch));
         if written.is_err() {
             // The reason it was not written says more than why its beginning could not be taken away.
             let _ = std::fs::remove_file(to);
@@ -210,6 +213,11 @@ fn check(dir: &Path, bytes: u64) -> Result<Manifest, BackupError> {
         None => Ok(Manifest { bytes, secrets, versions, provisional, lacking, newest }),
         Some(difference) => Err(BackupError::Inconsistent(difference.to_string())),
     }
+}
+
+/// The folder that a file is in.
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn hash_from(file: &mut File, offset: u64) -> io::Result<[u8; HASH_LEN]> {

@@ -334,7 +334,17 @@ pub(crate) fn move_in(dir: &Path) -> io::Result<()> {
     let incoming = dir.join(INCOMING);
     std::fs::rename(incoming.join(DATA_FILE), dir.join(DATA_FILE))?;
     std::fs::remove_dir_all(incoming)?;
-    File::open(dir)?.sync_all()
+    File::open(dir)?.sync_all()?;
+    // The directory itself may have been made for it.
+    sync_names(&dir.join(".."))
+}
+
+/// Has the names in `folder` on the disk; one that this process may not read it cannot sync.
+pub(crate) fn sync_names(folder: &Path) -> io::Result<()> {
+    match File::open(folder) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        opened => opened?.sync_all(),
+    }
 }
 
 fn make_tables(env: &Env<WithoutTls>) -> Result<(), heed::Error> {
