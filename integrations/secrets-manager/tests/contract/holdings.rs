@@ -1,20 +1,19 @@
-//! What a store holds, as the vendor's own client told it (`tests/vendor/holdings.py`), and the provider that is asked
-//! for it.
+//! What a store holds, as the vendor's own client told it (`tests/vendor/holdings.py`) or as it was put there, and the
+//! provider that is asked for it.
 
-use std::collections::HashMap;
+use std::{any::Any, collections::HashMap};
 
 use secrets_manager::{
     ProviderType, SecretProvider, WallClock,
     providers::{
         LocalProvider, aws::AwsSecretsManagerProvider, azure::AzureKeyVaultProvider,
-        gcp::GcpSecretManagerProvider, vault::VaultProvider,
+        covault::CovaultProvider, gcp::GcpSecretManagerProvider, vault::VaultProvider,
     },
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::files;
+use crate::{dev_vault, files, mocks};
 
 /// One store.
 #[derive(Deserialize)]
@@ -27,13 +26,14 @@ pub struct Holdings {
     pub refused: Vec<Refused>,
     pub friends: Vec<Friend>,
     pub strangers: Vec<Stranger>,
-    /// What a store without a server is in, as long as it is asked.
+    pub lacks: Vec<Lack>,
+    /// What a store is in that this process has made, as long as it is asked.
     #[serde(skip)]
-    _folder: Option<TempDir>,
+    _place: Option<Box<dyn Any>>,
 }
 
 /// A secret that is there.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Held {
     pub path: String,
     /// The oldest first.
@@ -42,7 +42,7 @@ pub struct Held {
     pub binary: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Version {
     pub id: String,
     /// As the vendor's client reads it.
@@ -74,21 +74,37 @@ pub struct Stranger {
     pub error: String,
 }
 
+/// What a store has no word for.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lack {
+    Stage,
+    At,
+    Rotation,
+}
+
 impl Holdings {
-    /// Those of the store of this name.
-    pub fn of(store: &str) -> Self {
-        if store == "local" {
-            return files::holdings();
+    /// Those of the store of this name; none where it cannot be had.
+    pub async fn of(store: &str) -> Option<Self> {
+        match store {
+            "local" => Some(files::holdings()),
+            "simulation" => Some(mocks::holdings()),
+            "covault" => dev_vault::holdings().await,
+            _ => Some(Self::told_of(store)),
         }
+    }
+
+    /// Those that the vendor's client told of.
+    fn told_of(store: &str) -> Self {
         let folder =
             std::env::var("SECRETS_MANAGER_HOLDINGS").expect("tests/emulators.sh says where they are");
         let file = format!("{folder}/{store}.json");
         serde_json::from_slice(&std::fs::read(&file).expect(&file)).expect(&file)
     }
 
-    /// Those that are told, of a store that is in this folder.
-    pub fn within(folder: TempDir, told: Value) -> Self {
-        Self { _folder: Some(folder), ..serde_json::from_value(told).unwrap() }
+    /// Those that are told, of a store that is there as long as `place` is.
+    pub fn within(place: impl Any, told: Value) -> Self {
+        Self { _place: Some(Box::new(place)), ..serde_json::from_value(told).unwrap() }
     }
 
     /// A provider that may read them.
@@ -113,10 +129,11 @@ fn provider(kind: ProviderType, config: &Value) -> Box<dyn SecretProvider> {
     match kind {
         ProviderType::Aws => Box::new(AwsSecretsManagerProvider::new(parsed(config), clock).unwrap()),
         ProviderType::Azure => Box::new(AzureKeyVaultProvider::new(parsed(config), clock).unwrap()),
+        ProviderType::Covault => Box::new(CovaultProvider::new(parsed(config), clock).unwrap()),
         ProviderType::Gcp => Box::new(GcpSecretManagerProvider::new(parsed(config), clock).unwrap()),
         ProviderType::Local => Box::new(LocalProvider::new(parsed(config), clock).unwrap()),
+        ProviderType::Simulation => Box::new(mocks::provider(parsed(config))),
         ProviderType::Vault => Box::new(VaultProvider::new(parsed(config), clock).unwrap()),
-        other => panic!("no store of {other} is filled by anybody"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use reqwest::Method;
+use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
@@ -17,6 +17,7 @@ pub struct Node {
     /// Open as long as the node runs, for it must be able to write.
     _output: BufReader<ChildStdout>,
     folder: TempDir,
+    client: Client,
     /// Where it serves.
     pub url: Url,
     /// The token of the caller `dev`.
@@ -41,7 +42,8 @@ impl Node {
             .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
         let mut output = BufReader::new(process.stdout.take().unwrap());
         let [url, admin_token, token] = welcome(&mut output);
-        Some(Self { process, _output: output, folder, url: url.parse().unwrap(), token, admin_token })
+        let client = Client::new();
+        Some(Self { process, _output: output, folder, client, url: url.parse().unwrap(), token, admin_token })
     }
 
     /// A folder for the test's own files.
@@ -62,8 +64,7 @@ impl Node {
 
     async fn send_as(&self, token: &str, method: &str, path: &str, body: Value) -> Value {
         let method: Method = method.parse().unwrap();
-        let mut request =
-            reqwest::Client::new().request(method, self.url.join(path).unwrap()).bearer_auth(token);
+        let mut request = self.client.request(method, self.url.join(path).unwrap()).bearer_auth(token);
         if !body.is_null() {
             request = request.json(&body);
         }

@@ -15,7 +15,8 @@ url = sys.argv[1]
 key = {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
 manager = boto3.client("secretsmanager", region_name="eu-central-1", endpoint_url=url,
                        aws_access_key_id=key["access_key_id"], aws_secret_access_key=key["secret_access_key"])
-found = Holdings("aws", {"region": "eu-central-1", "endpoint": url, "credentials": {"static": key}}, "contract/")
+found = Holdings("aws", {"region": "eu-central-1", "endpoint": url, "credentials": {"static": key}}, "contract/",
+                 ["at"])
 
 
 def put(path, values, tags=None, field="SecretString"):

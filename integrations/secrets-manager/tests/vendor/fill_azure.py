@@ -36,7 +36,7 @@ def client(application, secret):
 
 
 vault = client("reader", "reader & secret")
-found = Holdings("azure", config("reader", "reader & secret"), "contract/")
+found = Holdings("azure", config("reader", "reader & secret"), "contract/", ["stage", "at", "rotation"])
 
 
 def name(path):

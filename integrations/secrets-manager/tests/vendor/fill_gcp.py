@@ -33,7 +33,7 @@ def config(token):
     return {"project": "contract", "endpoint": f"http://{host}", "credentials": {"access_token": token}}
 
 
-found = Holdings("gcp", config("test"), "contract-")
+found = Holdings("gcp", config("test"), "contract-", ["at", "rotation"])
 
 
 def put(name, values, labels=None):

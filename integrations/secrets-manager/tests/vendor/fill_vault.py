@@ -38,7 +38,7 @@ def app_role(secret_id):
     return config(app_role={"role_id": role_id, "secret_id": secret_id})
 
 
-found = Holdings("vault", app_role(secret_id), "contract/")
+found = Holdings("vault", app_role(secret_id), "contract/", ["stage", "at", "rotation"])
 
 
 def service_account_token():

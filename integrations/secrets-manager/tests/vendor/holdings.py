@@ -11,9 +11,10 @@ TAGS = {"team": "payments", "stage": "test"}
 
 
 class Holdings:
-    def __init__(self, provider, config, prefix):
-        self.told = {"provider": provider, "config": config, "prefix": prefix, "secrets": [], "refused": [],
-                     "friends": [], "strangers": []}
+    def __init__(self, provider, config, prefix, lacks):
+        """What the store lacks is some of "stage", "at" (a time) and "rotation"."""
+        self.told = {"provider": provider, "config": config, "prefix": prefix, "lacks": lacks, "secrets": [],
+                     "refused": [], "friends": [], "strangers": []}
 
     def holds(self, path, versions, tags=None, binary=False):
         """A secret that is there; versions are (identifier, value as the vendor's client reads it), oldest first."""
