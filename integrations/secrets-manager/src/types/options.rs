@@ -14,7 +14,7 @@ pub struct GetSecretOptions {
     pub version: Option<String>,
     /// The version, by a label that its store moves along: `AWSCURRENT`, `AWSPREVIOUS`, `AWSPENDING`.
     pub stage: Option<String>,
-    /// The version that was current at this time. Covault alone has this; the others refuse it.
+    /// The version that was current at this time. Covault and the simulation have this; the others refuse it.
     pub at: Option<DateTime<Utc>>,
     /// Asks this provider, whatever the path maps to.
     pub provider: Option<ProviderType>,

@@ -30,6 +30,6 @@ pub fn holdings() -> Holdings {
             "error": "configuration_invalid_path_pattern"},
     ]);
     let told = json!({"provider": "local", "config": {"path": folder.path()}, "prefix": PREFIX, "secrets": held,
-        "refused": refused, "friends": [], "strangers": [], "lacks": ["at", "rotation"]});
+        "refused": refused, "friends": [], "strangers": [], "lacks": ["stage", "at", "rotation"]});
     Holdings::within(folder, told)
 }

@@ -232,7 +232,7 @@ impl SecretProvider for AwsSecretsManagerProvider {
 }
 
 fn unsupported(why: &str) -> SecretsError {
-    ConfigurationError::InvalidProvider { detail: why.to_owned() }.into()
+    ConfigurationError::InvalidRequest { provider: ProviderType::Aws, detail: why.to_owned() }.into()
 }
 
 /// A path as AWS has names and ARNs.

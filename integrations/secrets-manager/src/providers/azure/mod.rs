@@ -240,7 +240,7 @@ impl SecretProvider for AzureKeyVaultProvider {
     async fn get_secret(&self, path: &str, options: GetSecretOptions) -> Result<SecretValue, SecretsError> {
         if options.stage.is_some() || options.at.is_some() {
             let detail = "azure has versions by their identifiers, and none by a stage or a time".into();
-            return Err(ConfigurationError::InvalidProvider { detail }.into());
+            return Err(ConfigurationError::InvalidRequest { provider: PROVIDER, detail }.into());
         }
         let pinned = options.version.as_deref();
         if let Some(version) = pinned.filter(|version| !is_version(version)) {

@@ -268,5 +268,5 @@ fn header(text: &str, what: &str) -> Result<HeaderValue, SecretsError> {
 }
 
 fn unsupported(why: &str) -> SecretsError {
-    ConfigurationError::InvalidProvider { detail: why.to_owned() }.into()
+    ConfigurationError::InvalidRequest { provider: ProviderType::Gcp, detail: why.to_owned() }.into()
 }

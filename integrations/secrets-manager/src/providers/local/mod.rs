@@ -80,12 +80,10 @@ impl LocalProvider {
 #[async_trait]
 impl SecretProvider for LocalProvider {
     async fn get_secret(&self, path: &str, options: GetSecretOptions) -> Result<SecretValue, SecretsError> {
-        if options.at.is_some() {
-            let detail = "files have no past versions to ask for by a time".into();
+        if options.stage.is_some() || options.at.is_some() {
+            let detail =
+                "files have versions by number or time of change, and none by a stage or a past time".into();
             return Err(ConfigurationError::InvalidRequest { provider: ProviderType::Local, detail }.into());
-        }
-        if let Some(stage) = options.stage {
-            return Err(SecretNotFoundError::StageNotFound { path: path.into(), stage }.into());
         }
         let path = path.to_owned();
         self.off(move |place| match place {

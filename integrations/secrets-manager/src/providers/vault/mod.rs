@@ -186,7 +186,7 @@ impl SecretProvider for VaultProvider {
     async fn get_secret(&self, path: &str, options: GetSecretOptions) -> Result<SecretValue, SecretsError> {
         if options.stage.is_some() || options.at.is_some() {
             let detail = "vault has versions by their numbers, and none by a stage or a time".into();
-            return Err(ConfigurationError::InvalidProvider { detail }.into());
+            return Err(ConfigurationError::InvalidRequest { provider: ProviderType::Vault, detail }.into());
         }
         let segments = segments(path)?;
         let version = options.version.as_deref();
