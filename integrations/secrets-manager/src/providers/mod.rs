@@ -11,7 +11,6 @@ pub mod gcp;
 mod heard;
 mod lease;
 mod local;
-mod quote;
 #[cfg(test)]
 mod scripted;
 mod small_file;

@@ -4,10 +4,11 @@ use std::{env, error::Error, path::PathBuf, time::Duration};
 
 use reqwest::{Client, Method, NoProxy, Proxy, header::HeaderMap, redirect::Policy};
 use serde::{Deserialize, de::DeserializeOwned};
-use url::{Host, Url};
+use url::{Host, Url, form_urlencoded::byte_serialize};
 use zeroize::Zeroizing;
 
-use crate::types::{ConfigurationError, NetworkError, SecretsError};
+use super::quote::quoted;
+use crate::types::{ConfigurationError, NetworkError, SecretString, SecretsError};
 
 /// The largest answer that is read, in bytes. Stores bound values at 25 KiB (Azure) to 1 MiB (Vault).
 const LARGEST_ANSWER: usize = 4 << 20;
@@ -49,12 +50,36 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body, whole.
     pub body: Zeroizing<Vec<u8>>,
+    /// The credentials that were asked with.
+    sent: Vec<SecretString>,
 }
 
 impl Answer {
+    /// Words of the answer as an error may have them: in one line, not too many, and without the credentials that were
+    /// asked with.
+    pub(crate) fn quoted(&self, words: &str) -> String {
+        quoted(words, &self.sent)
+    }
+
+    /// The answer to a request that had these credentials in its body.
+    pub(crate) fn after_sending<'s>(mut self, secrets: impl IntoIterator<Item = &'s str>) -> Self {
+        for secret in secrets {
+            self.sent.push(secret.into());
+            // As a form has it.
+            self.sent.push(byte_serialize(secret.as_bytes()).collect::<String>().into());
+        }
+        self
+    }
+
     /// The body as JSON; none if it is not of this form.
     pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.body).ok()
+    }
+
+    /// An answer to a request without credentials.
+    #[cfg(test)]
+    pub(crate) fn of(status: u16, headers: HeaderMap, body: &str) -> Self {
+        Self { status, headers, body: Zeroizing::new(body.as_bytes().to_vec()), sent: Vec::new() }
     }
 
     /// A header's text, if it is there and is text.
@@ -124,7 +149,8 @@ impl Http {
         Ok(Self { client, allow_plain_http: config.allow_plain_http })
     }
 
-    /// One exchange. Whatever the store answers is an answer, errors included.
+    /// One exchange. Whatever the store answers is an answer, errors included. What headers are credentials is told by
+    /// [`HeaderValue::set_sensitive`](reqwest::header::HeaderValue::set_sensitive).
     ///
     /// # Errors
     /// [`ConfigurationError::InvalidProvider`] if it would go in plain to another machine, a [`NetworkError`] if there
@@ -140,7 +166,7 @@ impl Http {
             let detail = format!("{} would be asked without TLS", place(&url));
             return Err(ConfigurationError::InvalidProvider { detail }.into());
         }
-        let place = place(&url);
+        let (place, sent) = (place(&url), credentials(&headers));
         let mut request = self.client.request(method, url).headers(headers);
         if let Some(body) = body {
             request = request.body(body);
@@ -155,7 +181,7 @@ impl Http {
             }
             whole.extend_from_slice(&part);
         }
-        Ok(Answer { status, headers, body: whole })
+        Ok(Answer { status, headers, body: whole, sent })
     }
 }
 
@@ -166,6 +192,13 @@ fn proxy_for_tls() -> Result<Option<Proxy>, ConfigurationError> {
         detail: "the proxy that the environment names for TLS is not a URL".into(),
     })?;
     Ok(Some(proxy.no_proxy(NoProxy::from_env())))
+}
+
+/// The credentials among the headers, without the scheme that may stand before them.
+fn credentials(headers: &HeaderMap) -> Vec<SecretString> {
+    let marked = headers.values().filter(|value| value.is_sensitive());
+    let texts = marked.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok());
+    texts.map(|text| text.split_once(' ').map_or(text, |(_, credential)| credential).into()).collect()
 }
 
 /// Scheme, host and port: what may be said of a URL, whose path and query may tell more.

@@ -39,7 +39,7 @@ fn config(url: &str, credentials: AzureCredentials, transport: TransportConfig) 
     }
 }
 
-fn with(url: &str, credentials: AzureCredentials) -> AzureKeyVaultProvider {
+pub fn with(url: &str, credentials: AzureCredentials) -> AzureKeyVaultProvider {
     let clock = WallClock::new(|| "2025-06-01T00:00:00Z".parse().unwrap());
     AzureKeyVaultProvider::new(config(url, credentials, TransportConfig::default()), clock).unwrap()
 }
@@ -57,7 +57,7 @@ pub fn login(asked: &Asked) -> Option<Reply> {
     asked.header("authorization").is_empty().then(challenge)
 }
 
-fn challenge() -> Reply {
+pub fn challenge() -> Reply {
     let wanted =
         r#"Bearer authorization="https://login.windows.net/home", resource="https://vault.azure.net""#;
     Reply::Answer { status: 401, headers: vec![("www-authenticate", wanted.into())], body: String::new() }

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod azure;
+mod echo;
 mod proxy;
 mod server;
+mod stores;
 mod table;
 mod vault;

@@ -2,61 +2,12 @@
 
 use std::time::Duration;
 
-use secrets_manager::{
-    GetSecretOptions, SecretProvider, SecretsError, WallClock,
-    providers::{
-        aws::{AwsCredentialSource, AwsCredentials, AwsSecretsManagerConfig, AwsSecretsManagerProvider},
-        gcp::{GcpCredentialSource, GcpSecretManagerConfig, GcpSecretManagerProvider},
-    },
-    transport::TransportConfig,
-};
+use secrets_manager::{GetSecretOptions, SecretsError, transport::TransportConfig};
 
 use crate::{
-    azure,
-    server::{Asked, Reply, Server, json, page},
-    vault,
+    server::{Reply, Server, json, page},
+    stores::{STORES, Store},
 };
-
-/// A store that is asked over HTTP.
-struct Store {
-    name: &'static str,
-    /// A provider of the store at an address. Its credentials have the word `canary` in them.
-    provider: fn(&str, TransportConfig) -> Box<dyn SecretProvider>,
-    /// What the store answers while it is logged in to; none to what is asked for a secret.
-    login: fn(&Asked) -> Option<Reply>,
-}
-
-const STORES: [Store; 4] = [
-    Store { name: "aws", provider: aws, login: |_| None },
-    Store { name: "gcp", provider: gcp, login: |_| None },
-    Store { name: "vault", provider: vault::provider, login: vault::login },
-    Store { name: "azure", provider: azure::provider, login: azure::login },
-];
-
-fn aws(url: &str, transport: TransportConfig) -> Box<dyn SecretProvider> {
-    let credentials = AwsCredentialSource::Static(AwsCredentials {
-        access_key_id: "AKIDEXAMPLE".into(),
-        secret_access_key: "canary-key".into(),
-        session_token: Some("canary-token".into()),
-        expires_at: None,
-    });
-    let endpoint = url.parse().ok();
-    let config = AwsSecretsManagerConfig {
-        endpoint,
-        transport,
-        credentials,
-        ..AwsSecretsManagerConfig::new("eu-central-1")
-    };
-    Box::new(AwsSecretsManagerProvider::new(config, WallClock::default()).unwrap())
-}
-
-fn gcp(url: &str, transport: TransportConfig) -> Box<dyn SecretProvider> {
-    let credentials = GcpCredentialSource::AccessToken("canary-token".into());
-    let endpoint = url.parse().ok();
-    let config =
-        GcpSecretManagerConfig { endpoint, transport, credentials, ..GcpSecretManagerConfig::new("project") };
-    Box::new(GcpSecretManagerProvider::new(config, WallClock::default()).unwrap())
-}
 
 fn quick() -> TransportConfig {
     TransportConfig { timeout: Duration::from_millis(500), ..TransportConfig::default() }

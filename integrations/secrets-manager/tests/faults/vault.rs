@@ -26,7 +26,7 @@ fn app_role() -> VaultAuth {
     VaultAuth::AppRole { role_id: "app".into(), secret_id: "canary-secret".into(), mount: "approle".into() }
 }
 
-fn with(url: &str, auth: VaultAuth) -> VaultProvider {
+pub fn with(url: &str, auth: VaultAuth) -> VaultProvider {
     VaultProvider::new(config(url, auth, TransportConfig::default()), WallClock::default()).unwrap()
 }
 

@@ -7,7 +7,6 @@ use serde::Deserialize;
 
 use super::wire::CURRENT;
 use crate::{
-    providers::quote::quoted,
     transport::Answer,
     types::{
         AccessError, AuthenticationError, ConfigurationError, ProviderError, ProviderType, RotationError,
@@ -71,8 +70,8 @@ impl Fault {
         // `com.amazonaws.secretsmanager#Kind`, or `Kind:http://…`.
         let kind = kind.rsplit('#').next().unwrap_or_default().split(':').next().unwrap_or_default();
         Self {
-            kind: quoted(kind),
-            words: quoted(&words.unwrap_or_default()),
+            kind: answer.quoted(kind),
+            words: answer.quoted(&words.unwrap_or_default()),
             status: answer.status,
             retry_after: answer.retry_after(),
         }

@@ -60,7 +60,7 @@ pub(super) fn add_signature(
     for (name, value) in instructions.headers() {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| unsigned(&error))?;
         let mut value = HeaderValue::from_str(value).map_err(|error| unsigned(&error))?;
-        value.set_sensitive(true);
+        value.set_sensitive(name != "x-amz-date");
         headers.insert(name, value);
     }
     Ok(())

@@ -15,7 +15,7 @@ use url::{Url, form_urlencoded};
 
 use super::{AzureCredentials, challenge::Challenge};
 use crate::{
-    providers::{environment::Environment, quote::quoted, small_file},
+    providers::{environment::Environment, small_file},
     transport::{Answer, Http, TransportConfig},
     types::{
         AuthenticationError, ConfigurationError, ProviderError, ProviderType, SecretString, SecretsError,
@@ -46,19 +46,24 @@ enum Proof {
 }
 
 impl Proof {
-    /// What a token is asked for with.
-    async fn form(&self, client_id: &str, scope: &str) -> Result<String, AuthenticationError> {
+    /// What a token is asked for with, and the credential in it.
+    async fn form(
+        &self,
+        client_id: &str,
+        scope: &str,
+    ) -> Result<(String, SecretString), AuthenticationError> {
         let fixed = [("grant_type", "client_credentials"), ("client_id", client_id), ("scope", scope)];
-        let proof = match self {
-            Self::Secret(secret) => vec![("client_secret", secret.clone())],
+        let (kind, name, credential) = match self {
+            Self::Secret(secret) => (None, "client_secret", secret.clone()),
             Self::TokenFile(file) => {
                 let wrong = |detail| AuthenticationError::InvalidCredentials { provider: PROVIDER, detail };
                 let token = small_file::read(file).await.map_err(wrong)?;
-                vec![("client_assertion_type", ASSERTION.into()), ("client_assertion", token.trim().into())]
+                (Some(("client_assertion_type", ASSERTION)), "client_assertion", token.trim().into())
             }
         };
-        let proof = proof.iter().map(|(name, value)| (*name, value.expose_secret()));
-        Ok(form_urlencoded::Serializer::new(String::new()).extend_pairs(fixed).extend_pairs(proof).finish())
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(fixed).extend_pairs(kind).append_pair(name, credential.expose_secret());
+        Ok((form.finish(), credential))
     }
 }
 
@@ -141,10 +146,11 @@ impl Identity {
             .expect("an http URL with a host has a path")
             .pop_if_empty()
             .extend([tenant, "oauth2", "v2.0", "token"]);
-        let form = proof.form(client_id, scope).await?;
+        let (form, credential) = proof.form(client_id, scope).await?;
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         let headers = HeaderMap::from_iter([(reqwest::header::CONTENT_TYPE, form_type)]);
-        self.http.send(Method::POST, url, headers, Some(form.into_bytes())).await
+        let answer = self.http.send(Method::POST, url, headers, Some(form.into_bytes())).await?;
+        Ok(answer.after_sending([credential.expose_secret()]))
     }
 
     async fn of_machine(
@@ -167,7 +173,7 @@ impl Identity {
         let refused: Option<Refused> = answer.json();
         let detail = match &refused {
             Some(Refused { error, error_description }) => {
-                quoted(&format!("{}: {error}: {error_description}", answer.status))
+                answer.quoted(&format!("{}: {error}: {error_description}", answer.status))
             }
             None => format!("{}, not in the words of a token service", answer.status),
         };
@@ -281,8 +287,6 @@ fn given(answer: &Answer, now: DateTime<Utc>) -> Option<(SecretString, DateTime<
 
 #[cfg(test)]
 mod tests {
-    use zeroize::Zeroizing;
-
     use super::*;
 
     fn of<const N: usize>(
@@ -328,8 +332,7 @@ mod tests {
             r#"{"access_token":"t","expires_in":"500"}"#,
             r#"{"access_token":"t","expires_on":"1500"}"#,
         ] {
-            let body = Zeroizing::new(body.as_bytes().to_vec());
-            let (_, end) = given(&Answer { status: 200, headers: HeaderMap::new(), body }, now).unwrap();
+            let (_, end) = given(&Answer::of(200, HeaderMap::new(), body), now).unwrap();
             assert_eq!(end.timestamp(), 1500);
         }
     }

@@ -56,6 +56,7 @@ pub struct AzureKeyVaultProvider {
     api_version: String,
     names: Names,
     enforce_validity: bool,
+    verify_challenge: bool,
     session: Session,
     clock: WallClock,
 }
@@ -82,14 +83,14 @@ impl AzureKeyVaultProvider {
         let environment = Environment::of_this_process();
         let identity =
             Identity::new(config.credentials, config.authority_host, &config.transport, &environment)?;
-        let checked = config.verify_challenge.then(|| vault.clone());
         Ok(Self {
             http: Http::new(&config.transport)?,
-            session: Session::new(identity, checked, clock.clone()),
+            session: Session::new(identity, clock.clone()),
             vault,
             api_version: config.api_version,
             names: Names::new(config.separator)?,
             enforce_validity: config.enforce_validity,
+            verify_challenge: config.verify_challenge,
             clock,
         })
     }
@@ -116,6 +117,11 @@ impl AzureKeyVaultProvider {
                 let detail = "it does not tell for what it wants a token".into();
                 return Err(AuthenticationError::InvalidCredentials { provider: PROVIDER, detail }.into());
             };
+            if self.verify_challenge && !challenge.is_of(&self.vault) {
+                let service = answer.quoted(&challenge.scope);
+                let detail = format!("{} wants a token for {service:?}, which it is no part of", self.vault);
+                return Err(ConfigurationError::InvalidProvider { detail }.into());
+            }
             let another = self.session.answer(challenge, token.as_ref()).await?;
             answer = self.ask_with(url.clone(), Some(&another)).await?;
             token = Some(another);

@@ -4,27 +4,24 @@
 use std::sync::{Mutex, PoisonError};
 
 use secrecy::ExposeSecret;
-use url::Url;
 
 use super::{challenge::Challenge, identity::Identity};
 use crate::{
     providers::lease::Lease,
-    types::{ConfigurationError, SecretString, SecretsError, WallClock},
+    types::{SecretString, SecretsError, WallClock},
 };
 
 /// The token in use.
 pub(super) struct Session {
     identity: Identity,
-    /// The vault whose challenge must be of its own service; none if it is not to be checked.
-    vault: Option<Url>,
     challenge: Mutex<Option<Challenge>>,
     lease: Lease<SecretString>,
     clock: WallClock,
 }
 
 impl Session {
-    pub fn new(identity: Identity, vault: Option<Url>, clock: WallClock) -> Self {
-        Self { identity, vault, challenge: Mutex::new(None), lease: Lease::new(clock.clone()), clock }
+    pub fn new(identity: Identity, clock: WallClock) -> Self {
+        Self { identity, challenge: Mutex::new(None), lease: Lease::new(clock.clone()), clock }
     }
 
     /// The token to ask with; none before the vault has said for what it wants one.
@@ -42,10 +39,6 @@ impl Session {
         challenge: Challenge,
         refused: Option<&SecretString>,
     ) -> Result<SecretString, SecretsError> {
-        if let Some(vault) = self.vault.as_ref().filter(|vault| !challenge.is_of(vault)) {
-            let detail = format!("{vault} wants a token for {:?}, which it is no part of", challenge.scope);
-            return Err(ConfigurationError::InvalidProvider { detail }.into());
-        }
         let before = self.challenge.lock().unwrap_or_else(PoisonError::into_inner).replace(challenge.clone());
         let is_other = before.is_some_and(|before| before != challenge);
         let is_refused = |held: &SecretString| {

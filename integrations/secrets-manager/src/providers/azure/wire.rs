@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use crate::{
-    providers::quote::quoted,
     transport::Answer,
     types::{
         AccessError, AuthenticationError, ConfigurationError, ProviderError, ProviderType,
@@ -104,7 +103,7 @@ pub(super) fn refusal(answer: &Answer, path: &str) -> SecretsError {
     let Some(Refusal { error: reason }) = answer.json() else { return wordless(answer) };
     let inner = reason.innererror.map_or(String::new(), |inner| inner.code);
     let code = if inner.is_empty() { &reason.code } else { &inner };
-    let detail = quoted(&format!("{}: {code}: {}", answer.status, reason.message));
+    let detail = answer.quoted(&format!("{}: {code}: {}", answer.status, reason.message));
     let path = path.to_owned();
     match (answer.status, &*inner) {
         (401, _) => AuthenticationError::InvalidCredentials { provider: PROVIDER, detail }.into(),
@@ -152,13 +151,11 @@ fn of_the_vault(answer: &Answer, detail: String) -> SecretsError {
 #[cfg(test)]
 mod tests {
     use reqwest::header::HeaderMap;
-    use zeroize::Zeroizing;
 
     use super::*;
 
     fn refused(status: u16, body: &str) -> SecretsError {
-        let body = Zeroizing::new(body.as_bytes().to_vec());
-        refusal(&Answer { status, headers: HeaderMap::new(), body }, "db")
+        refusal(&Answer::of(status, HeaderMap::new(), body), "db")
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use serde::Deserialize;
 
 use crate::{
-    providers::quote::quoted,
     transport::Answer,
     types::{
         AccessError, AuthenticationError, ConfigurationError, ProviderError, ProviderType,
@@ -37,7 +36,7 @@ impl Refusal {
     pub fn of(answer: &Answer, path: &str, version: Option<&str>) -> Self {
         let Some(problem) = answer.json::<Problem>() else { return Self::Other(foreign(answer).into()) };
         let path = path.to_owned();
-        let detail = quoted(&format!("{}: {}", problem.code, problem.detail));
+        let detail = answer.quoted(&format!("{}: {}", problem.code, problem.detail));
         let retry_after = answer.retry_after();
         Self::Other(match (answer.status, problem.code.as_str()) {
             (404, "not_found") => return Self::NotFound,
@@ -72,7 +71,7 @@ impl Refusal {
 pub fn refused_token(answer: &Answer) -> AuthenticationError {
     let problem = answer.json::<Problem>();
     let detail = problem.map_or_else(String::new, |problem| format!("{}: {}", problem.code, problem.detail));
-    AuthenticationError::InvalidCredentials { provider: PROVIDER, detail: quoted(&detail) }
+    AuthenticationError::InvalidCredentials { provider: PROVIDER, detail: answer.quoted(&detail) }
 }
 
 /// An answer that Covault does not give: of something in between, or of something else at this address.
@@ -93,13 +92,12 @@ mod tests {
     use std::time::Duration;
 
     use reqwest::header::HeaderMap;
-    use zeroize::Zeroizing;
 
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
         let headers = HeaderMap::from_iter([(reqwest::header::RETRY_AFTER, "30".parse().unwrap())]);
-        Answer { status, headers, body: Zeroizing::new(body.as_bytes().to_vec()) }
+        Answer::of(status, headers, body)
     }
 
     fn error(status: u16, code: &str) -> SecretsError {

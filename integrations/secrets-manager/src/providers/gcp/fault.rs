@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::{
-    providers::quote::quoted,
     transport::Answer,
     types::{
         AccessError, AuthenticationError, ConfigurationError, ProviderError, ProviderType,
@@ -55,7 +54,7 @@ struct Detail {
 /// The error that an answer is which is no success.
 pub(super) fn error(answer: &Answer, asked: Asked<'_>) -> SecretsError {
     let Some(Body { error: fault }) = answer.json() else { return without_words(answer, asked) };
-    let detail = quoted(&format!("{}: {}", fault.status, fault.message));
+    let detail = answer.quoted(&format!("{}: {}", fault.status, fault.message));
     let (provider, path) = (ProviderType::Gcp, asked.path.to_owned());
     let retry_after = answer.retry_after().or_else(|| fault.retry_delay());
     match fault.status.as_str() {
@@ -121,7 +120,8 @@ impl Fault {
     /// The number in `Secret Version [projects/1/secrets/db/versions/4] is in DESTROYED state.`
     fn version(&self) -> &str {
         let after = self.message.split("/versions/").nth(1).unwrap_or_default();
-        after.split(']').next().filter(|version| super::resource::is_version(version)).unwrap_or_default()
+        let is_number = |text: &&str| text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+        after.split(']').next().filter(is_number).unwrap_or_default()
     }
 
     fn denied(&self, path: String, detail: String) -> SecretsError {

@@ -10,6 +10,7 @@ use reqwest::{
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::{
     config::GcpSecretManagerConfig,
@@ -117,8 +118,10 @@ impl GcpSecretManagerProvider {
 
     async fn send(&self, url: Url, token: &Token) -> Result<Answer, SecretsError> {
         let mut headers = HeaderMap::new();
-        let bearer = format!("Bearer {}", token.value.expose_secret());
-        headers.insert(AUTHORIZATION, header(&bearer, "the token")?);
+        let bearer = Zeroizing::new(format!("Bearer {}", token.value.expose_secret()));
+        let mut bearer = header(&bearer, "the token")?;
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
         if let Some(project) = &token.quota_project {
             headers.insert(
                 HeaderName::from_static("x-goog-user-project"),
@@ -259,12 +262,10 @@ impl SecretProvider for GcpSecretManagerProvider {
 }
 
 fn header(text: &str, what: &str) -> Result<HeaderValue, SecretsError> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| {
+    HeaderValue::from_str(text).map_err(|_| {
         let detail = format!("{what} is no header");
-        AuthenticationError::InvalidCredentials { provider: ProviderType::Gcp, detail }
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
+        AuthenticationError::InvalidCredentials { provider: ProviderType::Gcp, detail }.into()
+    })
 }
 
 fn unsupported(why: &str) -> SecretsError {

@@ -6,24 +6,28 @@ use serde_json::{Value, json};
 
 use crate::{
     providers::aws::Caller,
-    types::{ConfigurationError, SecretsError},
+    types::{ConfigurationError, SecretString, SecretsError},
 };
 
-/// The body of a login as this role.
+/// The body of a login as this role, and the credentials in it.
 pub(super) async fn login(
     caller: &Caller,
     role: &str,
     server_id: Option<&str>,
-) -> Result<Value, SecretsError> {
+) -> Result<(Value, Vec<SecretString>), SecretsError> {
     let server = server_id.map(server).transpose()?;
     let proof = caller.proof(server).await?;
-    Ok(json!({
+    let headers = STANDARD.encode(shown(&proof.headers).to_string());
+    let body = json!({
         "role": role,
         "iam_http_request_method": "POST",
         "iam_request_url": STANDARD.encode(proof.url.as_str()),
         "iam_request_body": STANDARD.encode(proof.body),
-        "iam_request_headers": STANDARD.encode(shown(&proof.headers).to_string()),
-    }))
+        "iam_request_headers": headers,
+    });
+    // Vault may say what AWS has said of the request, in the request's own words.
+    let marked = proof.headers.values().filter(|value| value.is_sensitive()).map(text);
+    Ok((body, [headers].into_iter().chain(marked).map(SecretString::from).collect()))
 }
 
 /// The header that binds a proof to one Vault, so that no other can use it.
@@ -35,12 +39,17 @@ fn server(id: &str) -> Result<(HeaderName, HeaderValue), ConfigurationError> {
 }
 
 fn shown(headers: &HeaderMap) -> Value {
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     headers.iter().map(|(name, value)| (name.as_str().to_owned(), json!([text(value)]))).collect()
+}
+
+fn text(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
     use crate::{
         providers::aws::{AwsCredentialSource, AwsCredentials},
@@ -58,11 +67,14 @@ mod tests {
         });
         let clock = WallClock::new(|| "2025-06-01T12:00:00Z".parse().unwrap());
         let caller = Caller::new(&source, region, &TransportConfig::default(), clock).unwrap();
-        let login = login(&caller, "app", Some("vault.example")).await.unwrap();
+        let (login, credentials) = login(&caller, "app", Some("vault.example")).await.unwrap();
         let decoded = |field: &str| {
             String::from_utf8(STANDARD.decode(login[field].as_str().unwrap()).unwrap()).unwrap()
         };
         assert_eq!((&login["role"], &login["iam_http_request_method"]), (&json!("app"), &json!("POST")));
+        let known = |text: &str| credentials.iter().any(|one| one.expose_secret().ends_with(text));
+        assert!(known(login["iam_request_headers"].as_str().unwrap()));
+        assert!(session_token.is_none_or(known), "the session token may come back in an error");
         assert_eq!(decoded("iam_request_body"), "Action=GetCallerIdentity&Version=2011-06-15");
         (decoded("iam_request_url"), serde_json::from_str(&decoded("iam_request_headers")).unwrap())
     }

@@ -3,6 +3,7 @@
 
 use std::{
     path::Path,
+    slice,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -176,15 +177,17 @@ impl Session {
             }
             VaultAuth::AppRole { role_id, secret_id, mount } => {
                 let asked = json!({"role_id": role_id, "secret_id": secret_id.expose_secret()});
-                log_in(door, mount, asked).await
+                log_in(door, mount, asked, slice::from_ref(secret_id)).await
             }
             VaultAuth::Kubernetes { role, jwt_path, mount } => {
                 let jwt = token_in(jwt_path).await?;
-                log_in(door, mount, json!({"role": role, "jwt": jwt.expose_secret()})).await
+                let asked = json!({"role": role, "jwt": jwt.expose_secret()});
+                log_in(door, mount, asked, &[jwt]).await
             }
             VaultAuth::AwsIam { role, server_id, mount, .. } => {
                 let caller = self.caller.as_ref().expect("it was made for this login");
-                log_in(door, mount, aws_iam::login(caller, role, server_id.as_deref()).await?).await
+                let (asked, credentials) = aws_iam::login(caller, role, server_id.as_deref()).await?;
+                log_in(door, mount, asked, &credentials).await
             }
         }
     }
@@ -225,9 +228,16 @@ async fn look_up(door: &Door, token: SecretString) -> Result<Held, SecretsError>
     }
 }
 
-async fn log_in(door: &Door, mount: &str, asked: Value) -> Result<Held, SecretsError> {
+/// Logs in with a body that has these credentials in it.
+async fn log_in(
+    door: &Door,
+    mount: &str,
+    asked: Value,
+    credentials: &[SecretString],
+) -> Result<Held, SecretsError> {
     let path = ["auth"].into_iter().chain(mount.trim_matches('/').split('/')).chain(["login"]).collect();
     let answer = door.ask(post(path, asked, None)).await?;
+    let answer = answer.after_sending(credentials.iter().map(ExposeSecret::expose_secret));
     let detail = || words(&answer);
     match answer.status {
         200 => logged_in(&answer),

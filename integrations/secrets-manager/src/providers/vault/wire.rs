@@ -7,7 +7,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    providers::quote::quoted,
     transport::Answer,
     types::{ConfigurationError, ProviderError, ProviderType, SecretString, SecretsError, VersionStatus},
 };
@@ -130,7 +129,7 @@ pub(super) fn says_nothing_there(answer: &Answer) -> bool {
 /// The errors that Vault gives with an answer, and its status.
 pub(super) fn words(answer: &Answer) -> String {
     match answer.json::<Refusal>() {
-        Some(refusal) => quoted(&format!("{}: {}", answer.status, refusal.errors.join("; "))),
+        Some(refusal) => answer.quoted(&format!("{}: {}", answer.status, refusal.errors.join("; "))),
         None => format!("{}, not in Vault's own words", answer.status),
     }
 }

@@ -5,7 +5,6 @@ use serde::Deserialize;
 
 use super::{AwsCredentials, not_given};
 use crate::{
-    providers::quote::quoted,
     transport::Answer,
     types::{ProviderError, ProviderType, SecretString, SecretsError},
 };
@@ -46,7 +45,7 @@ pub(super) fn read(answer: &Answer, who: &str) -> Result<AwsCredentials, Secrets
 pub(super) fn refused(answer: &Answer, who: &str) -> SecretsError {
     let words = answer.json::<Refusal>().map(|refusal| {
         let both = [refusal.code, refusal.message].into_iter().flatten().collect::<Vec<_>>();
-        quoted(&both.join(": "))
+        answer.quoted(&both.join(": "))
     });
     let detail = format!("{who} answers with status {}: {}", answer.status, words.unwrap_or_default());
     let provider = ProviderType::Aws;

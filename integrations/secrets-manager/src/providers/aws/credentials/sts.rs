@@ -16,7 +16,6 @@ use super::{AwsCredentials, CredentialProvider, Surroundings, WebIdentity, inval
 use crate::{
     providers::{
         aws::{endpoint, regions::is_away, sign},
-        quote::quoted,
         small_file,
     },
     transport::Answer,
@@ -33,6 +32,15 @@ pub(super) struct Role {
     pub(super) session_name: Option<String>,
     pub(super) external_id: Option<String>,
     pub(super) duration_seconds: Option<String>,
+}
+
+/// What shows who asks.
+#[derive(Clone, Copy)]
+enum Proof<'a> {
+    /// The signature with these.
+    Signature(&'a AwsCredentials),
+    /// A token, which the form has.
+    Token(&'a str),
 }
 
 /// A role's credentials, for a token of another identity provider.
@@ -73,7 +81,7 @@ impl CredentialProvider for FromWebIdentity {
             ("RoleSessionName", self.identity.session_name.as_deref().unwrap_or(SESSION)),
             ("WebIdentityToken", token.trim()),
         ]);
-        ask(&self.around, &form, None).await.map(Some)
+        ask(&self.around, &form, Proof::Token(token.trim())).await.map(Some)
     }
 }
 
@@ -90,7 +98,7 @@ pub(super) async fn assume(
     ];
     fields.extend(role.external_id.as_deref().map(|id| ("ExternalId", id)));
     fields.extend(role.duration_seconds.as_deref().map(|seconds| ("DurationSeconds", seconds)));
-    ask(around, &form(&fields), Some(as_whom)).await
+    ask(around, &form(&fields), Proof::Signature(as_whom)).await
 }
 
 fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
@@ -100,14 +108,10 @@ fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
 
 /// Asks the regions' token services one after another while they are away, as secrets are asked for: where a region is
 /// away, both are.
-async fn ask(
-    around: &Surroundings,
-    form: &str,
-    as_whom: Option<&AwsCredentials>,
-) -> Result<AwsCredentials, SecretsError> {
+async fn ask(around: &Surroundings, form: &str, proof: Proof<'_>) -> Result<AwsCredentials, SecretsError> {
     let mut failure = None;
     for region in &around.regions {
-        match ask_in(region, around, form, as_whom).await {
+        match ask_in(region, around, form, proof).await {
             Err(error) if is_away(&error) => failure = failure.or(Some(error)),
             answered => return answered,
         }
@@ -119,7 +123,7 @@ async fn ask_in(
     region: &str,
     around: &Surroundings,
     form: &str,
-    as_whom: Option<&AwsCredentials>,
+    proof: Proof<'_>,
 ) -> Result<AwsCredentials, SecretsError> {
     let url = match around.environment.get("AWS_ENDPOINT_URL_STS") {
         Some(url) => Url::parse(&url).map_err(|_| invalid("AWS_ENDPOINT_URL_STS is no URL"))?,
@@ -127,11 +131,14 @@ async fn ask_in(
     };
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-    if let Some(credentials) = as_whom {
+    if let Proof::Signature(credentials) = proof {
         let scope = sign::Scope { region, service: "sts", at: around.clock.now() };
         sign::add_signature(&mut headers, &Method::POST, &url, form.as_bytes(), credentials, scope)?;
     }
-    let answer = around.http.send(Method::POST, url, headers, Some(form.as_bytes().to_vec())).await?;
+    let mut answer = around.http.send(Method::POST, url, headers, Some(form.as_bytes().to_vec())).await?;
+    if let Proof::Token(token) = proof {
+        answer = answer.after_sending([token]);
+    }
     let text = std::str::from_utf8(&answer.body).unwrap_or_default();
     // A document type, with which XML can be made to grow or to read files, is refused by the parser.
     let document = Document::parse(text).ok();
@@ -156,7 +163,7 @@ fn refusal(answer: &Answer, document: Option<&Document<'_>>) -> SecretsError {
     let code = document.and_then(|document| text(document, "Code")).unwrap_or_default();
     let words = document.and_then(|document| text(document, "Message")).unwrap_or("an answer that is none");
     let detail =
-        format!("STS answers with status {}: {}", answer.status, quoted(&format!("{code}: {words}")));
+        format!("STS answers with status {}: {}", answer.status, answer.quoted(&format!("{code}: {words}")));
     let (provider, retry_after) = (ProviderType::Aws, answer.retry_after());
     match code {
         "ExpiredToken" | "ExpiredTokenException" => {

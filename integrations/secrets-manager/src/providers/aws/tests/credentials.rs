@@ -198,6 +198,32 @@ async fn what_the_token_service_refuses_has_its_error() {
 }
 
 #[tokio::test]
+async fn who_gives_out_credentials_and_repeats_what_it_was_asked_is_not_repeated() {
+    let server = MockServer::start().await;
+    let repeat = |request: &Request| {
+        let body = String::from_utf8(request.body.clone()).unwrap();
+        let said = match body.split_once("WebIdentityToken=") {
+            Some((_, token)) => {
+                format!("<Error><Code>InvalidIdentityToken</Code><Message>{token}</Message></Error>")
+            }
+            None => json!({ "Code": "Odd", "Message": header(request, "authorization") }).to_string(),
+        };
+        ResponseTemplate::new(400).set_body_string(said)
+    };
+    Mock::given(path("/")).respond_with(repeat).mount(&server).await;
+    let (file, _folder) = token_file();
+    let variables = [
+        ("AWS_ENDPOINT_URL_STS", &*server.uri()),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*server.uri()),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", file.to_str().unwrap()),
+    ];
+    for source in [web_identity(&file), AwsCredentialSource::Container] {
+        let said = found(source, variables).await.unwrap_err().to_string();
+        assert!(said.contains("[redacted]") && !said.contains("canary"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn another_regions_token_service_is_asked_while_the_first_is_away() {
     let (file, _folder) = token_file();
     for (first, is_given) in [(503, true), (403, false)] {

@@ -12,13 +12,15 @@ use zeroize::Zeroizing;
 
 use super::{Login, Surroundings, Token, invalid};
 use crate::{
-    providers::quote::quoted,
     transport::Answer,
     types::{AuthenticationError, ProviderError, ProviderType, SecretString, SecretsError},
 };
 
 /// How long a token is good, in seconds, if the service does not tell.
 const USUAL: i64 = 3600;
+
+/// The fields of a form that are credentials.
+const SECRETS: [&str; 4] = ["assertion", "client_secret", "refresh_token", "subject_token"];
 
 #[derive(Deserialize)]
 struct Given {
@@ -44,7 +46,8 @@ pub(super) async fn ask(around: &Surroundings, url: Url, fields: &[(&str, &str)]
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     let answer = around.http.send(Method::POST, url, headers, Some(form.as_bytes().to_vec())).await?;
-    read(&answer, around.clock.now())
+    let secrets = fields.iter().filter(|(name, _)| SECRETS.contains(name)).map(|(_, value)| *value);
+    read(&answer.after_sending(secrets), around.clock.now())
 }
 
 /// The token that a service has answered with `now`.
@@ -62,7 +65,7 @@ pub(super) fn refusal(answer: &Answer) -> SecretsError {
     let code = refusal.as_ref().and_then(|refusal| refusal.error.as_str()).or(of_google("status"));
     let words = refusal.as_ref().and_then(|refusal| refusal.error_description.as_deref());
     let (code, words) = (code.unwrap_or_default(), words.or(of_google("message")).unwrap_or_default());
-    let detail = format!("status {}: {}", answer.status, quoted(&format!("{code}: {words}")));
+    let detail = format!("status {}: {}", answer.status, answer.quoted(&format!("{code}: {words}")));
     let (provider, retry_after) = (ProviderType::Gcp, answer.retry_after());
     match (code, answer.status) {
         ("invalid_grant", _) if words.contains("expired") || words.contains("revoked") => {

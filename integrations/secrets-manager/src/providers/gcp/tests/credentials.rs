@@ -165,6 +165,30 @@ async fn a_person_has_a_token_refreshed_and_says_who_pays() {
     assert_eq!(header(&requests[1], "x-goog-user-project"), "payer");
 }
 
+#[tokio::test]
+async fn a_token_service_that_repeats_what_it_was_asked_is_not_repeated() {
+    let server = server([value()]).await;
+    let repeat = |request: &Request| {
+        let said = form(request).into_values().collect::<Vec<_>>().join(" ");
+        let body = json!({ "error": "invalid_request", "error_description": said });
+        ResponseTemplate::new(400).set_body_json(body)
+    };
+    for at in ["/token", "/sts"] {
+        Mock::given(path(at)).respond_with(repeat).with_priority(1).mount(&server).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let subject = folder.path().join("subject");
+    std::fs::write(&subject, "canary-subject").unwrap();
+    let person = json!({ "type": "authorized_user", "client_id": "c", "client_secret": "canary secret",
+        "refresh_token": "canary/refresh", "token_uri": format!("{}/token", server.uri()) });
+    for file in [person, service_account(&server), external(&server, json!({ "file": subject }))] {
+        let said = read(&server, &file).await.unwrap_err().to_string();
+        assert!(said.contains("[redacted]"), "{said}");
+        // Where a signed statement begins.
+        assert!(!said.contains("canary") && !said.contains("eyJ"), "{said}");
+    }
+}
+
 fn external(server: &MockServer, source: Value) -> Value {
     json!({ "type": "external_account", "audience": "//iam.googleapis.com/pool", "credential_source": source,
         "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
