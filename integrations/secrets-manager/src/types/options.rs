@@ -22,13 +22,6 @@ pub struct GetSecretOptions {
     pub skip_cache: bool,
 }
 
-impl GetSecretOptions {
-    /// Whether it asks for what never changes: one version by its identifier.
-    pub fn is_pinned(&self) -> bool {
-        self.version.is_some()
-    }
-}
-
 /// Which secrets, and how many at most.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListOptions {
