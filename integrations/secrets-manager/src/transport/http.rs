@@ -143,8 +143,10 @@ impl Http {
             let authorities = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(&error))?;
             builder = authorities.into_iter().fold(builder, |builder, one| builder.add_root_certificate(one));
         }
-        let client = builder.build().map_err(|error| ConfigurationError::InvalidProvider {
-            detail: format!("no HTTP client: {}", chain(&error)),
+        let client = builder.build().map_err(|error| {
+            let trusting = config.ca_file.as_ref().map(|file| format!(" that trusts {}", file.display()));
+            let detail = format!("no HTTP client{}: {}", trusting.unwrap_or_default(), chain(&error));
+            ConfigurationError::InvalidProvider { detail }
         })?;
         Ok(Self { client, allow_plain_http: config.allow_plain_http })
     }
@@ -236,4 +238,23 @@ fn chain(error: &reqwest::Error) -> String {
         cause = error.source();
     }
     if words.is_empty() { "the exchange failed".into() } else { words.join(": ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_authorities_that_cannot_be_used_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let with = || TransportConfig { ca_file: Some(file.clone()), ..TransportConfig::default() };
+        let said = || Http::new(&with()).unwrap_err().to_string();
+        assert!(said().contains("ca.pem"));
+        std::fs::write(&file, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+        assert!(said().contains("ca.pem"));
+        let authority = rcgen::generate_simple_self_signed(["authority".into()]).unwrap();
+        std::fs::write(&file, authority.cert.pem()).unwrap();
+        Http::new(&with()).unwrap();
+    }
 }
