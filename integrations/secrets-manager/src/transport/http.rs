@@ -244,6 +244,17 @@ fn chain(error: &reqwest::Error) -> String {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn nothing_goes_in_plain_to_another_machine_unless_it_may() {
+        for url in ["http://10.0.0.1/secret", "http://localhost.example/", "http://[fd00::1]/"] {
+            let http = Http::new(&TransportConfig::default()).unwrap();
+            let sent = http.send(Method::GET, url.parse().unwrap(), HeaderMap::new(), None).await;
+            let Err(error) = sent else { panic!("{url} was asked") };
+            assert_eq!(error.error_type(), "configuration_invalid_provider", "{url}: {error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
     #[test]
     fn a_file_of_authorities_that_cannot_be_used_is_named() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,18 +1,23 @@
 //! Several nodes of which some cannot answer. These nodes are none: they give the contract's answers, for no real one can be
 //! had to refuse at a test's word.
 
+use std::path::Path;
+
 use secrecy::ExposeSecret;
 use secrets_manager::{
     GetSecretOptions, SecretProvider, SecretsError, WallClock,
     providers::covault::{CovaultConfig, CovaultProvider},
 };
 use serde_json::{Value, json};
-use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
+use wiremock::{
+    Mock, MockServer, ResponseTemplate,
+    matchers::{any, header},
+};
 
 async fn node(status: u16, body: Value) -> MockServer {
     let server = MockServer::start().await;
     let answer = ResponseTemplate::new(status).insert_header("retry-after", "30").set_body_json(body);
-    Mock::given(any()).respond_with(answer).mount(&server).await;
+    Mock::given(any()).respond_with(answer).with_priority(9).mount(&server).await;
     server
 }
 
@@ -95,4 +100,54 @@ async fn the_token_goes_in_its_header_and_nowhere_else() {
     assert_eq!(request.headers["authorization"], "Bearer token");
     assert_eq!(request.url.path(), "/v1/secrets/a");
     assert_eq!(request.url.query(), Some("consistency=local"));
+}
+
+/// A provider whose token is in this file.
+fn with_token_in(file: &Path, node: &MockServer) -> CovaultProvider {
+    let config = CovaultConfig {
+        addresses: vec![node.uri().parse().unwrap()],
+        token_file: Some(file.into()),
+        ..CovaultConfig::default()
+    };
+    CovaultProvider::new(config, WallClock::default()).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_accepted_is_read_again_from_its_file() {
+    let (well, folder) = (well().await, tempfile::tempdir().unwrap());
+    let refusal = json!({"code": "unauthenticated", "detail": "so", "status": 401});
+    for (token, priority) in [("old", 1), ("older", 2)] {
+        Mock::given(header("authorization", format!("Bearer {token}").as_str()))
+            .respond_with(ResponseTemplate::new(401).set_body_json(&refusal))
+            .with_priority(priority)
+            .mount(&well)
+            .await;
+    }
+    let file = folder.path().join("token");
+    std::fs::write(&file, "old\n").unwrap();
+    let provider = with_token_in(&file, &well);
+    let refused = read(&provider).await.unwrap_err();
+    assert_eq!(refused.error_type(), "authentication_invalid_credentials");
+    assert_eq!(asked(&well).await, 1, "the same token was shown twice");
+    std::fs::write(&file, "older\n").unwrap();
+    assert_eq!(read(&provider).await.unwrap_err().error_type(), "authentication_invalid_credentials");
+    std::fs::write(&file, "new\n").unwrap();
+    assert_eq!(read(&provider).await.unwrap(), "v");
+}
+
+#[tokio::test]
+async fn a_file_that_has_no_token_is_named_and_nobody_asked() {
+    let (well, folder) = (well().await, tempfile::tempdir().unwrap());
+    let file = folder.path().join("token");
+    for content in [None, Some("\n"), Some("canary\u{1}")] {
+        if let Some(content) = content {
+            std::fs::write(&file, content).unwrap();
+        }
+        let error = read(&with_token_in(&file, &well)).await.unwrap_err();
+        assert_eq!(error.error_type(), "authentication_invalid_credentials");
+        let said = error.to_string();
+        assert!(!said.contains("canary"), "{said}");
+        assert!(content.is_some_and(|content| content.len() > 1) || said.contains("token: "), "{said}");
+    }
+    assert_eq!(asked(&well).await, 0);
 }

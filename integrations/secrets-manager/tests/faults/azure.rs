@@ -294,3 +294,69 @@ async fn health_needs_to_be_known_and_not_to_be_allowed() {
         assert_eq!(with(&server.url, application()).health_check().await.is_ok(), healthy, "{code}");
     }
 }
+
+/// What is said of a version that the vault does not find, when this is its answer to what versions there are.
+async fn error_of_version(versions: Reply) -> SecretsError {
+    let not_found = reply(404, json!({"error": {"code": "SecretNotFound", "message": "no"}}));
+    let server = Server::answering(move |asked| {
+        let of_versions = asked.path.contains("/versions?").then(|| versions.clone());
+        login(asked).or(of_versions).unwrap_or_else(|| not_found.clone())
+    })
+    .await;
+    let options = GetSecretOptions { version: Some(VERSION.into()), ..GetSecretOptions::default() };
+    with(&server.url, application()).get_secret("db", options).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_version_that_is_not_there_is_told_apart_from_a_secret_that_is_not_there() {
+    let id = format!("https://home.vault.azure.net/secrets/db/{VERSION}");
+    let one = json!({"value": [{"id": id, "attributes": {"created": 1}}]});
+    let forbidden =
+        json!({"error": {"code": "Forbidden", "message": "", "innererror": {"code": "ForbiddenByRbac"}}});
+    for (answer, kind) in [
+        (reply(200, one), "not_found_version"),
+        (reply(200, json!({"value": []})), "not_found_secret"),
+        (reply(404, json!({"error": {"code": "SecretNotFound", "message": ""}})), "not_found_secret"),
+        // Who may not see what versions there are is told what was asked.
+        (reply(403, forbidden), "not_found_version"),
+        (Reply::Cut, "network_connection_failed"),
+    ] {
+        assert_eq!(error_of_version(answer.clone()).await.error_type(), kind, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_machines_token_service_that_is_starting_is_not_available() {
+    for (status, body, kind) in [
+        (404, json!({}), "provider_unavailable"),
+        (410, json!({}), "provider_unavailable"),
+        (400, json!({"error": "invalid_request"}), "authentication_invalid_credentials"),
+        (400, json!({}), "authentication_token_refresh_failed"),
+        (200, json!({"access_token": "", "expires_in": 1}), "authentication_token_refresh_failed"),
+        (200, json!({"access_token": "t"}), "authentication_token_refresh_failed"),
+    ] {
+        let answer = reply(status, body.clone());
+        let server = Server::answering(move |asked| match asked.path.starts_with("/metadata/") {
+            true => answer.clone(),
+            false => challenge(),
+        })
+        .await;
+        let endpoint = format!("{}/metadata/token", server.url).parse().ok();
+        let machine = AzureCredentials::ManagedIdentity { client_id: None, endpoint };
+        assert_eq!(get(&with(&server.url, machine)).await.unwrap_err().error_type(), kind, "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_vault_that_tells_nothing_of_the_token_it_wants_gets_none() {
+    let silent = |headers| Reply::Answer { status: 401, headers, body: String::new() };
+    let no_directory = vec![("www-authenticate", r#"Bearer resource="https://vault.azure.net""#.into())];
+    for (reply, kind) in [
+        (silent(Vec::new()), "authentication_invalid_credentials"),
+        (silent(no_directory), "configuration_invalid_provider"),
+    ] {
+        let server = Server::answering(move |_| reply.clone()).await;
+        assert_eq!(get(&with(&server.url, application())).await.unwrap_err().error_type(), kind);
+        assert_eq!(server.times("token"), 0);
+    }
+}

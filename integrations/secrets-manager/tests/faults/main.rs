@@ -10,3 +10,4 @@ mod server;
 mod stores;
 mod table;
 mod vault;
+mod vault_secrets;

@@ -17,12 +17,12 @@ use serde_json::json;
 
 use crate::server::{Asked, Reply, Server, json as reply};
 
-fn config(url: &str, auth: VaultAuth, transport: TransportConfig) -> VaultConfig {
+pub fn config(url: &str, auth: VaultAuth, transport: TransportConfig) -> VaultConfig {
     let address = url.parse().unwrap();
     VaultConfig { address, auth, mount_path: "secret".into(), namespace: None, transport }
 }
 
-fn app_role() -> VaultAuth {
+pub fn app_role() -> VaultAuth {
     VaultAuth::AppRole { role_id: "app".into(), secret_id: "canary-secret".into(), mount: "approle".into() }
 }
 
@@ -56,7 +56,7 @@ fn secret() -> Reply {
     reply(200, json!({"data": {"data": {"password": "swordfish"}, "metadata": metadata}}))
 }
 
-fn denied() -> Reply {
+pub fn denied() -> Reply {
     reply(403, json!({"errors": ["permission denied"]}))
 }
 

@@ -287,7 +287,11 @@ fn given(answer: &Answer, now: DateTime<Utc>) -> Option<(SecretString, DateTime<
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use wiremock::ResponseTemplate;
+
     use super::*;
+    use crate::providers::scripted::{requests, server};
 
     fn of<const N: usize>(
         credentials: Value,
@@ -322,6 +326,40 @@ mod tests {
         assert!(matches!(of(managed(), on_app_service), Ok(Source::AppService { .. })));
         let Ok(Source::Machine { endpoint, .. }) = of(managed(), []) else { panic!("another source") };
         assert_eq!(endpoint.host_str(), Some("169.254.169.254"));
+    }
+
+    #[tokio::test]
+    async fn an_app_service_is_shown_its_own_header_and_nobody_else() {
+        let given = json!({"access_token": "t", "expires_on": "1500"});
+        let server = server([ResponseTemplate::new(200).set_body_json(given)]).await;
+        let variables = [("IDENTITY_ENDPOINT", &*server.uri()), ("IDENTITY_HEADER", "canary")];
+        let credentials = AzureCredentials::ManagedIdentity { client_id: Some("app".into()), endpoint: None };
+        let transport = TransportConfig::default();
+        let identity = Identity::new(credentials, None, &transport, &Environment::of(variables)).unwrap();
+        let wanted = Challenge { tenant: None, scope: "https://vault.azure.net/.default".into() };
+        let (token, end) = identity.token(&wanted, DateTime::UNIX_EPOCH).await.unwrap();
+        assert_eq!((token.expose_secret(), end.timestamp()), ("t", 1500));
+        let request = &requests(&server).await[0];
+        assert_eq!(request.headers["x-identity-header"], "canary");
+        assert_eq!(
+            request.url.query(),
+            Some("api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net&client_id=app")
+        );
+    }
+
+    #[test]
+    fn what_the_environment_says_and_cannot_be_is_named() {
+        let managed = || serde_json::json!({"managed_identity": {}});
+        let said = |variables: [(&str, &str); 2]| {
+            of(managed(), variables).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert!(
+            said([("IDENTITY_ENDPOINT", "http://127.0.0.1"), ("IDENTITY_HEADER", "a\nb")]).contains("HEADER")
+        );
+        assert!(said([("IDENTITY_ENDPOINT", "nowhere"), ("IDENTITY_HEADER", "a")]).contains("ENDPOINT"));
+        let workload = serde_json::json!({"workload_identity": {"client_id": "app"}});
+        let Err(error) = of(workload, []) else { panic!("a source without a token") };
+        assert!(error.to_string().contains("AZURE_FEDERATED_TOKEN_FILE"), "{error}");
     }
 
     #[test]
