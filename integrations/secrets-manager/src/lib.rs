@@ -23,11 +23,11 @@
 pub mod cache;
 pub mod client;
 pub mod observe;
-mod private_file;
 pub mod providers;
 pub mod resilience;
 pub mod resolver;
 pub mod rotation;
+mod secret_file;
 pub mod simulation;
 pub mod transport;
 pub mod types;

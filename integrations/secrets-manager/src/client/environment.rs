@@ -26,6 +26,7 @@ use serde::{
 use super::{PathPattern, SecretsConfig};
 use crate::{
     providers::{LocalProviderConfig, ProviderConfig},
+    secret_file,
     types::ConfigurationError,
 };
 
@@ -70,7 +71,7 @@ impl Variables<'_> {
     fn file(&self) -> Result<SecretsConfig, ConfigurationError> {
         const NAME: &str = "SECRETS_CONFIG_FILE";
         let Some(path) = self.get(NAME) else { return Ok(SecretsConfig::default()) };
-        let text = std::fs::read_to_string(&path).map_err(|error| wrong(NAME, format!("{path}: {error}")))?;
+        let text = secret_file::text(path.as_ref()).map_err(|why| wrong(NAME, why))?;
         SecretsConfig::from_toml(&text).map_err(|error| wrong(NAME, format!("{path}: {error}")))
     }
 

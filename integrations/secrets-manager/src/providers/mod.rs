@@ -13,7 +13,6 @@ mod lease;
 mod local;
 #[cfg(test)]
 mod scripted;
-mod small_file;
 pub mod vault;
 
 use async_trait::async_trait;

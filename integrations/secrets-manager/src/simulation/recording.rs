@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{access::Question, scrub::Scrubber};
 use crate::{
-    private_file,
+    secret_file,
     types::{
         ConfigurationError, ExposedValue, RotationResult, SecretMetadata, SecretNotFoundError, SecretPage,
         SecretValue, SecretVersion, SecretsError,
@@ -66,7 +66,7 @@ impl Recording {
     /// that this release knows.
     pub fn load(path: &Path) -> Result<Self, ConfigurationError> {
         let wrong = |why: String| invalid(path, &why);
-        let content = private_file::read(path, LARGEST).map_err(|error| wrong(error.to_string()))?;
+        let content = secret_file::read(path, LARGEST).map_err(|error| wrong(error.to_string()))?;
         // What serde says may quote a value; its place does not.
         let recording: Self = serde_json::from_slice(&content).map_err(|error| {
             wrong(format!("no recording at line {}, column {}", error.line(), error.column()))
@@ -85,7 +85,7 @@ impl Recording {
         let content =
             serde_json::to_vec_pretty(self).map_err(|_| invalid(path, "it cannot be made into JSON"))?;
         let content = Zeroizing::new(content);
-        private_file::write(path, &content).map_err(|error| invalid(path, &error.to_string()))
+        secret_file::write(path, &content).map_err(|error| invalid(path, &error.to_string()))
     }
 
     /// How many exchanges it has.

@@ -8,10 +8,15 @@ use url::{Host, Url, form_urlencoded::byte_serialize};
 use zeroize::Zeroizing;
 
 use super::quote::quoted;
-use crate::types::{ConfigurationError, NetworkError, SecretString, SecretsError};
+use crate::{
+    secret_file,
+    types::{ConfigurationError, NetworkError, SecretString, SecretsError},
+};
 
 /// The largest answer that is read, in bytes. Stores bound values at 25 KiB (Azure) to 1 MiB (Vault).
 const LARGEST_ANSWER: usize = 4 << 20;
+/// The largest file of certificate authorities that is read, in bytes; a system has some 250,000.
+const LARGEST_CA_FILE: u64 = 4 << 20;
 /// The variables that name a proxy for TLS, those that count first in front.
 const PROXIES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
@@ -139,7 +144,7 @@ impl Http {
             let wrong = |why: &dyn std::fmt::Display| ConfigurationError::InvalidProvider {
                 detail: format!("certificate authorities of {}: {why}", file.display()),
             };
-            let pem = std::fs::read(file).map_err(|error| wrong(&error))?;
+            let pem = secret_file::read(file, LARGEST_CA_FILE).map_err(|error| wrong(&error))?;
             let authorities = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(&error))?;
             builder = authorities.into_iter().fold(builder, |builder, one| builder.add_root_certificate(one));
         }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::{
-    private_file,
+    secret_file,
     types::{ConfigurationError, SecretString},
 };
 
@@ -55,7 +55,7 @@ impl DiskCacheConfig {
     pub(super) fn key_bytes(&self) -> Result<Zeroizing<[u8; 32]>, ConfigurationError> {
         let text = match (&self.key, &self.key_file) {
             (Some(key), None) => Zeroizing::new(key.expose_secret().as_bytes().to_vec()),
-            (None, Some(file)) => private_file::read(file, LARGEST_KEY_FILE)
+            (None, Some(file)) => secret_file::read(file, LARGEST_KEY_FILE)
                 .map_err(|error| invalid(&format!("key file {}: {error}", file.display())))?,
             _ => return Err(invalid("it needs a key or a key_file, and not both")),
         };

@@ -23,7 +23,7 @@ use self::{
     entry::{Dates, Entry, Keys, dates},
 };
 use crate::{
-    private_file::{self, UNFINISHED},
+    secret_file::{self, UNFINISHED},
     types::{CacheError, ConfigurationError, GetSecretOptions, ProviderType, SecretValue, WallClock},
 };
 
@@ -88,7 +88,7 @@ impl DiskCache {
     ) -> Result<Option<Kept>, CacheError> {
         let name = self.keys.name(provider, path, options);
         let file = self.directory.join(&name);
-        let content = match private_file::read(&file, LARGEST) {
+        let content = match secret_file::read(&file, LARGEST) {
             Ok(content) => content,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Err(self.corrupted(&name)),
@@ -136,7 +136,7 @@ impl DiskCache {
             .and_then(|entry| self.keys.seal(&name, entry, dates))
             .filter(|content| content.len() as u64 <= LARGEST);
         let written = match content {
-            Some(content) => private_file::write(&file, &content),
+            Some(content) => secret_file::write(&file, &content),
             None => Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,
                 "the value cannot be sealed, or is too large",
@@ -165,7 +165,7 @@ impl DiskCache {
     /// [`CacheError::RefreshFailed`] if the disk refuses.
     pub fn remove_prefix(&self, prefix: &str) -> Result<(), CacheError> {
         let is_outside = |name: &str| {
-            let content = private_file::read(&self.directory.join(name), LARGEST).ok();
+            let content = secret_file::read(&self.directory.join(name), LARGEST).ok();
             let entry = content.and_then(|content| self.keys.open(name, &content));
             entry.is_some_and(|entry| !entry.path.starts_with(prefix))
         };

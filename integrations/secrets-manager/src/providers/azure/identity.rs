@@ -15,7 +15,8 @@ use url::{Url, form_urlencoded};
 
 use super::{AzureCredentials, challenge::Challenge};
 use crate::{
-    providers::{environment::Environment, small_file},
+    providers::environment::Environment,
+    secret_file,
     transport::{Answer, Http, TransportConfig},
     types::{
         AuthenticationError, ConfigurationError, ProviderError, ProviderType, SecretString, SecretsError,
@@ -57,7 +58,7 @@ impl Proof {
             Self::Secret(secret) => (None, "client_secret", secret.clone()),
             Self::TokenFile(file) => {
                 let wrong = |detail| AuthenticationError::InvalidCredentials { provider: PROVIDER, detail };
-                let token = small_file::read(file).await.map_err(wrong)?;
+                let token = secret_file::text_aside(file).await.map_err(wrong)?;
                 (Some(("client_assertion_type", ASSERTION)), "client_assertion", token.trim().into())
             }
         };

@@ -19,7 +19,8 @@ use zeroize::Zeroizing;
 
 use super::{CovaultConfig, problem};
 use crate::{
-    providers::{environment::Environment, small_file},
+    providers::environment::Environment,
+    secret_file,
     transport::{Answer, Http},
     types::{AuthenticationError, ConfigurationError, ProviderType, SecretString, SecretsError},
 };
@@ -165,7 +166,7 @@ fn addresses(config: &CovaultConfig, environment: &Environment) -> Result<Vec<Ur
 
 async fn token_of(file: &Path) -> Result<SecretString, AuthenticationError> {
     let wrong = |detail| AuthenticationError::InvalidCredentials { provider: ProviderType::Covault, detail };
-    let text = small_file::read(file).await.map_err(wrong)?;
+    let text = secret_file::text_aside(file).await.map_err(wrong)?;
     match text.trim() {
         "" => Err(wrong(format!("{}: it is empty", file.display()))),
         token => Ok(token.into()),

@@ -19,7 +19,8 @@ use super::{
     wire::{Envelope, Lease, LoggedIn, TokenState, not_understood, refusal, words},
 };
 use crate::{
-    providers::{aws::Caller, small_file},
+    providers::aws::Caller,
+    secret_file,
     transport::{Answer, TransportConfig},
     types::{AuthenticationError, ConfigurationError, ProviderType, SecretString, SecretsError, WallClock},
 };
@@ -267,7 +268,7 @@ fn post<'a>(path: Vec<&'a str>, body: Value, token: Option<&'a SecretString>) ->
 
 /// The token that is in a file now, without the space around it.
 async fn token_in(file: &Path) -> Result<SecretString, AuthenticationError> {
-    let text = small_file::read(file).await;
+    let text = secret_file::text_aside(file).await;
     text.map(|text| text.trim().into())
         .map_err(|detail| AuthenticationError::InvalidCredentials { provider: PROVIDER, detail })
 }

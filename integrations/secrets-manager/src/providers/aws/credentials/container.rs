@@ -12,11 +12,7 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use super::{AwsCredentials, CredentialProvider, Surroundings, given, invalid};
-use crate::{
-    providers::{environment::Environment, small_file},
-    transport::Http,
-    types::SecretsError,
-};
+use crate::{providers::environment::Environment, secret_file, transport::Http, types::SecretsError};
 
 const WHO: &str = "the container's credential endpoint";
 /// Where ECS answers; a relative address goes there.
@@ -62,7 +58,7 @@ impl Container {
     /// What the endpoint knows the container by. A file is read each time, since others renew it.
     async fn token(&self) -> Result<Option<Zeroizing<String>>, SecretsError> {
         match self.environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
-            Some(file) => small_file::read(Path::new(&file)).await.map(Some).map_err(invalid),
+            Some(file) => secret_file::text_aside(Path::new(&file)).await.map(Some).map_err(invalid),
             None => Ok(self.environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN").map(Zeroizing::new)),
         }
     }

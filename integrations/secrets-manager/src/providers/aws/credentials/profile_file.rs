@@ -6,7 +6,7 @@ use ini::{Ini, ParseOption};
 use zeroize::Zeroize;
 
 use super::invalid;
-use crate::{providers::small_file, types::SecretsError};
+use crate::{secret_file, types::SecretsError};
 
 /// The settings of one profile. They are wiped when it is dropped.
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl File {
         if !tokio::fs::try_exists(path).await.unwrap_or(true) {
             return Ok(Self(Ini::new()));
         }
-        let text = small_file::read(path).await.map_err(invalid)?;
+        let text = secret_file::text_aside(path).await.map_err(invalid)?;
         Self::parse(&text).map_err(|why| invalid(format!("{}: {why}", path.display())))
     }
 

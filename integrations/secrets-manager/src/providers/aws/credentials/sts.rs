@@ -14,10 +14,8 @@ use zeroize::Zeroizing;
 
 use super::{AwsCredentials, CredentialProvider, Surroundings, WebIdentity, invalid, not_given};
 use crate::{
-    providers::{
-        aws::{endpoint, regions::is_away, sign},
-        small_file,
-    },
+    providers::aws::{endpoint, regions::is_away, sign},
+    secret_file,
     transport::Answer,
     types::{AuthenticationError, ProviderError, ProviderType, SecretsError},
 };
@@ -74,7 +72,7 @@ impl FromWebIdentity {
 #[async_trait]
 impl CredentialProvider for FromWebIdentity {
     async fn credentials(&self) -> Result<Option<AwsCredentials>, SecretsError> {
-        let token = small_file::read(&self.identity.token_file).await.map_err(invalid)?;
+        let token = secret_file::text_aside(&self.identity.token_file).await.map_err(invalid)?;
         let form = form(&[
             ("Action", "AssumeRoleWithWebIdentity"),
             ("RoleArn", &self.identity.role_arn),

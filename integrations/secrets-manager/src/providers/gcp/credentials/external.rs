@@ -16,7 +16,7 @@ use url::{Host, Url};
 
 use super::{Login, SCOPE, Surroundings, Token, invalid, oauth};
 use crate::{
-    providers::small_file,
+    secret_file,
     types::{SecretString, SecretsError},
 };
 
@@ -78,7 +78,7 @@ impl Source {
     async fn token(&self, around: &Surroundings) -> Result<SecretString, SecretsError> {
         match (&self.file, &self.url) {
             (Some(file), None) => {
-                let text = small_file::read(file).await.map_err(invalid)?;
+                let text = secret_file::text_aside(file).await.map_err(invalid)?;
                 self.format.token(&text)
             }
             (None, Some(url)) => self.token_at(oauth::address(url)?, around).await,

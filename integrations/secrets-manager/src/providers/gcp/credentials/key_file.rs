@@ -7,7 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::{
     Login, Surroundings, external::ExternalAccount, invalid, service_account::ServiceAccount, user::User,
 };
-use crate::{providers::small_file, types::SecretsError};
+use crate::{secret_file, types::SecretsError};
 
 #[derive(Deserialize)]
 struct Kind {
@@ -16,7 +16,7 @@ struct Kind {
 
 /// A token for what `file` holds. It is read each time, since somebody may renew it.
 pub(super) async fn login(file: &Path, around: &Surroundings) -> Login {
-    let text = small_file::read(file).await.map_err(invalid)?;
+    let text = secret_file::text_aside(file).await.map_err(invalid)?;
     let Kind { r#type } = parse(file, &text)?;
     match r#type.as_str() {
         "service_account" => parse::<ServiceAccount>(file, &text)?.login(around).await,

@@ -1,10 +1,12 @@
-//! Files that nobody else may read: written whole or not at all, read within bounds. Knows nothing of what is in them.
+//! Files with secrets in them: read whole and within bounds, leaving nothing behind in memory; written whole or not at all,
+//! and for their owner alone. Knows nothing of what is in them.
 
 use std::{
+    fmt::Display,
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     path::Path,
-    process,
+    process, str,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -12,6 +14,9 @@ use zeroize::Zeroizing;
 
 /// What the names of files begin with that are not written yet.
 pub(crate) const UNFINISHED: &str = ".unfinished-";
+
+/// The largest text that is read, in bytes.
+const LARGEST_TEXT: u64 = 1 << 20;
 
 /// Puts `content` at `path`, in place of what is there. Who reads it meanwhile sees the one or the other. It is not
 /// forced to the disk: after a loss of power it may be missing or cut off.
@@ -44,6 +49,21 @@ pub(crate) fn read(path: &Path, largest: u64) -> io::Result<Zeroizing<Vec<u8>>> 
     if largest < content.len() as u64 { Err(too_large()) } else { Ok(content) }
 }
 
+/// A file's text; what is wrong if there is none, naming the file.
+pub(crate) fn text(path: &Path) -> Result<Zeroizing<String>, String> {
+    let wrong = |why: &dyn Display| format!("{}: {why}", path.display());
+    let content = read(path, LARGEST_TEXT).map_err(|error| wrong(&error))?;
+    let text = str::from_utf8(&content).map_err(|_| wrong(&"not UTF-8"))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// A file's text, read where it keeps no other task waiting.
+pub(crate) async fn text_aside(path: &Path) -> Result<Zeroizing<String>, String> {
+    let owned = path.to_owned();
+    let done = tokio::task::spawn_blocking(move || text(&owned)).await;
+    done.unwrap_or_else(|_| Err(format!("{}: reading it was broken off", path.display())))
+}
+
 fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -70,5 +90,19 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+    #[tokio::test]
+    async fn a_text_that_is_missing_too_large_or_none_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let said = async || text_aside(&path).await.unwrap_err();
+        assert!(said().await.contains("token: "));
+        fs::write(&path, vec![b'a'; (LARGEST_TEXT + 1) as usize]).unwrap();
+        assert!(said().await.contains("token: it has more than"));
+        fs::write(&path, [0xff]).unwrap();
+        assert!(said().await.contains("token: not UTF-8"));
+        fs::write(&path, "swordfish").unwrap();
+        assert_eq!(*text_aside(&path).await.unwrap(), "swordfish");
+        assert_eq!(*text(&path).unwrap(), "swordfish");
     }
 }
