@@ -19,11 +19,12 @@ use super::{
 use crate::{
     cache::{CacheKey, CacheStats, Flights, Found, MemoryCache, SecretCache},
     observe::{Auditor, SecretOperation, Seen},
+    providers::circular,
     resilience::Jitter,
     rotation::{Listeners, Refreshes, Versions, Watch, WatchConfig},
     types::{
-        ConfigurationError, GetSecretOptions, ListOptions, ProviderError, ProviderType, RotationResult,
-        SecretMetadata, SecretPage, SecretString, SecretValue, SecretVersion, SecretsError, WallClock,
+        ConfigurationError, GetSecretOptions, ListOptions, ProviderType, RotationResult, SecretMetadata,
+        SecretPage, SecretString, SecretValue, SecretVersion, SecretsError, WallClock,
     },
 };
 
@@ -206,7 +207,8 @@ impl SecretsClient for Client {
             found.extend(page.secrets);
             let Some(next) = page.next_token else { break };
             if !seen.insert(next.clone()) {
-                return Err(self.shared.circular(prefix, &options));
+                let store = self.shared.store(prefix, options.provider)?;
+                return Err(circular(store.kind));
             }
             options.next_token = Some(next);
         }
@@ -376,13 +378,6 @@ impl Shared {
         page.secrets.retain(|secret| secret.has_tags(&self.scope.tags));
         page.secrets = page.secrets.into_iter().map(|secret| self.scope.outward(secret)).collect();
         Ok(page)
-    }
-
-    /// The error for a store whose list leads back to a page that it gave before.
-    fn circular(&self, prefix: &str, options: &ListOptions) -> SecretsError {
-        let provider = self.store(prefix, options.provider).map_or(self.default_provider, |store| store.kind);
-        let detail = "its list leads back to a page that it gave before".into();
-        ProviderError::InternalError { provider, detail }.into()
     }
 
     async fn versions_of(&self, store: &Store, path: &str) -> Result<Vec<SecretVersion>, SecretsError> {

@@ -15,14 +15,16 @@ mod local;
 mod scripted;
 pub mod vault;
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 
 pub use config::ProviderConfig;
 pub use local::{LocalProvider, LocalProviderConfig};
 
 use crate::types::{
-    GetSecretOptions, ListOptions, ProviderType, RotationResult, SecretMetadata, SecretPage, SecretValue,
-    SecretVersion, SecretsError,
+    GetSecretOptions, ListOptions, ProviderError, ProviderType, RotationResult, SecretMetadata, SecretPage,
+    SecretValue, SecretVersion, SecretsError,
 };
 
 /// A place where secrets live.
@@ -54,14 +56,15 @@ pub trait SecretProvider: Send + Sync {
     /// Whether the store can be reached and accepts who asks.
     async fn health_check(&self) -> Result<(), SecretsError>;
 
-    /// All secrets whose paths begin with `prefix`, or as many as `options` wants, page by page.
+    /// All secrets whose paths begin with `prefix`, or as many as `options` wants, page by page. A list that leads back to
+    /// a page that it gave before is an error.
     async fn list_secrets(
         &self,
         prefix: &str,
         mut options: ListOptions,
     ) -> Result<Vec<SecretMetadata>, SecretsError> {
         let most = options.max_results.map_or(usize::MAX, |most| most as usize);
-        let mut found = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
         loop {
             let page = self.list_page(prefix, options.clone()).await?;
             found.extend(page.secrets);
@@ -69,10 +72,17 @@ pub trait SecretProvider: Send + Sync {
                 found.truncate(most);
                 return Ok(found);
             }
-            match page.next_token {
-                Some(next) => options.next_token = Some(next),
-                None => return Ok(found),
+            let Some(next) = page.next_token else { return Ok(found) };
+            if !seen.insert(next.clone()) {
+                return Err(circular(self.provider_type()));
             }
+            options.next_token = Some(next);
         }
     }
+}
+
+/// The error for a store whose list leads back to a page that it gave before.
+pub(crate) fn circular(provider: ProviderType) -> SecretsError {
+    let detail = "its list leads back to a page that it gave before".into();
+    ProviderError::InternalError { provider, detail }.into()
 }

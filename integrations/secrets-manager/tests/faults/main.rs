@@ -5,6 +5,7 @@
 
 mod azure;
 mod echo;
+mod lists;
 mod proxy;
 mod server;
 mod stores;
