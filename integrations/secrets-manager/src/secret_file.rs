@@ -91,6 +91,17 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
     }
+    #[test]
+    fn what_cannot_be_put_in_its_place_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("in the way"), "").unwrap();
+        assert!(write(&path, b"swordfish").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(write(&folder.path().join("none/f"), b"swordfish").is_err());
+    }
+
     #[tokio::test]
     async fn a_text_that_is_missing_too_large_or_none_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,11 +1,16 @@
 //! A server that repeats in its refusals what it was asked with: no error may repeat it after the server.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use secrets_manager::{
     GetSecretOptions, SecretProvider, SecretsError,
-    providers::{azure::AzureCredentials, vault::VaultAuth},
+    providers::{
+        aws::{AwsCredentialSource, AwsCredentials},
+        azure::AzureCredentials,
+        vault::VaultAuth,
+    },
     transport::TransportConfig,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::{
@@ -59,6 +64,13 @@ async fn a_store_that_repeats_its_callers_headers_is_not_repeated() {
     }
 }
 
+/// What a login by AWS has signed, which Vault sends on and of which AWS may speak.
+fn signed(asked: &Asked) -> String {
+    let body: Value = serde_json::from_str(&asked.body).unwrap();
+    let headers = body["iam_request_headers"].as_str().unwrap_or_default();
+    String::from_utf8(STANDARD.decode(headers).unwrap()).unwrap()
+}
+
 /// Refuses each login with the body that it came with, as it came and as it is read.
 fn repeats_logins(asked: &Asked) -> Reply {
     let fields = form_urlencoded::parse(asked.body.as_bytes());
@@ -66,7 +78,7 @@ fn repeats_logins(asked: &Asked) -> Reply {
     let words = format!("{} {}", read.join(" "), asked.body);
     match (asked.path.ends_with("/token"), asked.path.ends_with("/login")) {
         (true, _) => reply(400, json!({"error": "odd", "error_description": words})),
-        (_, true) => reply(400, json!({"errors": [asked.body]})),
+        (_, true) => reply(400, json!({"errors": [signed(asked), asked.body.clone()]})),
         _ => azure::challenge(),
     }
 }
@@ -83,9 +95,22 @@ async fn a_login_that_repeats_its_body_is_not_repeated() {
         token_file: Some(file.clone()),
     };
     let kubernetes = VaultAuth::Kubernetes { role: "app".into(), jwt_path: file, mount: "kubernetes".into() };
+    let aws = VaultAuth::AwsIam {
+        role: "app".into(),
+        credentials: AwsCredentialSource::Static(AwsCredentials {
+            access_key_id: "AKIDEXAMPLE".into(),
+            secret_access_key: "secret".into(),
+            session_token: Some("canary-token".into()),
+            expires_at: None,
+        }),
+        region: None,
+        server_id: None,
+        mount: "aws".into(),
+    };
     let transport = TransportConfig::default;
     check("client secret", &error(&*azure::provider(&server.url, transport())).await);
     check("workload", &error(&azure::with(&server.url, workload)).await);
     check("app role", &error(&*vault::provider(&server.url, transport())).await);
     check("kubernetes", &error(&vault::with(&server.url, kubernetes)).await);
+    check("aws", &error(&vault::with(&server.url, aws)).await);
 }

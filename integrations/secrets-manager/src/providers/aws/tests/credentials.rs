@@ -123,6 +123,31 @@ async fn a_container_is_known_by_the_token_of_its_file() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_cannot_give_credentials_now_is_told_apart_from_one_that_will_not() {
+    for (status, expected) in [
+        (429, "provider_rate_limited"),
+        (503, "provider_unavailable"),
+        (403, "authentication_token_refresh_failed"),
+        (200, "authentication_token_refresh_failed"),
+    ] {
+        let server = server([ResponseTemplate::new(status)]).await;
+        let variables = [
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*server.uri()),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "pod-token"),
+        ];
+        let error = found(AwsCredentialSource::Container, variables).await.unwrap_err();
+        assert_eq!(error.error_type(), expected, "{status}");
+    }
+    let unfit = [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1"),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "canary\ntoken"),
+    ];
+    let error = found(AwsCredentialSource::Container, unfit).await.unwrap_err();
+    assert_eq!(error.error_type(), "authentication_invalid_credentials");
+    assert!(!error.to_string().contains("canary"), "{error}");
+}
+
+#[tokio::test]
 async fn a_container_is_not_asked_in_plain_of_another_machine() {
     for address in ["http://example.com/", "http://10.0.0.1/", "http://169.254.169.254/", "not a URL"] {
         let variables = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", address)];

@@ -241,6 +241,35 @@ async fn a_token_of_another_provider_is_had_from_an_address_and_stands_for_an_ac
 }
 
 #[tokio::test]
+async fn an_external_account_says_who_of_the_three_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let subject = folder.path().join("subject");
+    std::fs::write(&subject, "{\"other\": \"theirs\"}").unwrap();
+    let denied = || fault(403, "PERMISSION_DENIED", "iam.serviceAccounts.getAccessToken");
+    let of_file =
+        json!({ "file": subject, "format": { "type": "json", "subject_token_field_name": "token" } });
+    let at = |server: &MockServer| json!({ "url": format!("{}/subject", server.uri()) });
+    for (refuses, expected) in [
+        ("field", "authentication_invalid_credentials"),
+        ("/subject", "authentication_insufficient_permissions"),
+        ("/impersonate", "authentication_insufficient_permissions"),
+    ] {
+        let server = server([value()]).await;
+        let given = ResponseTemplate::new(200).set_body_string("theirs");
+        for (at, given) in
+            [("/subject", given), ("/sts", token("canary-federated-token")), ("/impersonate", denied())]
+        {
+            answer(&server, at, if at == refuses { denied() } else { given }).await;
+        }
+        let mut file = external(&server, if refuses == "field" { of_file.clone() } else { at(&server) });
+        file["service_account_impersonation_url"] = format!("{}/impersonate", server.uri()).into();
+        let error = read(&server, &file).await.unwrap_err();
+        assert_eq!(error.error_type(), expected, "{refuses}: {error}");
+        assert!(!error.to_string().contains("theirs") && !error.to_string().contains("canary"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_source_that_is_not_asked_is_refused() {
     let server = server([value()]).await;
     for source in [json!({ "executable": { "command": "/bin/true" } }), json!({ "environment_id": "aws1" })] {
