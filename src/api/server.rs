@@ -28,6 +28,9 @@ use crate::api::{joined::Joined, metrics::Metrics, service::Api};
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// How long to wait after a failed accept; it fails mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long the server goes on once it is to stop. A client may have connected or asked just before: its connection is
+/// still in the listener's queue, or nobody has looked at it yet, and it would be closed with what came on it unread.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// What one HTTP/1 connection may buffer, in bytes. Larger heads are cut off with a bare 431.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Requests that one HTTP/2 connection may have in flight.
@@ -81,7 +84,10 @@ pub async fn serve<L: Listener>(
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut upkeep = interval(METRICS_UPKEEP);
-    let mut stop = std::pin::pin!(stop);
+    let mut stop = std::pin::pin!(async {
+        stop.await;
+        sleep(LAST_WORDS).await;
+    });
     loop {
         let next = async {
             let slot = slots.clone().acquire_owned().await;

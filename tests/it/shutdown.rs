@@ -39,6 +39,28 @@ fn a_request_in_flight_is_answered_before_the_process_ends() {
 }
 
 #[test]
+fn what_was_sent_before_the_stop_is_answered() {
+    for _ in 0..5 {
+        let mut vault = Vault::start();
+        let member = vault.member();
+        let request = wire::request("GET", "/v1/self", member.token(), &[], &[]);
+        let send = |_| {
+            let mut connection = wire::connect(member.base());
+            connection.write_all(&request).unwrap();
+            connection
+        };
+        let connections: Vec<_> = (0..32).map(send).collect();
+        vault.process().ask_to_stop();
+        for mut connection in connections {
+            let mut answer = Vec::new();
+            connection.read_to_end(&mut answer).unwrap();
+            assert_eq!(wire::status(&answer), 200, "{}", String::from_utf8_lossy(&answer));
+        }
+        assert!(vault.process().wait().success(), "{}", vault.output());
+    }
+}
+
+#[test]
 fn everything_acknowledged_during_a_stop_is_kept() {
     let mut vault = Vault::start();
     let member = vault.member();
