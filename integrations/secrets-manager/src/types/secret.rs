@@ -56,7 +56,7 @@ pub struct SecretMetadata {
     pub arn: Option<String>,
     /// What somebody wrote about it.
     pub description: Option<String>,
-    /// The version that is current; empty where a list does not tell.
+    /// The version that is current; empty where that was not told, as with a version that is not.
     pub current_version: String,
     /// Labels of the version: stages in AWS, aliases in GCP.
     pub stages: Vec<String>,

@@ -97,6 +97,9 @@ pub async fn each_version_is_what_the_vendors_client_reads(store: Holdings) {
             let found = provider.get_secret(&held.path, version(Some(&one.id))).await.unwrap();
             assert_same(held, &one.value, &found);
             assert_eq!(&*found.version, one.id, "{}", held.path);
+            // It need not be told which version is current; what is told is true.
+            let current = &*found.metadata.current_version;
+            assert!(current.is_empty() || current == held.current().id, "{}: {current}", held.path);
         }
     }
 }

@@ -139,7 +139,8 @@ impl SecretProvider for CovaultProvider {
             }
             Err(Refusal::Expired) => return Err(self.expired(path, &options).await),
         };
-        secret.into_value().ok_or_else(|| internal("an answer without a value"))
+        let newest = options.version.is_none() && options.at.is_none();
+        secret.into_value(newest).ok_or_else(|| internal("an answer without a value"))
     }
 
     async fn list_page(&self, prefix: &str, options: ListOptions) -> Result<SecretPage, SecretsError> {

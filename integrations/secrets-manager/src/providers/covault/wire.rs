@@ -103,22 +103,30 @@ pub struct History {
 }
 
 impl Secret {
-    /// None if it has no value, against the contract.
-    pub fn into_value(self) -> Option<SecretValue> {
+    /// What it means, as an answer for the newest version or for another one; none if it has no value, against the
+    /// contract.
+    pub fn into_value(self, newest: bool) -> Option<SecretValue> {
         let Self { name, version, labels, description, value, value_base64 } = self;
         let (value, binary) = match (value, value_base64) {
             (Some(text), None) => (text, false),
             (None, Some(base64)) => (base64, true),
             _ => return None,
         };
+        let is_current = newest || version.state == VersionState::Current;
+        let current = if is_current { version.id.as_str() } else { "" };
+        let metadata = SecretMetadata {
+            description,
+            tags: labels,
+            ..SecretMetadata::new(name, current, version.created_at)
+        };
         Some(SecretValue {
             value,
             binary,
-            version: Arc::from(version.id.as_str()),
+            version: version.id.into(),
             created_at: version.created_at,
             updated_at: None,
             valid_until: version.expires_at,
-            metadata: Arc::new(Listed { name, version, labels, description }.into_metadata()),
+            metadata: Arc::new(metadata),
         })
     }
 }

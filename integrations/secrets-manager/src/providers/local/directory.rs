@@ -30,21 +30,16 @@ impl Directory {
     /// A version of the secret at `path`, the current one unless one is given.
     pub fn get(&self, path: &str, version: Option<&str>) -> Result<SecretValue, SecretsError> {
         check(path)?;
-        let (content, version) = match version {
-            None => self.current(path)?,
-            Some(asked) if is_number(asked) => {
-                let content = self.read(&format!("{path}@{asked}"), path);
-                (content.map_err(|error| of_version(error, path, asked))?, asked.to_owned())
-            }
-            Some(asked) => {
-                let (content, version) = self.current(path)?;
-                if version != asked {
-                    return Err(missing(path, Some(asked)));
-                }
-                (content, version)
-            }
-        };
-        Ok(value(path, &content, &version))
+        if let Some(asked) = version.filter(|asked| is_number(asked)) {
+            let content = self.read(&format!("{path}@{asked}"), path);
+            // Whether there is a newer one, nobody has looked.
+            return Ok(value(path, &content.map_err(|error| of_version(error, path, asked))?, asked, ""));
+        }
+        let (content, current) = self.current(path)?;
+        match version {
+            Some(asked) if asked != current => Err(missing(path, version)),
+            _ => Ok(value(path, &content, &current, &current)),
+        }
     }
 
     /// The versions of the secret at `path`: the file of its name, then those with a number, the greatest first.
@@ -173,7 +168,7 @@ fn note(path: &str, names: &mut BTreeMap<String, Option<u64>>) {
     }
 }
 
-fn value(path: &str, content: &Content, version: &str) -> SecretValue {
+fn value(path: &str, content: &Content, version: &str, current: &str) -> SecretValue {
     let (value, binary) = content.value();
     SecretValue {
         value,
@@ -182,7 +177,7 @@ fn value(path: &str, content: &Content, version: &str) -> SecretValue {
         created_at: content.changed(),
         updated_at: None,
         valid_until: None,
-        metadata: Arc::new(SecretMetadata::new(path, version, content.changed())),
+        metadata: Arc::new(SecretMetadata::new(path, current, content.changed())),
     }
 }
 
