@@ -12,6 +12,7 @@ mod entry;
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -32,6 +33,10 @@ const LARGEST: u64 = 8 << 20;
 /// How far ahead of the clock an entry's date may be: another machine may have written it.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(1);
 
+/// One part of so many of the room is kept free when room is made, and is written before it is made again: to look
+/// through the folder takes the longer the more there is.
+const PART: usize = 8;
+
 /// What a cache had.
 #[derive(Debug, Clone)]
 pub struct Kept {
@@ -51,6 +56,8 @@ pub struct DiskCache {
     max_bytes: u64,
     max_age: Duration,
     clock: WallClock,
+    /// What was written since room was made; none before that.
+    written: Mutex<Option<Amount>>,
 }
 
 impl DiskCache {
@@ -67,6 +74,7 @@ impl DiskCache {
             max_bytes: config.max_bytes,
             max_age: config.max_age,
             clock,
+            written: Mutex::default(),
         };
         let wrong = |error: io::Error| invalid(&format!("{}: {error}", config.directory.display()));
         create(&cache.directory).map_err(wrong)?;
@@ -112,7 +120,7 @@ impl DiskCache {
     }
 
     /// Keeps an answer of a store, that it gave out now and that is fresh for `ttl`, in place of the last one to the same
-    /// question. The oldest go where there are too many.
+    /// question. The oldest go where there are too many, some at once.
     ///
     /// # Errors
     /// [`CacheError::RefreshFailed`] if it is too large or the disk refuses. What was there before is gone then too.
@@ -136,18 +144,20 @@ impl DiskCache {
             .and_then(|entry| self.keys.seal(&name, entry, dates))
             .filter(|content| content.len() as u64 <= LARGEST);
         let written = match content {
-            Some(content) => secret_file::write(&file, &content),
+            Some(content) => secret_file::write(&file, &content).map(|()| content.len() as u64),
             None => Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,
                 "the value cannot be sealed, or is too large",
             )),
         };
-        if let Err(error) = written {
-            // An old answer must not come back when a newer one is known.
-            let _ = self.delete(&name);
-            return Err(failed(&file, &error));
+        match written {
+            Ok(size) => self.make_room_after(size).map_err(|error| failed(&self.directory, &error)),
+            Err(error) => {
+                // An old answer must not come back when a newer one is known.
+                let _ = self.delete(&name);
+                Err(failed(&file, &error))
+            }
         }
-        self.make_room().map_err(|error| failed(&self.directory, &error))
     }
 
     /// Forgets all versions of the secret at `path`, whatever the provider.
@@ -195,17 +205,37 @@ impl DiskCache {
         CacheError::CacheCorrupted { detail }
     }
 
+    /// Makes room if what was written since the last time, an entry of this size included, may not fit in what was free
+    /// then.
+    fn make_room_after(&self, size: u64) -> io::Result<()> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = self.most().part();
+        *written = written.map(|written| written.and(size)).filter(|written| written.is_within(free));
+        if written.is_none() {
+            self.make_room()?;
+            *written = Some(Amount::default());
+        }
+        Ok(())
+    }
+
+    /// Has the oldest go until a part of the room is free.
     fn make_room(&self) -> io::Result<()> {
-        let mut files = self.files()?;
+        let (most, mut files) = (self.most(), self.files()?);
+        let most =
+            Amount { entries: most.entries - most.part().entries, bytes: most.bytes - most.part().bytes };
         files.sort_unstable_by_key(|file| std::cmp::Reverse(file.written));
-        let mut bytes = 0;
-        for (index, file) in files.iter().enumerate() {
-            bytes += file.size;
-            if self.max_entries <= index || self.max_bytes < bytes {
+        let mut amount = Amount::default();
+        for file in &files {
+            amount = amount.and(file.size);
+            if !amount.is_within(most) {
                 self.delete(&file.name)?;
             }
         }
         Ok(())
+    }
+
+    fn most(&self) -> Amount {
+        Amount { entries: self.max_entries, bytes: self.max_bytes }
     }
 
     fn remove_where(&self, is_meant: impl Fn(&str) -> bool) -> io::Result<()> {
@@ -236,6 +266,28 @@ impl DiskCache {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
+    }
+}
+
+/// So many entries, and what they take.
+#[derive(Clone, Copy, Default)]
+struct Amount {
+    entries: usize,
+    bytes: u64,
+}
+
+impl Amount {
+    /// With one more entry, of this size.
+    fn and(self, size: u64) -> Self {
+        Self { entries: self.entries.saturating_add(1), bytes: self.bytes.saturating_add(size) }
+    }
+
+    fn part(self) -> Self {
+        Self { entries: self.entries / PART, bytes: self.bytes / PART as u64 }
+    }
+
+    fn is_within(self, most: Self) -> bool {
+        self.entries <= most.entries && self.bytes <= most.bytes
     }
 }
 

@@ -213,6 +213,25 @@ fn a_secret_is_forgotten_with_all_its_versions_and_a_prefix_with_all_below() {
 }
 
 #[test]
+fn room_is_made_for_several_at_once_also_in_a_folder_that_was_full_before() {
+    let rig = Rig::with(|config| config.max_entries = 80);
+    let mut fewest = 80;
+    for n in 0..200 {
+        rig.store(&format!("{n}"), &current(), "v");
+        assert!(rig.files().len() <= 80, "after {n}");
+        fewest = if n < 80 { 80 } else { fewest.min(rig.files().len()) };
+    }
+    assert_eq!(fewest, 70);
+    for file in rig.files() {
+        fs::File::options().write(true).open(file).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    }
+    let smaller = DiskCacheConfig { max_entries: 8, ..config(&rig.folder, KEY) };
+    open(&smaller, &rig.seconds).store(AWS, "new", &current(), &secret("new", "v"), TTL).unwrap();
+    assert_eq!(rig.files().len(), 7);
+    assert!(rig.load("new", &current()).is_some());
+}
+
+#[test]
 fn it_is_bounded_by_entries_and_by_bytes_and_clears_away_what_was_not_finished() {
     let rig = Rig::with(|config| config.max_entries = 3);
     for n in 0..10 {
