@@ -218,7 +218,7 @@ impl SecretProvider for VaultProvider {
             let number: u64 = number.parse().ok()?;
             let status = version.state.status(now);
             let valid_until = version.state.deleted_at().filter(|_| status == VersionStatus::Readable);
-            let named = SecretVersion::new(number.to_string(), version.created_time);
+            let named = SecretVersion::new(number.to_string(), version.created_time.unwrap_or_default());
             Some((number, SecretVersion { status, valid_until, ..named }))
         });
         let mut versions: Vec<_> = numbered.collect();

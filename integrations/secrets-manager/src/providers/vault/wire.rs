@@ -81,7 +81,7 @@ pub(super) struct Described {
 /// Of one version, without its value.
 #[derive(Deserialize)]
 pub(super) struct DescribedVersion {
-    pub created_time: DateTime<Utc>,
+    pub created_time: Option<DateTime<Utc>>,
     #[serde(flatten)]
     pub state: VersionState,
 }
