@@ -5,21 +5,41 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use secrets_manager::{GetSecretOptions, ProviderType, SecretsClient};
-use tokio::task::JoinSet;
+use secrets_manager::{Client, GetSecretOptions, ProviderType, SecretsClient};
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::script::{Script, builder, client, denied, fresh, missing, pinned, read, read_with, settle};
 
+/// A store that answers only as it is let, and has `db` with this text.
+fn held(text: &str) -> (Arc<Script>, Client) {
+    let script = Script::held(ProviderType::Vault);
+    script.set("db", "1", text);
+    let client = client(&script);
+    (script, client)
+}
+
+/// Asks for `db` in a task of its own, and lets the question get to the store.
+async fn asking(client: &Client, options: GetSecretOptions) -> JoinHandle<String> {
+    let client = client.clone();
+    let reader = tokio::spawn(async move { read_with(&client, "db", options).await });
+    settle().await;
+    reader
+}
+
+async fn asking_any(client: &Client) -> JoinHandle<String> {
+    asking(client, GetSecretOptions::default()).await
+}
+
+/// So many who ask for `db` at once.
+fn crowd(client: &Client, count: usize) -> JoinSet<String> {
+    let reader = |client: Client| async move { read(&client, "db").await };
+    (0..count).map(|_| reader(client.clone())).collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_who_miss_at_once_make_one_call() {
-    let script = Script::held(ProviderType::Vault);
-    script.set("db", "1", "value");
-    let client = client(&script);
-    let mut readers = JoinSet::new();
-    for _ in 0..10_000 {
-        let client = client.clone();
-        readers.spawn(async move { read(&client, "db").await });
-    }
+    let (script, client) = held("value");
+    let readers = crowd(&client, 10_000);
     settle().await;
     assert_eq!(script.calls(), 1);
     script.let_pass(1);
@@ -30,14 +50,9 @@ async fn ten_thousand_who_miss_at_once_make_one_call() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_is_shared_with_all_who_waited() {
-    let script = Script::held(ProviderType::Vault);
+    let (script, client) = held("value");
     script.fail(denied("db"));
-    let client = client(&script);
-    let mut readers = JoinSet::new();
-    for _ in 0..100 {
-        let client = client.clone();
-        readers.spawn(async move { read(&client, "db").await });
-    }
+    let readers = crowd(&client, 100);
     settle().await;
     script.let_pass(1);
     assert!(readers.join_all().await.iter().all(|answer| answer == "access_denied"));
@@ -46,14 +61,9 @@ async fn an_error_is_shared_with_all_who_waited() {
 
 #[tokio::test(start_paused = true)]
 async fn when_the_one_who_asks_goes_away_the_next_one_asks() {
-    let script = Script::held(ProviderType::Vault);
-    script.set("db", "1", "value");
-    let client = client(&script);
-    let reader = |client: secrets_manager::Client| tokio::spawn(async move { read(&client, "db").await });
-    let first = reader(client.clone());
-    settle().await;
-    let others = [reader(client.clone()), reader(client.clone())];
-    settle().await;
+    let (script, client) = held("value");
+    let first = asking_any(&client).await;
+    let others = [asking_any(&client).await, asking_any(&client).await];
     assert_eq!(script.calls(), 1);
     first.abort();
     settle().await;
@@ -68,14 +78,8 @@ async fn when_the_one_who_asks_goes_away_the_next_one_asks() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_from_before_an_invalidation_is_not_cached_after_it() {
     for prefix in [false, true] {
-        let script = Script::held(ProviderType::Vault);
-        script.set("db", "1", "old");
-        let client = client(&script);
-        let early = tokio::spawn({
-            let client = client.clone();
-            async move { read(&client, "db").await }
-        });
-        settle().await;
+        let (script, client) = held("old");
+        let early = asking_any(&client).await;
         script.set("db", "2", "new");
         if prefix {
             client.invalidate_cache_prefix("d");
@@ -92,21 +96,11 @@ async fn an_answer_from_before_an_invalidation_is_not_cached_after_it() {
 
 #[tokio::test(start_paused = true)]
 async fn who_asks_after_an_invalidation_does_not_wait_for_an_answer_from_before() {
-    let script = Script::held(ProviderType::Vault);
-    script.set("db", "1", "old");
-    let client = client(&script);
-    let early = tokio::spawn({
-        let client = client.clone();
-        async move { read(&client, "db").await }
-    });
-    settle().await;
+    let (script, client) = held("old");
+    let early = asking_any(&client).await;
     client.invalidate_cache("db");
     script.set("db", "2", "new");
-    let late = tokio::spawn({
-        let client = client.clone();
-        async move { read(&client, "db").await }
-    });
-    settle().await;
+    let late = asking_any(&client).await;
     script.let_pass(2);
     assert_eq!((early.await.unwrap(), late.await.unwrap()), ("old".to_owned(), "new".to_owned()));
     assert_eq!(read(&client, "db").await, "new");
@@ -114,18 +108,10 @@ async fn who_asks_after_an_invalidation_does_not_wait_for_an_answer_from_before(
 
 #[tokio::test(start_paused = true)]
 async fn a_value_on_its_way_when_the_store_takes_it_back_is_not_cached() {
-    let script = Script::held(ProviderType::Vault);
-    script.set("db", "1", "old");
-    let client = client(&script);
-    let reader = |options: GetSecretOptions| {
-        let client = client.clone();
-        tokio::spawn(async move { read_with(&client, "db", options).await })
-    };
+    let (script, client) = held("old");
     script.then(Err(denied("db")));
-    let verdict = reader(GetSecretOptions::default());
-    settle().await;
-    let value = reader(pinned("1"));
-    settle().await;
+    let verdict = asking_any(&client).await;
+    let value = asking(&client, pinned("1")).await;
     // The store answers in the order of the questions: the verdict comes first.
     script.let_pass(2);
     assert_eq!(
@@ -141,11 +127,7 @@ async fn a_value_on_its_way_when_the_store_takes_it_back_is_not_cached() {
 async fn an_absence_from_before_an_invalidation_is_not_remembered() {
     let script = Script::held(ProviderType::Vault);
     let client = client(&script);
-    let early = tokio::spawn({
-        let client = client.clone();
-        async move { read(&client, "db").await }
-    });
-    settle().await;
+    let early = asking_any(&client).await;
     script.set("db", "1", "there");
     client.invalidate_cache("db");
     script.let_pass(2);
@@ -155,20 +137,10 @@ async fn an_absence_from_before_an_invalidation_is_not_remembered() {
 
 #[tokio::test(start_paused = true)]
 async fn who_skips_the_cache_does_not_wait_for_an_answer_from_before() {
-    let script = Script::held(ProviderType::Vault);
-    script.set("db", "1", "old");
-    let client = client(&script);
-    let early = tokio::spawn({
-        let client = client.clone();
-        async move { read(&client, "db").await }
-    });
-    settle().await;
+    let (script, client) = held("old");
+    let early = asking_any(&client).await;
     script.set("db", "2", "new");
-    let skipping = tokio::spawn({
-        let client = client.clone();
-        async move { read_with(&client, "db", fresh()).await }
-    });
-    settle().await;
+    let skipping = asking(&client, fresh()).await;
     script.let_pass(2);
     assert_eq!((early.await.unwrap(), skipping.await.unwrap()), ("old".to_owned(), "new".to_owned()));
     assert_eq!(read(&client, "db").await, "new", "the older answer did not replace the newer one");
