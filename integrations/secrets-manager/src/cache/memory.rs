@@ -91,6 +91,13 @@ impl MemoryCache {
         }
     }
 
+    /// A fresh answer to `key`, also that there is no such secret; not counted as a read.
+    pub(crate) fn answer(&self, key: &CacheKey<'_>) -> Option<Result<SecretValue, SecretsError>> {
+        let now = Instant::now();
+        let entry = self.usable(key, now).filter(|entry| entry.is_fresh(now))?;
+        Some(entry.answer.clone())
+    }
+
     /// Keeps for a while that there is no such secret or version.
     pub(crate) fn put_missing(&self, key: &CacheKey<'_>, error: SecretsError) {
         if !self.config.negative_ttl.is_zero() && !self.config.ttl.is_zero() {
@@ -165,9 +172,7 @@ impl MemoryCache {
 
 impl SecretCache for MemoryCache {
     fn get(&self, key: &CacheKey<'_>) -> Option<SecretValue> {
-        let now = Instant::now();
-        let entry = self.usable(key, now).filter(|entry| entry.is_fresh(now))?;
-        entry.answer.as_ref().ok().cloned()
+        self.answer(key)?.ok()
     }
 
     fn get_stale(&self, key: &CacheKey<'_>) -> Option<SecretValue> {

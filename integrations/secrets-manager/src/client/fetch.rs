@@ -69,6 +69,13 @@ impl Shared {
         flight: &Flight<'_, Answer>,
         wanted: Wanted,
     ) -> Answer {
+        if wanted == Wanted::Any
+            && let Some(result) = self.cache.answer(key)
+        {
+            // Another's answer came between the look into the cache and this question.
+            flight.land(|| {});
+            return Answer { result, cached: true };
+        }
         if let Some(value) = self.behind(wanted, |behind| behind.get(key)) {
             flight.land(|| self.cache.put_due(key, value.clone()));
             return Answer::cached(value);

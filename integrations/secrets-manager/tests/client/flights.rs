@@ -48,6 +48,23 @@ async fn ten_thousand_who_miss_at_once_make_one_call() {
     assert_eq!(script.calls(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_misses_while_the_answer_of_another_lands_makes_no_call_of_his_own() {
+    for there in [true, false] {
+        let script = Script::new(ProviderType::Vault);
+        let client = client(&script);
+        for call in 1..=2000 {
+            if there {
+                script.set("db", "1", "value");
+            }
+            let answers = crowd(&client, 4).join_all().await;
+            assert!(answers.iter().all(|answer| answer == if there { "value" } else { "not_found_secret" }));
+            assert_eq!(script.calls(), call, "there: {there}");
+            client.invalidate_cache("db");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_error_is_shared_with_all_who_waited() {
     let (script, client) = held("value");
