@@ -18,23 +18,23 @@ use crate::types::{SecretValue, SecretsError};
 const OVERHEAD: usize = 512;
 
 /// An answer of a store: a value, or that there is none.
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub answer: Result<SecretValue, SecretsError>,
     /// None: as long as there is room.
-    pub fresh_until: Option<Instant>,
+    pub(super) fresh_until: Option<Instant>,
     /// None: never.
-    pub refresh_at: Option<Instant>,
+    pub(super) refresh_at: Option<Instant>,
     /// Until when it may be given out while the store does not answer; none as for `fresh_until`.
-    pub usable_until: Option<Instant>,
+    pub(super) usable_until: Option<Instant>,
     /// Set by whoever refreshes it, so that nobody else does.
-    pub refreshing: AtomicBool,
-    pub weight: u64,
+    refreshing: AtomicBool,
+    pub(super) weight: u64,
     _counted: Counted,
 }
 
 impl Entry {
     /// A value that is fresh from now for `ttl`, or without an end.
-    pub fn value(
+    pub(super) fn value(
         key: &CacheKey<'_>,
         value: SecretValue,
         ttl: Duration,
@@ -57,7 +57,7 @@ impl Entry {
     }
 
     /// That there is no such secret or version.
-    pub fn missing(
+    pub(super) fn missing(
         key: &CacheKey<'_>,
         error: SecretsError,
         config: &CacheConfig,
@@ -76,11 +76,16 @@ impl Entry {
         }
     }
 
-    pub fn is_fresh(&self, now: Instant) -> bool {
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
         self.fresh_until.is_none_or(|end| now < end)
     }
 
-    pub fn is_usable(&self, now: Instant) -> bool {
+    /// Whether it is to be refreshed: true for the first who asks, from when it is due.
+    pub(super) fn take_refresh(&self, now: Instant) -> bool {
+        self.refresh_at.is_some_and(|due| due <= now) && !self.refreshing.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn is_usable(&self, now: Instant) -> bool {
         self.usable_until.is_none_or(|end| now < end)
     }
 }

@@ -37,9 +37,9 @@ pub(crate) struct MemoryCache {
 /// What there is for a key.
 pub(crate) enum Found {
     /// A fresh answer.
-    Fresh(Result<SecretValue, SecretsError>),
+    Fresh(Arc<Entry>),
     /// A fresh value, and whoever gets this is to fetch it anew.
-    Due(SecretValue),
+    Due(Arc<Entry>),
     /// None that is fresh.
     Nothing,
 }
@@ -72,23 +72,14 @@ impl MemoryCache {
 
     /// What there is for `key` now.
     pub(crate) fn find(&self, key: &CacheKey<'_>) -> Found {
-        let now = Instant::now();
-        let Some(entry) = self.entries.get(key).filter(|entry| entry.is_fresh(now) && self.is_valid(entry))
-        else {
+        let entry = self.entries.get(key);
+        let now = Instant::now(); // After the look-up: a look at the clock waits for whatever is on its way.
+        let Some(entry) = entry.filter(|entry| entry.is_fresh(now) && self.is_valid(entry)) else {
             self.misses.fetch_add(1, Ordering::Relaxed);
             return Found::Nothing;
         };
         self.hits.fetch_add(1, Ordering::Relaxed);
-        match &entry.answer {
-            Ok(value) if entry.refresh_at.is_some_and(|due| due <= now) => {
-                if entry.refreshing.swap(true, Ordering::AcqRel) {
-                    Found::Fresh(Ok(value.clone()))
-                } else {
-                    Found::Due(value.clone())
-                }
-            }
-            answer => Found::Fresh(answer.clone()),
-        }
+        if entry.take_refresh(now) { Found::Due(entry) } else { Found::Fresh(entry) }
     }
 
     /// A fresh answer to `key`, also that there is no such secret; not counted as a read.

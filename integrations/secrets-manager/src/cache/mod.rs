@@ -11,6 +11,7 @@ mod memory;
 use std::time::Duration;
 
 pub use config::CacheConfig;
+pub(crate) use entry::Entry;
 pub(crate) use flights::{Flight, Flights};
 pub use key::CacheKey;
 pub(crate) use memory::{Found, MemoryCache};

@@ -53,12 +53,11 @@ impl Shared {
         let Some(store) = self.stores[key.provider as usize].as_ref() else { return };
         let span = get_span(&key.path);
         let answer = self.fetch(store, &key, Wanted::Renewed).instrument(span.clone()).await;
-        span.in_scope(|| {
-            if let Err(error) = &answer.result {
-                tracing::warn!(secret_path = %key.path, %error, "a cached secret was not renewed");
-            }
-            self.note_read(&span, store, &key.path, key.version.as_deref(), &answer);
-        });
+        if let Err(error) = &answer.result {
+            let _within = span.enter();
+            tracing::warn!(secret_path = %key.path, %error, "a cached secret was not renewed");
+        }
+        self.note_read(&span, &key, &answer.result, answer.cached);
     }
 
     async fn ask(

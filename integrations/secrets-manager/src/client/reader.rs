@@ -17,7 +17,7 @@ use super::{
     store::{Attempts, Store},
 };
 use crate::{
-    cache::{CacheKey, CacheStats, Flights, Found, MemoryCache, SecretCache},
+    cache::{CacheKey, CacheStats, Entry, Flights, Found, MemoryCache, SecretCache},
     observe::{Auditor, SecretOperation, Seen},
     providers::circular,
     resilience::Jitter,
@@ -121,7 +121,7 @@ impl Client {
             Err(error) => return span.in_scope(|| self.shared.no_store(SecretOperation::Get, path, error)),
         };
         let answer = Box::pin(self.shared.refresh_once(store, path)).instrument(span.clone()).await;
-        span.in_scope(|| self.shared.note_read(&span, store, path, None, &answer));
+        self.shared.note_read(&span, &CacheKey::current(store.kind, path), &answer.result, answer.cached);
         answer.result
     }
 
@@ -137,12 +137,12 @@ impl Client {
     }
 
     /// The answer to `key` if it is cached; begins its renewal if that is due.
-    fn cached(&self, store: &Store, key: &CacheKey<'_>) -> Option<Result<SecretValue, SecretsError>> {
-        let answer = match self.shared.cache.find(key) {
-            Found::Fresh(answer) => answer,
-            Found::Due(value) => {
+    fn cached(&self, store: &Store, key: &CacheKey<'_>) -> Option<Arc<Entry>> {
+        let entry = match self.shared.cache.find(key) {
+            Found::Fresh(entry) => entry,
+            Found::Due(entry) => {
                 self.begin_renewal(key);
-                Ok(value)
+                entry
             }
             Found::Nothing => {
                 store.metrics.cache_misses.increment(1);
@@ -150,7 +150,7 @@ impl Client {
             }
         };
         store.metrics.cache_hits.increment(1);
-        Some(answer)
+        Some(entry)
     }
 
     #[cold]
@@ -177,14 +177,15 @@ impl SecretsClient for Client {
             Err(error) => return span.in_scope(|| self.shared.no_store(SecretOperation::Get, path, error)),
         };
         let key = CacheKey::new(store.kind, path, &options);
+        if !options.skip_cache
+            && let Some(entry) = self.cached(store, &key)
+        {
+            self.shared.note_read(&span, &key, &entry.answer, true);
+            return entry.answer.clone();
+        }
         let wanted = if options.skip_cache { Wanted::New } else { Wanted::Any };
-        let hit = if options.skip_cache { None } else { span.in_scope(|| self.cached(store, &key)) };
-        let answer = match hit {
-            Some(result) => Answer { result, cached: true },
-            None => Box::pin(self.shared.fetch(store, &key, wanted)).instrument(span.clone()).await,
-        };
-        let version = options.version.as_deref();
-        span.in_scope(|| self.shared.note_read(&span, store, path, version, &answer));
+        let answer = Box::pin(self.shared.fetch(store, &key, wanted)).instrument(span.clone()).await;
+        self.shared.note_read(&span, &key, &answer.result, answer.cached);
         answer.result
     }
 
@@ -433,21 +434,20 @@ impl Shared {
     pub(crate) fn note_read(
         &self,
         span: &Span,
-        store: &Store,
-        path: &str,
-        asked: Option<&str>,
-        answer: &Answer,
+        key: &CacheKey<'_>,
+        result: &Result<SecretValue, SecretsError>,
+        cached: bool,
     ) {
-        let provider = Some(store.kind);
-        let version = answer.result.as_ref().ok().map(|value| &*value.version).or(asked);
+        let _within = span.enter();
+        let (operation, provider, path) = (SecretOperation::Get, Some(key.provider), &*key.path);
+        let version = result.as_ref().ok().map(|value| &*value.version).or(key.version.as_deref());
         if !span.is_disabled() {
-            span.record("provider", store.kind.name());
+            span.record("provider", key.provider.name());
             span.record("version", version);
-            span.record("cached", answer.cached);
+            span.record("cached", cached);
         }
-        let (cached, error) = (answer.cached, answer.result.as_ref().err());
-        log(SecretOperation::Get, path, version, cached, error);
-        let operation = SecretOperation::Get;
+        let error = result.as_ref().err();
+        log(operation, path, version, cached, error);
         self.auditor.record(Seen { operation, provider, path, version, cached, error });
     }
 
