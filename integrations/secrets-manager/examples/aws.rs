@@ -9,7 +9,7 @@
 use std::{env, error::Error, sync::Arc};
 
 use secrets_manager::{
-    Client, GetSecretOptions, SecretsClient, WallClock,
+    Client, GetSecretOptions, WallClock,
     providers::aws::{AwsSecretsManagerConfig, AwsSecretsManagerProvider},
 };
 

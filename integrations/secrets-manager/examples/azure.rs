@@ -14,7 +14,7 @@
 
 use std::{env, error::Error, fs};
 
-use secrets_manager::{AccessError, Client, GetSecretOptions, SecretsClient, SecretsConfig, SecretsError};
+use secrets_manager::{AccessError, Client, GetSecretOptions, SecretsConfig, SecretsError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {

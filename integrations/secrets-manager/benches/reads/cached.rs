@@ -26,6 +26,20 @@ pub fn reads(criterion: &mut Criterion) {
         bencher.iter(|| bare.get(next.next().unwrap().as_str()).unwrap());
     });
     group.bench_function("client", |bencher| in_turns(bencher, &runtime, &client));
+    group.bench_function("trait_object", |bencher| {
+        let client: &dyn SecretsClient = &client;
+        let mut next = paths.iter().cycle();
+        bencher.iter_custom(|count| {
+            runtime.block_on(async {
+                let began = Instant::now();
+                for _ in 0..count {
+                    let path = next.next().unwrap();
+                    black_box(client.get_secret(path, GetSecretOptions::default()).await.unwrap());
+                }
+                began.elapsed()
+            })
+        });
+    });
     group.finish();
     tail(&runtime, &client, &paths);
 }

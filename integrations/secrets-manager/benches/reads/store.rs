@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use chrono::DateTime;
 use secrets_manager::{
     Client, GetSecretOptions, ListOptions, ProviderType, RotationResult, SecretMetadata, SecretNotFoundError,
-    SecretPage, SecretProvider, SecretValue, SecretsClient, SecretsError, client::ClientBuilder,
+    SecretPage, SecretProvider, SecretValue, SecretsError, client::ClientBuilder,
 };
 use tokio::{
     runtime::{Builder, Runtime},

@@ -99,6 +99,34 @@ impl Client {
         ClientBuilder::default()
     }
 
+    /// As [`SecretsClient::get_secret`], without the box that a trait's future comes in: a read that the cache answers
+    /// allocates nothing.
+    ///
+    /// # Errors
+    /// The store's, and this client's own: [`SecretsError`].
+    pub async fn get_secret(
+        &self,
+        path: &str,
+        options: GetSecretOptions,
+    ) -> Result<SecretValue, SecretsError> {
+        let span = get_span(path);
+        let store = match self.shared.store(path, options.provider) {
+            Ok(store) => store,
+            Err(error) => return span.in_scope(|| self.shared.no_store(SecretOperation::Get, path, error)),
+        };
+        let key = CacheKey::new(store.kind, path, &options);
+        if !options.skip_cache
+            && let Some(entry) = self.cached(store, &key)
+        {
+            self.shared.note_read(&span, &key, &entry.answer, true);
+            return entry.answer.clone();
+        }
+        let wanted = if options.skip_cache { Wanted::New } else { Wanted::Any };
+        let answer = Box::pin(self.shared.fetch(store, &key, wanted)).instrument(span.clone()).await;
+        self.shared.note_read(&span, &key, &answer.result, answer.cached);
+        answer.result
+    }
+
     /// The version that was current before the present one, for a time of grace after the change: some of those who
     /// check a credential may still know only this one. None if there was no change, or not a recent one, or if it was
     /// not cached when it came. Invalidating the cache leaves it; a store's verdict on the secret takes it.
@@ -171,22 +199,8 @@ pub(crate) fn get_span(path: &str) -> Span {
 #[async_trait]
 impl SecretsClient for Client {
     async fn get_secret(&self, path: &str, options: GetSecretOptions) -> Result<SecretValue, SecretsError> {
-        let span = get_span(path);
-        let store = match self.shared.store(path, options.provider) {
-            Ok(store) => store,
-            Err(error) => return span.in_scope(|| self.shared.no_store(SecretOperation::Get, path, error)),
-        };
-        let key = CacheKey::new(store.kind, path, &options);
-        if !options.skip_cache
-            && let Some(entry) = self.cached(store, &key)
-        {
-            self.shared.note_read(&span, &key, &entry.answer, true);
-            return entry.answer.clone();
-        }
-        let wanted = if options.skip_cache { Wanted::New } else { Wanted::Any };
-        let answer = Box::pin(self.shared.fetch(store, &key, wanted)).instrument(span.clone()).await;
-        self.shared.note_read(&span, &key, &answer.result, answer.cached);
-        answer.result
+        // The client's own method of this name, in a box.
+        self.get_secret(path, options).await
     }
 
     async fn get_secret_key(&self, path: &str, key: &str) -> Result<SecretString, SecretsError> {

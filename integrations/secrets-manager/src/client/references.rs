@@ -2,7 +2,7 @@
 
 use futures_util::future::{BoxFuture, FutureExt};
 
-use super::{Client, SecretsClient};
+use super::Client;
 use crate::{
     resolver::Resolver,
     types::{GetSecretOptions, SecretValue, SecretsError},

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use secrets_manager::{
     AccessError, Client, GetSecretOptions, ListOptions, NetworkError, ProviderError, ProviderType,
     RotationResult, RotationStatus, SecretMetadata, SecretNotFoundError, SecretPage, SecretProvider,
-    SecretValue, SecretsClient, SecretsError, client::ClientBuilder,
+    SecretValue, SecretsError, client::ClientBuilder,
 };
 use tokio::sync::Semaphore;
 
