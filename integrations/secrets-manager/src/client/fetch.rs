@@ -6,7 +6,8 @@ use std::sync::PoisonError;
 use tracing::Instrument;
 
 use super::{
-    reader::{Shared, Wanted, get_span},
+    reader::get_span,
+    shared::{Shared, Wanted},
     store::{Attempts, Store},
 };
 use crate::{

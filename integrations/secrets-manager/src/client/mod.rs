@@ -10,12 +10,13 @@ mod reader;
 mod references;
 mod scope;
 mod secrets_client;
+mod shared;
 mod store;
 
 pub use builder::ClientBuilder;
 pub use config::{PathMapping, SecretsConfig};
 pub use pattern::PathPattern;
 pub use reader::Client;
-pub(crate) use reader::Shared;
 pub use scope::ScopeConfig;
 pub use secrets_client::SecretsClient;
+pub(crate) use shared::Shared;
