@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{Client, Place, Vault};
+use crate::support::{Client, Place, Vault, eventually};
 
 /// A small file system, taken away again when it goes out of scope.
 struct SmallDisk(PathBuf);
@@ -139,10 +139,15 @@ fn a_full_map_refuses_writes_and_reads_go_on() {
     assert_eq!(code, "storage_full");
     assert!(kept.len() > 10, "{}", kept.len());
     kept.iter().for_each(|name| assert_eq!(admin.value(name).len(), 50_000));
-    // A large write is refused while there is room for small ones; then those are refused too.
-    create_until_refused(&admin, "small", 10);
-    let status = admin.get("/v1/status").expect(200);
-    assert!(status.shown().contains("storage_full"), "{}", status.shown());
+    // A large write is refused while there is room for small ones; then those are refused too, for good once what was
+    // under way has found its place.
+    let mut rounds = 0;
+    eventually("the node to be full", || {
+        create_until_refused(&admin, &format!("small-{rounds}"), 10);
+        rounds += 1;
+        let status = admin.get("/v1/status").expect(200);
+        status.shown().contains("storage_full").then_some(())
+    });
     place.stranger().get("/health").expect(200);
     node.kill_hard();
     let _node = place.serve("[limits]\nmap_bytes = 268435456\n", &[]);
