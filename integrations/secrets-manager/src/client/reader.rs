@@ -14,7 +14,7 @@ use super::{
 use crate::{
     cache::{CacheKey, CacheStats, Entry, Found, SecretCache},
     observe::SecretOperation,
-    providers::circular,
+    providers::onward,
     rotation::{Watch, WatchConfig},
     types::{
         GetSecretOptions, ListOptions, RotationResult, SecretMetadata, SecretPage, SecretString, SecretValue,
@@ -178,12 +178,11 @@ impl SecretsClient for Client {
             options.max_results = options.max_results.map(|_| (most - found.len()) as u32);
             let page = self.page(&span, prefix, &options).await?;
             found.extend(page.secrets);
-            let Some(next) = page.next_token else { break };
-            if !seen.insert(next.clone()) {
-                let store = self.shared.store(prefix, options.provider)?;
-                return Err(circular(store.kind));
+            let kind = self.shared.store(prefix, options.provider)?.kind;
+            options.next_token = onward(kind, &mut seen, page.next_token)?;
+            if options.next_token.is_none() {
+                break;
             }
-            options.next_token = Some(next);
         }
         found.truncate(most);
         span.record("count", found.len());

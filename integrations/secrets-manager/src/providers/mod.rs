@@ -72,17 +72,27 @@ pub trait SecretProvider: Send + Sync {
                 found.truncate(most);
                 return Ok(found);
             }
-            let Some(next) = page.next_token else { return Ok(found) };
-            if !seen.insert(next.clone()) {
-                return Err(circular(self.provider_type()));
+            options.next_token = onward(self.provider_type(), &mut seen, page.next_token)?;
+            if options.next_token.is_none() {
+                return Ok(found);
             }
-            options.next_token = Some(next);
         }
     }
 }
 
-/// The error for a store whose list leads back to a page that it gave before.
-pub(crate) fn circular(provider: ProviderType) -> SecretsError {
-    let detail = "its list leads back to a page that it gave before".into();
-    ProviderError::InternalError { provider, detail }.into()
+/// Where a store's list goes on, if it does; `seen` are the places where it did before.
+///
+/// # Errors
+/// [`ProviderError::InternalError`] if it leads back to one of them: it would have no end.
+pub(crate) fn onward(
+    provider: ProviderType,
+    seen: &mut HashSet<String>,
+    next: Option<String>,
+) -> Result<Option<String>, SecretsError> {
+    let next = next.filter(|next| !next.is_empty());
+    if next.as_ref().is_some_and(|next| !seen.insert(next.clone())) {
+        let detail = "its list leads back to a page that it gave before".into();
+        return Err(ProviderError::InternalError { provider, detail }.into());
+    }
+    Ok(next)
 }

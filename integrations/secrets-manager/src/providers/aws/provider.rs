@@ -1,7 +1,7 @@
 //! AWS Secrets Manager as a store of secrets: what each question is in its words. Knows nothing of signatures and
 //! connections.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::HashSet};
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     SecretProvider,
-    providers::environment::Environment,
+    providers::{environment::Environment, onward},
     types::{
         AccessError, ConfigurationError, GetSecretOptions, ListOptions, ParseError, ProviderType,
         RotationResult, RotationStatus, SecretMetadata, SecretNotFoundError, SecretPage, SecretValue,
@@ -190,7 +190,8 @@ impl SecretProvider for AwsSecretsManagerProvider {
         let mut body = json!({ "SecretId": path, "IncludeDeprecated": true, "MaxResults": PAGE });
         let (mut page, region) = self.ask::<Versions>(asked, &body).await?;
         let mut versions: Vec<_> = page.versions.into_iter().map(Listing::read).collect();
-        while let Some(token) = page.next_token.filter(|token| !token.is_empty())
+        let mut seen = HashSet::new();
+        while let Some(token) = onward(ProviderType::Aws, &mut seen, page.next_token)?
             && versions.len() < MOST_VERSIONS
         {
             body["NextToken"] = token.into();

@@ -13,7 +13,7 @@ mod names;
 mod session;
 mod wire;
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{cmp::Reverse, collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use reqwest::{
@@ -31,7 +31,7 @@ use names::Names;
 use session::Session;
 use wire::{Attributes, Bundle, Page, Value};
 
-use super::{SecretProvider, environment::Environment};
+use super::{SecretProvider, environment::Environment, onward};
 use crate::{
     transport::{Answer, Http},
     types::{
@@ -294,12 +294,14 @@ impl SecretProvider for AzureKeyVaultProvider {
     /// Newest first by the second in which they were made; those of one second as Key Vault has them.
     async fn list_versions(&self, path: &str) -> Result<Vec<SecretVersion>, SecretsError> {
         let name = self.names.name(path)?;
-        let (mut versions, mut next) = (Vec::new(), Some(self.url(&["secrets", &*name, "versions"])));
-        while let Some(url) = next.take() {
-            let page = self.listed(url, path).await?;
+        let mut page = self.listed(self.url(&["secrets", &*name, "versions"]), path).await?;
+        let mut versions: Vec<_> = page.value.iter().map(|bundle| self.version(bundle)).collect();
+        let mut seen = HashSet::new();
+        while let Some(next) = onward(PROVIDER, &mut seen, page.next_link)?
+            && versions.len() < MOST_VERSIONS
+        {
+            page = self.listed(self.next_url(&next)?, path).await?;
             versions.extend(page.value.iter().map(|bundle| self.version(bundle)));
-            let more = page.next_link.filter(|next| !next.is_empty() && versions.len() < MOST_VERSIONS);
-            next = more.map(|next| self.next_url(&next)).transpose()?;
         }
         if versions.is_empty() {
             return Err(SecretNotFoundError::SecretDoesNotExist { path: path.to_owned() }.into());

@@ -8,6 +8,8 @@ mod nodes;
 mod problem;
 mod wire;
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::de::DeserializeOwned;
@@ -23,7 +25,7 @@ use self::{
 };
 use crate::{
     SecretProvider,
-    providers::environment::Environment,
+    providers::{environment::Environment, onward},
     types::{
         AccessError, ConfigurationError, GetSecretOptions, ListOptions, ProviderType, RotationError,
         RotationResult, SecretMetadata, SecretNotFoundError, SecretPage, SecretValue, SecretVersion,
@@ -60,16 +62,16 @@ impl CovaultProvider {
     /// # Errors
     /// As [`SecretProvider::describe_secret`].
     pub async fn history(&self, path: &str) -> Result<Vec<CovaultVersion>, SecretsError> {
-        let (mut versions, mut cursor) = (Vec::new(), None);
+        let (mut versions, mut seen, mut cursor) = (Vec::new(), HashSet::new(), None);
         loop {
             let mut query = vec![("limit", LONGEST_PAGE.to_string())];
             query.extend(cursor.map(|cursor| ("cursor", cursor)));
             let page: History =
                 self.ask("history", path, query, None).await.map_err(|refusal| refusal.into_error(path))?;
             versions.extend(page.versions);
-            match page.next {
-                Some(next) if versions.len() < MOST_VERSIONS => cursor = Some(next),
-                _ => return Ok(versions),
+            cursor = onward(ProviderType::Covault, &mut seen, page.next)?;
+            if cursor.is_none() || MOST_VERSIONS <= versions.len() {
+                return Ok(versions);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Secret Manager as a store of secrets: what each question is in its words. Knows nothing of how tokens are had.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::HashSet};
 
 use async_trait::async_trait;
 use reqwest::{
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     SecretProvider,
-    providers::environment::Environment,
+    providers::{environment::Environment, onward},
     transport::{Answer, Http},
     types::{
         AccessError, AuthenticationError, ConfigurationError, GetSecretOptions, ListOptions, ProviderError,
@@ -226,16 +226,13 @@ impl SecretProvider for GcpSecretManagerProvider {
         let secret = self.secret(path)?;
         let url = |name: &str| self.url(secret.location.as_deref(), name);
         let described: Described = self.ask(url(&secret.name())?, Asked::of(path)).await?;
-        let (mut versions, mut token) = (Vec::new(), String::new());
-        loop {
+        let (mut versions, mut seen, mut next) = (Vec::new(), HashSet::new(), Some(String::new()));
+        while let Some(token) = next.filter(|_| versions.len() < MOST_VERSIONS) {
             let mut url = url(&format!("{}/versions", secret.name()))?;
             url.query_pairs_mut().append_pair("pageSize", &PAGE.to_string()).append_pair("pageToken", &token);
             let page: Versions = self.ask(url, Asked::of(path)).await?;
             versions.extend(page.versions.iter().map(|one| one.read(&described.version_aliases)));
-            token = page.next_page_token;
-            if token.is_empty() || MOST_VERSIONS <= versions.len() {
-                break;
-            }
+            next = onward(ProviderType::Gcp, &mut seen, Some(page.next_page_token))?;
         }
         versions.sort_by_key(|version| Reverse(version.version.parse::<u64>().ok()));
         Ok(versions)
