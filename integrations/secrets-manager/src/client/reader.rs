@@ -17,8 +17,8 @@ use crate::{
     providers::onward,
     rotation::{Watch, WatchConfig},
     types::{
-        GetSecretOptions, ListOptions, RotationResult, SecretMetadata, SecretPage, SecretString, SecretValue,
-        SecretVersion, SecretsError,
+        GetSecretOptions, ListOptions, ProviderType, RotationResult, SecretMetadata, SecretPage,
+        SecretString, SecretValue, SecretVersion, SecretsError,
     },
 };
 
@@ -202,13 +202,7 @@ impl SecretsClient for Client {
 
     async fn describe_secret(&self, path: &str) -> Result<SecretMetadata, SecretsError> {
         let span = info_span!("secrets.describe", provider = Empty, secret_path = path);
-        let store = match self.shared.store(path, None) {
-            Ok(store) => store,
-            Err(error) => {
-                return span.in_scope(|| self.shared.no_store(SecretOperation::Describe, path, error));
-            }
-        };
-        span.record("provider", store.kind.name());
+        let store = self.store(&span, SecretOperation::Describe, path, None)?;
         let answer = self.shared.describe(store, path).instrument(span.clone()).await;
         let version = answer.as_ref().ok().map(|metadata| metadata.current_version.as_str());
         let error = answer.as_ref().err();
@@ -218,13 +212,7 @@ impl SecretsClient for Client {
 
     async fn list_versions(&self, path: &str) -> Result<Vec<SecretVersion>, SecretsError> {
         let span = info_span!("secrets.versions", provider = Empty, secret_path = path, count = Empty);
-        let store = match self.shared.store(path, None) {
-            Ok(store) => store,
-            Err(error) => {
-                return span.in_scope(|| self.shared.no_store(SecretOperation::Versions, path, error));
-            }
-        };
-        span.record("provider", store.kind.name());
+        let store = self.store(&span, SecretOperation::Versions, path, None)?;
         let answer = self.shared.versions_of(store, path).instrument(span.clone()).await;
         span.record("count", answer.as_ref().ok().map(Vec::len));
         span.in_scope(|| {
@@ -235,13 +223,7 @@ impl SecretsClient for Client {
 
     async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError> {
         let span = info_span!("secrets.rotate", provider = Empty, secret_path = path);
-        let store = match self.shared.store(path, None) {
-            Ok(store) => store,
-            Err(error) => {
-                return span.in_scope(|| self.shared.no_store(SecretOperation::Rotate, path, error));
-            }
-        };
-        span.record("provider", store.kind.name());
+        let store = self.store(&span, SecretOperation::Rotate, path, None)?;
         let answer = self.shared.rotate(store, path).instrument(span.clone()).await;
         let version = answer.as_ref().ok().and_then(|rotation| rotation.version_id.as_deref());
         let error = answer.as_ref().err();
@@ -278,19 +260,30 @@ fn list_span(prefix: &str) -> Span {
 }
 
 impl Client {
+    /// The store of a question that no cache answers, told to its span; if there is none, that is said of the question.
+    fn store(
+        &self,
+        span: &Span,
+        operation: SecretOperation,
+        path: &str,
+        asked: Option<ProviderType>,
+    ) -> Result<&Store, SecretsError> {
+        match self.shared.store(path, asked) {
+            Ok(store) => {
+                span.record("provider", store.kind.name());
+                Ok(store)
+            }
+            Err(error) => span.in_scope(|| self.shared.no_store(operation, path, error)),
+        }
+    }
+
     async fn page(
         &self,
         span: &Span,
         prefix: &str,
         options: &ListOptions,
     ) -> Result<SecretPage, SecretsError> {
-        let store = match self.shared.store(prefix, options.provider) {
-            Ok(store) => store,
-            Err(error) => {
-                return span.in_scope(|| self.shared.no_store(SecretOperation::List, prefix, error));
-            }
-        };
-        span.record("provider", store.kind.name());
+        let store = self.store(span, SecretOperation::List, prefix, options.provider)?;
         let page = self.shared.list(store, prefix, options).instrument(span.clone()).await;
         let error = page.as_ref().err();
         span.in_scope(|| self.shared.note(SecretOperation::List, store, prefix, None, error));
