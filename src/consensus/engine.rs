@@ -2,7 +2,7 @@
 //! was agreed, say how we stand. Knows nothing of secrets.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -23,7 +23,7 @@ use tokio::{
 
 use super::{
     brevity::keep_short,
-    leader::{Leader, within},
+    leader::{Leader, voters_of, within},
     log::{LogStore, read_meta},
     machine::Machine,
     message::{self, Change, RaftAsk, SnapshotPart, SnapshotTold},
@@ -39,6 +39,9 @@ use super::{
 
 /// How often to look whether the engine has failed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Log entries that a member may lack and still be made a voter.
+const LEVEL_WITHIN: u64 = 100;
 
 /// How long after its deadline a proposal is given up that nobody has answered.
 const HUNG_AFTER: Duration = Duration::from_millis(500);
@@ -128,10 +131,25 @@ pub struct Standing {
     pub members: Vec<Member>,
     /// Whether a majority stands behind what it says.
     pub majority: bool,
-    /// Up to which log index each member is known to hold the log; empty unless this node leads.
-    pub matched: BTreeMap<NodeId, u64>,
+    /// Up to which log index each member holds the log, once it has said so; empty unless this node leads.
+    pub matched: BTreeMap<NodeId, Option<u64>>,
     /// How long ago each peer was heard of, of those that were.
     pub heard: BTreeMap<NodeId, Duration>,
+}
+
+impl Standing {
+    /// Those that vote; while they change, those that vote before and after.
+    pub fn voters(&self) -> BTreeSet<NodeId> {
+        self.members.iter().filter(|member| member.voter).map(|member| member.node).collect()
+    }
+
+    /// The members that do not vote yet and lack little of the log; none unless this node leads.
+    pub fn caught_up(&self) -> Vec<NodeId> {
+        let has = |node: &NodeId| self.matched.get(node).copied().flatten();
+        let is_level = |node: &NodeId| has(node).is_some_and(|index| self.last_log <= index + LEVEL_WITHIN);
+        let learners = self.members.iter().filter(|member| !member.voter).map(|member| member.node);
+        learners.filter(is_level).collect()
+    }
 }
 
 /// Agreement, as the rest of the node sees it. Cheap to clone.
@@ -252,9 +270,10 @@ impl Consensus {
         self.leader.hand_over().await;
     }
 
-    /// While this node leads: makes voters of the members that have caught up. To be called now and then.
-    pub async fn promote(&self) {
-        self.leader.promote().await;
+    /// Makes a voter of a member that has caught up, if this node leads and those that vote are `voters` still.
+    /// Whether it votes now.
+    pub async fn promote(&self, node: NodeId, voters: &BTreeSet<NodeId>) -> bool {
+        self.leader.promote(node, voters).await
     }
 
     /// The members, as soon as they are others than `known`; none once Raft has stopped.
@@ -299,7 +318,7 @@ impl Consensus {
             applied: metrics.last_applied.map_or(0, |id| id.index),
             members: members_of(metrics.membership_config.membership()),
             majority: self.has_majority(),
-            matched: matched.map(|(node, log)| (node, log.map_or(0, |id| id.index))).collect(),
+            matched: matched.map(|(node, log)| (node, log.map(|id| id.index))).collect(),
             heard: self.peers.heard(),
         }
     }
@@ -382,12 +401,11 @@ async fn start_raft(
 }
 
 fn members_of(membership: &Membership<NodeId, BasicNode>) -> Vec<Member> {
-    // While the voters change, only those count that vote before and after.
-    let votes = |node: &NodeId| membership.get_joint_config().iter().all(|config| config.contains(node));
+    let voters = voters_of(membership);
     let member = |(node, known): (&NodeId, &BasicNode)| Member {
         node: *node,
         address: known.addr.clone(),
-        voter: votes(node),
+        voter: voters.contains(node),
     };
     membership.nodes().map(member).collect()
 }

@@ -22,7 +22,7 @@ use covault_model::{
 use covault_net::Channel;
 use covault_store::{Applied, Store};
 use openraft::{
-    BasicNode, ChangeMembers,
+    BasicNode, ChangeMembers, Membership,
     error::{ClientWriteError, RaftError},
     metrics::RaftServerMetrics,
 };
@@ -42,8 +42,6 @@ use super::{
 const ASK_DEADLINE: Duration = Duration::from_secs(2);
 /// A leader that heard of no majority for so long does not speak for one.
 const LEADER_SILENT_MAX_MILLIS: u64 = 1000;
-/// Log entries that a member may lack and still be made a voter.
-const LEVEL_WITHIN: u64 = 100;
 /// How long to wait before asking a leader again that did not answer, or does not know that it leads.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
@@ -212,25 +210,19 @@ impl Leader {
         Ok(())
     }
 
-    /// Makes voters of the learners that lack little of the log, if this node leads.
-    pub async fn promote(&self) {
-        let metrics = self.raft.metrics().borrow().clone();
-        let Some(replication) = metrics.replication else { return };
-        let last = metrics.last_log_index.unwrap_or_default();
-        let voters: BTreeSet<NodeId> = metrics.membership_config.voter_ids().collect();
-        let is_level = |node: &NodeId| {
-            let matched = replication.get(node).copied().flatten();
-            matched.is_some_and(|id| last <= id.index + LEVEL_WITHIN)
-        };
-        let learners = metrics.membership_config.nodes().map(|(node, _)| *node);
-        let level: BTreeSet<NodeId> =
-            learners.filter(|node| !voters.contains(node) && is_level(node)).collect();
+    /// Makes a voter of a member that has caught up, if this node leads and those that vote are `voters`. Whether
+    /// they are so now.
+    pub async fn promote(&self, node: NodeId, voters: &BTreeSet<NodeId>) -> bool {
         let _passes = self.gate.read().await;
-        if !level.is_empty()
-            && let Err(error) = self.raft.change_membership(ChangeMembers::AddVoterIds(level), true).await
-        {
-            tracing::warn!(%error, "members that have caught up could not be made voters yet");
+        if voters_of(self.leadership.borrow().membership_config.membership()) != *voters {
+            return false;
         }
+        let added = ChangeMembers::AddVoterIds(BTreeSet::from([node]));
+        let changed = self.raft.change_membership(added, true).await;
+        if let Err(error) = &changed {
+            tracing::warn!(peer = %node, %error, "a member that has caught up could not be made a voter yet");
+        }
+        changed.is_ok()
     }
 
     /// Whether Raft has ended here, with which this node leads no more, whatever it knew last.
@@ -329,6 +321,12 @@ impl Leader {
         // It fails only when Raft stops, and then nobody reads here any more.
         let _ = reached.await;
     }
+}
+
+/// Those that vote; while they change, those that vote before and after.
+pub fn voters_of(membership: &Membership<NodeId, BasicNode>) -> BTreeSet<NodeId> {
+    let configs = membership.get_joint_config().iter().cloned();
+    configs.reduce(|some, others| &some & &others).unwrap_or_default()
 }
 
 /// What becomes of a question that was not answered in time.

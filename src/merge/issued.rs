@@ -39,7 +39,7 @@ const QUESTIONS_MAX: usize = 10_000;
 impl Records {
     /// Sends issues of this node to all peers, and waits until so many of `voters` have them, this node
     /// among them, or for a moment. Gives how many are known to.
-    pub async fn spread(&self, issues: &[Issue], voters: &[NodeId], wanted: usize) -> usize {
+    pub async fn spread(&self, issues: &[Issue], voters: &BTreeSet<NodeId>, wanted: usize) -> usize {
         let parcels = Parcel::of(issues);
         let mut posted = JoinSet::new();
         for peer in self.peers() {
@@ -67,13 +67,13 @@ impl Records {
     /// Takes in what `peer` has of these epochs and this node lacks, while a client waits.
     ///
     /// # Errors
-    /// [`SearchError::Early`] if it has something that cannot count here yet: who looks here then misses what there is.
+    /// [`SearchError::Left`] if it has something that cannot count here yet: who looks here then misses what there is.
     pub async fn catch_up(&self, peer: NodeId, scopes: &[Scope]) -> Result<(), SearchError> {
         let all = async {
             for scope in scopes {
                 let taken = self.take_scope(peer, scope).await?;
-                if 0 < taken.early && !Mutant::BlindMiss.is_on() {
-                    return Err(SearchError::Early);
+                if 0 < taken.left && !Mutant::BlindMiss.is_on() {
+                    return Err(SearchError::Left);
                 }
             }
             Ok(())
@@ -107,9 +107,9 @@ impl Records {
         Ok(has)
     }
 
-    /// Finds what `peer` has issued and this node lacks, and takes it in. Gives the number of issues gained.
-    pub(super) async fn reconcile_issues(&self, peer: NodeId) -> Result<usize, SearchError> {
-        let (mut gained, mut last): (usize, Option<Scope>) = (0, None);
+    /// Finds what `peer` has issued and this node lacks, and takes it in.
+    pub(super) async fn reconcile_issues(&self, peer: NodeId) -> Result<Taken, SearchError> {
+        let (mut taken, mut last): (Taken, Option<Scope>) = (Taken::default(), None);
         loop {
             let Told::Scopes(scopes) = self.ask(peer, &Ask::Scopes(last.clone())).await? else {
                 return Err(SearchError::Garbled);
@@ -119,18 +119,25 @@ impl Records {
                     return Err(SearchError::Garbled);
                 }
                 last = Some(scope.clone());
-                let differs = {
-                    let view = self.store().view()?;
-                    may_hold(view.rows(), scope)? && whole(&view.rows().issue_digests(scope)?) != *theirs
-                };
-                if differs {
-                    gained += self.take_scope(peer, scope).await?.new;
+                match self.differs(scope, theirs)? {
+                    Some(true) => taken += self.take_scope(peer, scope).await?,
+                    Some(false) => {}
+                    None => taken.left += 1,
                 }
             }
             if scopes.len() < SCOPES_MAX {
-                return Ok(gained);
+                return Ok(taken);
             }
         }
+    }
+
+    /// Whether there may be something to take in of an epoch of which a peer has this digest; nobody can tell of one
+    /// that this node does not know yet.
+    fn differs(&self, scope: &Scope, theirs: &IssueDigest) -> Result<Option<bool>, StoreError> {
+        let view = self.store().view()?;
+        let epochs = epochs_of(&view.rows(), &scope.owner)?;
+        let Some(entry) = epochs.as_ref().and_then(|epochs| epochs.get(scope.epoch)) else { return Ok(None) };
+        Ok(Some(entry.destroyed_at.is_none() && whole(&view.rows().issue_digests(scope)?) != *theirs))
     }
 
     /// Takes in what is lacked of one epoch.
@@ -156,6 +163,7 @@ impl Records {
             }
         }
         taken += self.take_issues(peer, scope, wanted).await?;
+        taken.left += open.len();
         Ok(taken)
     }
 
@@ -209,7 +217,11 @@ impl Records {
             }
             let of_these = self.take_in_issues(sent).await?;
             taken += of_these;
-            if !more || of_these.new == 0 {
+            if !more {
+                break;
+            }
+            if of_these.new == 0 {
+                taken.left += wanted.len();
                 break;
             }
             let view = self.store().view()?;
@@ -235,6 +247,7 @@ impl Records {
                 Told::Under(told)
             }
             Ask::Issues(scope, ids) => self.issues(&scope, &ids)?,
+            Ask::LookThrough(nodes) => Told::LookedThrough(self.look_through(&nodes).await),
             _ => return Err(self.intake().malformed()),
         })
     }
@@ -273,11 +286,6 @@ impl Records {
         }
         Ok(Told::Issues(sent, false))
     }
-}
-
-/// Whether this node may keep mappings of an epoch, as far as it knows.
-fn may_hold(rows: Rows<'_>, scope: &Scope) -> Result<bool, StoreError> {
-    Ok(epochs_of(&rows, &scope.owner)?.is_some_and(|epochs| epochs.holds(scope.epoch)))
 }
 
 /// Digests by the byte that follows `prefix`: those that are kept, or added up for the purpose.

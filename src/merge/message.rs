@@ -2,10 +2,13 @@
 //! frames it comes in, and by how many things one question may name. Only signed records cross, never
 //! documents. Knows nothing of how it travels or what is taken in.
 
+use std::collections::BTreeSet;
+
 use covault_model::{
     DecodeError, decode, encode,
-    id::{IssueId, RecordId},
+    id::{IssueId, NodeId, RecordId},
     issue::Scope,
+    limits::MEMBERS_MAX,
     name::SecretPath,
 };
 use covault_store::IssueDigest;
@@ -77,6 +80,8 @@ pub enum Ask {
     Under(Scope, Vec<ByteBuf>),
     /// These issues of this epoch.
     Issues(Scope, Vec<IssueId>),
+    /// Take in all issues that these nodes have. Of which of them do you have all?
+    LookThrough(BTreeSet<NodeId>),
 }
 
 /// What there is of the issues whose ids begin in one way.
@@ -107,6 +112,8 @@ pub enum Told {
     Under(Vec<Under>),
     /// Issues, and whether there are more of those asked for.
     Issues(Vec<ByteBuf>, bool),
+    /// The nodes of which there is nothing more to take in.
+    LookedThrough(BTreeSet<NodeId>),
 }
 
 impl Ask {
@@ -126,6 +133,7 @@ impl Ask {
                 prefixes.len() <= UNDER_MAX && prefixes.iter().all(|prefix| prefix.len() < IssueId::LEN)
             }
             Self::Issues(_, ids) => ids.len() <= NAMED_MAX,
+            Self::LookThrough(nodes) => nodes.len() <= MEMBERS_MAX,
         };
         if fits { Ok(ask) } else { Err(DecodeError::TooLarge) }
     }
@@ -144,6 +152,7 @@ impl Told {
             Self::Scopes(scopes) => scopes.len() <= SCOPES_MAX,
             Self::Under(all) => all.len() <= UNDER_MAX && all.iter().all(Under::fits),
             Self::Issues(issues, _) => issues.len() <= NAMED_MAX,
+            Self::LookedThrough(nodes) => nodes.len() <= MEMBERS_MAX,
         };
         if fits { Ok(told) } else { Err(DecodeError::TooLarge) }
     }

@@ -14,7 +14,8 @@
 //! peers or clocks. Document bytes come from this node's own disk only, never from a peer.
 //!
 //! Records move by `records` (push, and answers), `search` (what is lacked), `rounds` (when), and come in by
-//! `intake`, which keeps X1 to X5; issues of mappings by `issued`, on their way in an `outbox`. `message` has the bytes,
+//! `intake`, which keeps X1 to X5; issues of mappings by `issued`, on their way in an `outbox`, and before the voters
+//! change by `turnover`. `message` has the bytes,
 //! `index` and `lacking` the two questions; `following` has the index follow what is written.
 
 mod change;
@@ -32,6 +33,7 @@ mod search;
 mod stretches;
 #[cfg(test)]
 mod tests;
+mod turnover;
 
 pub use change::{change_hash_of, change_of, first_change_hash};
 pub use document::{DOCUMENT_BYTES_MAX, Document, Inserted, LoadError, Unfit};

@@ -46,9 +46,9 @@ pub enum SearchError {
     /// What it answered is no answer.
     #[error("the peer's answer cannot be read")]
     Garbled,
-    /// What it has is from the future, by this node's clock.
-    #[error("what the peer has is from the future by the clock here")]
-    Early,
+    /// It has what cannot count here yet, or more than is looked at in one go.
+    #[error("what the peer has is not all of it here yet")]
+    Left,
     /// What it sent cannot be taken in.
     #[error(transparent)]
     Intake(#[from] IntakeError),
@@ -77,7 +77,7 @@ impl Records {
     pub async fn reconcile_all(&self, peer: NodeId) -> Result<usize, SearchError> {
         let records = self.reconcile(peer).await?;
         let issues = self.reconcile_issues(peer).await;
-        Ok(records + self.judge(peer, issues)?)
+        Ok(records + self.judge(peer, issues)?.new)
     }
 
     /// Takes in these records of a secret from whichever peer has them.

@@ -79,6 +79,7 @@ impl Rooms {
     fn tend(&self, config: &NodeConfig, node: NodeId) -> Option<JoinHandle<()>> {
         let tending = Tending {
             consensus: self.consensus.clone(),
+            records: self.records.clone(),
             store: self.store.clone(),
             host: self.host.clone(),
             node,

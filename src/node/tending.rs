@@ -1,6 +1,6 @@
 //! What a member does for its cluster by itself, once a second: says where it is reached, if the registry has
 //! another address; and while it leads, makes voters of those that have caught up, and lets go of those that the
-//! registry has taken away. Keeps M2. Knows nothing of connections.
+//! registry has taken away. Keeps M2 and T7. Knows nothing of connections.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use crate::{consensus::Consensus, host::Host};
+use crate::{consensus::Consensus, host::Host, merge::Records};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// A change of the members that takes longer waits for a majority that is not there; it is tried again.
@@ -29,6 +29,7 @@ const COMMAND_BYTES: usize = 1024;
 /// A member that tends its cluster.
 pub(super) struct Tending {
     pub consensus: Consensus,
+    pub records: Records,
     pub store: Arc<Store>,
     pub host: Arc<dyn Host>,
     pub node: NodeId,
@@ -84,7 +85,7 @@ impl Tending {
         }
         // One that was removed must not become a voter on its way out; the next look goes on.
         if standing.members.iter().all(|member| !roster.is_removed(&member.node)) {
-            let _ = timeout(CHANGE_WITHIN, self.consensus.promote()).await;
+            let _ = timeout(CHANGE_WITHIN, promote(&self.consensus, &self.records)).await;
         }
     }
 
@@ -94,6 +95,19 @@ impl Tending {
         let action = Action::Reach(self.node, self.address);
         let command = Command { id, by: self.by.clone(), at: self.host.now(), idempotency: None, action };
         self.consensus.propose(command, COMMAND_BYTES).await?.outcome.map(drop)
+    }
+}
+
+/// Makes voters of the members that have caught up, one after the other, if this node leads.
+pub(super) async fn promote(consensus: &Consensus, records: &Records) {
+    let standing = consensus.standing();
+    let mut voters = standing.voters();
+    for node in standing.caught_up() {
+        let mut next = voters.clone();
+        next.insert(node);
+        if records.may_vote_next(&voters, &next).await && consensus.promote(node, &voters).await {
+            voters = next;
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Members, and the API processes beside them: who they are, for admins; invitations; who is taken in and taken
 //! away. The registry is the truth, and Raft's membership follows it: what a crash leaves undone of a removal the
 //! leader's upkeep does, and a node whose enrolment was cut off asks again. Keeps M1: an invitation's secret is
-//! drawn here, shown once and kept nowhere. Knows nothing of how a node asks.
+//! drawn here, shown once and kept nowhere; and T7 of those that are taken away. Knows nothing of how a node asks.
 
 use covault_model::{
     command::{Action as CommandAction, Command},
@@ -10,7 +10,7 @@ use covault_model::{
     invitation::{INVITATION_SECRET_LEN, JoinToken},
     name::CallerName,
     plan::decide,
-    refusal::{NodeFault, Refusal},
+    refusal::{NoAuthority, NodeFault, Refusal},
     registry::{Outcome, Registry},
     roster::{ApiEnrolment, Enrolment, Invitation, NodeAddress, Roster},
 };
@@ -97,6 +97,7 @@ impl Vault {
         let about = About::subject(Action::MemberRemove, Subject::Node(node));
         let remove = async {
             asker.session.require_admin()?;
+            self.require_turnover(node).await?;
             self.agree_plain(asker, CommandAction::RemoveNode(node)).await?;
             let took_part = self.roster()?.nodes.contains_key(&node);
             if took_part && let Err(refusal) = self.parts.consensus.expel(node).await {
@@ -105,6 +106,17 @@ impl Vault {
             Ok(())
         };
         self.audited(asker, about, |()| None, remove).await
+    }
+
+    /// Refuses while the members could not do without this one's vote.
+    async fn require_turnover(&self, leaving: NodeId) -> Result<(), Refusal> {
+        let voters = self.voters();
+        let mut next = voters.clone();
+        if !next.remove(&leaving) || self.parts.records.may_vote_next(&voters, &next).await {
+            return Ok(());
+        }
+        tracing::warn!(peer = %leaving, "a node is not taken away while the others lack what it may have");
+        Err(NoAuthority::QuorumUnavailable.into())
     }
 
     /// Takes a node in that shows an invitation, and says which nodes there are. Asking again with the same
@@ -188,7 +200,7 @@ fn member_status(node: NodeId, role: MemberRole, roster: &Roster, standing: &Sta
         node,
         role,
         address: roster.nodes.get(&node).map(|entry| entry.address),
-        lag: matched.map(|index| standing.last_log.saturating_sub(*index)),
+        lag: matched.map(|index| standing.last_log.saturating_sub(index.unwrap_or_default())),
         heard: standing.heard.get(&node).copied(),
         clock_ahead: None,
     }

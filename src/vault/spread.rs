@@ -135,8 +135,7 @@ impl Vault {
     }
 
     /// The members that vote.
-    pub(super) fn voters(&self) -> Vec<NodeId> {
-        let members = self.parts.consensus.standing().members;
-        members.into_iter().filter(|member| member.voter).map(|member| member.node).collect()
+    pub(super) fn voters(&self) -> BTreeSet<NodeId> {
+        self.parts.consensus.standing().voters()
     }
 }

@@ -238,7 +238,7 @@ impl Vault {
         self.confirm().await?;
         let scopes = self.scopes_of(owner, sought)?;
         let (mut have, quorum) = (0, self.replication().quorum);
-        let mut voters = self.voters();
+        let mut voters = Vec::from_iter(self.voters());
         // This node asks itself first, and others only as far as it takes.
         voters.sort_by_key(|voter| *voter != self.node());
         for voter in voters {

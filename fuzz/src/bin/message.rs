@@ -38,7 +38,12 @@ fuzz_target!(|bytes: &[u8]| {
             Ask::Search(_, message) => search(message),
             Ask::PushIssues(issues) => assert!(issues.len() <= RECORDS_MAX),
             Ask::Paths(items) => drop(INDEX.whereabouts(items)),
-            Ask::Lacking(_) | Ask::Named(..) | Ask::Scopes(_) | Ask::Under(..) | Ask::Issues(..) => {}
+            Ask::Lacking(_)
+            | Ask::Named(..)
+            | Ask::Scopes(_)
+            | Ask::Under(..)
+            | Ask::Issues(..)
+            | Ask::LookThrough(_) => {}
         }
     }
     if let Ok(told) = Told::read(bytes) {
@@ -51,7 +56,8 @@ fuzz_target!(|bytes: &[u8]| {
             | Told::Kept(_)
             | Told::Scopes(_)
             | Told::Under(_)
-            | Told::Issues(..) => {}
+            | Told::Issues(..)
+            | Told::LookedThrough(_) => {}
         }
     }
     search(bytes);

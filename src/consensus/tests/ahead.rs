@@ -58,7 +58,7 @@ async fn propose_withheld(
     let proposed = tokio::spawn(async move { asker.propose(know_key(1, 1), 100).await });
     eventually("the followers have it and the leader knows", || {
         let matched = consensus.standing().matched;
-        matched.values().filter(|index| **index == last + 1).count() == 3
+        matched.values().filter(|index| **index == Some(last + 1)).count() == 3
     })
     .await;
     (withheld, proposed)

@@ -227,7 +227,10 @@ pub async fn three() -> Vec<Node> {
     let begun = Instant::now();
     while nodes[0].consensus().voters() < 3 {
         assert!(begun.elapsed() < DEADLINE, "not all vote");
-        nodes[0].consensus().promote().await;
+        let standing = nodes[0].consensus().standing();
+        for node in standing.caught_up() {
+            nodes[0].consensus().promote(node, &standing.voters()).await;
+        }
         tokio::task::yield_now().await;
     }
     nodes

@@ -30,15 +30,16 @@ pub struct Taken {
     pub kept: usize,
     /// How many of those came just now.
     pub new: usize,
-    /// How many are of a time that has not come, by this node's clock.
-    pub early: usize,
+    /// How many are there that may come to be kept and are not: from the future, of an epoch or by a member that
+    /// this node does not know yet, or not looked at.
+    pub left: usize,
 }
 
 impl AddAssign for Taken {
     fn add_assign(&mut self, other: Self) {
         self.kept += other.kept;
         self.new += other.new;
-        self.early += other.early;
+        self.left += other.left;
     }
 }
 
@@ -52,7 +53,7 @@ impl Intake {
             issues.into_iter().partition(|issue| issue.header().time.is_beyond_skew(now));
         early.iter().for_each(|_| self.count(Fault::Early));
         if ripe.is_empty() {
-            return Ok(Taken { early: early.len(), ..Taken::default() });
+            return Ok(Taken { left: early.len(), ..Taken::default() });
         }
         let bytes = sent.iter().map(|bytes| 2 * bytes.len() as u64).sum();
         if !self.store.room()?.fits(bytes) {
@@ -63,8 +64,9 @@ impl Intake {
         let work = move |txn: &mut Txn<'_>| insert_all(txn, &ripe, &authors);
         self.store.write(work, move |result| drop(sender.send(result)));
         let (taken, faults) = receiver.await.unwrap_or(Err(StoreError::Closed))?;
+        let later = faults.iter().filter(|fault| **fault != Fault::Destroyed).count();
         faults.into_iter().for_each(|fault| self.count(fault));
-        Ok(Taken { early: early.len(), ..taken })
+        Ok(Taken { left: early.len() + later, ..taken })
     }
 }
 

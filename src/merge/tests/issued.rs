@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
+
 use covault_model::{
     DecodeError,
     epoch::Epoch,
-    id::{IssueId, hex},
+    id::{IssueId, NodeId, hex},
     issue::Scope,
+    limits::MEMBERS_MAX,
     name::CallerName,
 };
 use covault_store::IssueDigest;
@@ -20,6 +23,10 @@ fn scope() -> Scope {
     Scope { owner: CallerName::parse("ann").unwrap(), epoch: Epoch(2) }
 }
 
+fn nodes(count: usize) -> BTreeSet<NodeId> {
+    (1..=count).map(|number| NodeId([number as u8; 32])).collect()
+}
+
 #[test]
 fn messages_are_written_as_ever() {
     let bytes = || ByteBuf::from([0x61]);
@@ -30,6 +37,7 @@ fn messages_are_written_as_ever() {
         ("scopes after", Ask::Scopes(Some(scope()))),
         ("under", Ask::Under(scope(), vec![ByteBuf::new(), bytes()])),
         ("issues", Ask::Issues(scope(), vec![id])),
+        ("look through", Ask::LookThrough(nodes(2))),
     ];
     let tolds = [
         ("kept", Told::Kept(3)),
@@ -39,6 +47,7 @@ fn messages_are_written_as_ever() {
             Told::Under(vec![Under::Ids(vec![id]), Under::Digests(vec![(9, IssueDigest::default())])]),
         ),
         ("these issues", Told::Issues(vec![bytes()], true)),
+        ("looked through", Told::LookedThrough(nodes(1))),
     ];
     let mut text = String::new();
     for (name, ask) in asks {
@@ -62,6 +71,7 @@ fn what_names_more_than_one_message_may_is_refused() {
         Ask::Under(scope(), vec![ByteBuf::new(); UNDER_MAX + 1]),
         Ask::Under(scope(), vec![ByteBuf::from([0; 32])]),
         Ask::Issues(scope(), ids(NAMED_MAX + 1)),
+        Ask::LookThrough(nodes(MEMBERS_MAX + 1)),
     ] {
         assert_eq!(Ask::read(&write(&ask)), Err(DecodeError::TooLarge));
     }
@@ -72,6 +82,7 @@ fn what_names_more_than_one_message_may_is_refused() {
         Told::Under(vec![Under::Ids(ids(LISTED_MAX + 1))]),
         Told::Under(vec![Under::Digests(vec![(0, digest); 257])]),
         Told::Issues(vec![ByteBuf::new(); NAMED_MAX + 1], false),
+        Told::LookedThrough(nodes(MEMBERS_MAX + 1)),
     ] {
         assert_eq!(Told::read(&write(&told)), Err(DecodeError::TooLarge));
     }

@@ -43,6 +43,7 @@ use crate::{
     consensus::{Consensus, ConsensusConfig, Me, Peers},
     host::{Host, Machine},
     merge::{Document, Neighbours, Pace, Records, Rounds},
+    node::tending::promote,
     vault::{Asker, Author, Consistency, Keys, NewValue, Patch, RequestId, Vault, VaultParts, Which},
 };
 
@@ -230,6 +231,20 @@ impl Node {
         self.running().consensus.settle().await.unwrap();
     }
 
+    /// Has another node become a member, and vote; this one leads.
+    async fn admit(&self, other: &Node) {
+        let (node, address) = (id(other.number), other.address);
+        self.agree(Action::Reach(node, NodeAddress(address))).await;
+        let Running { consensus, records, .. } = self.running();
+        consensus.admit(node, &address.to_string()).await.unwrap();
+        let begun = Instant::now();
+        while !consensus.standing().voters().contains(&node) {
+            assert!(begun.elapsed() < DEADLINE, "it does not vote");
+            promote(consensus, records).await;
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn agree(&self, action: Action) {
         let command = Command {
             id: CommandId::default(),
@@ -339,15 +354,7 @@ async fn three(pace: Option<Pace>) -> Vec<Node> {
     let first = (1, nodes[0].address);
     for at in [1, 2] {
         nodes[at].start(false, &[first], pace).await;
-        let (node, address) = (id(nodes[at].number), nodes[at].address);
-        nodes[0].agree(Action::Reach(node, NodeAddress(address))).await;
-        nodes[0].running().consensus.admit(node, &address.to_string()).await.unwrap();
-    }
-    let begun = Instant::now();
-    while nodes[0].running().consensus.voters() < 3 {
-        assert!(begun.elapsed() < DEADLINE, "not all vote");
-        nodes[0].running().consensus.promote().await;
-        tokio::task::yield_now().await;
+        nodes[0].admit(&nodes[at]).await;
     }
     nodes
 }

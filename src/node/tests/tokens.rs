@@ -1,7 +1,7 @@
 //! Tokens on several nodes: issued on both sides of a cut they are one, what was missed is found, a miss is true,
 //! a destroyed epoch stays so on a node that was away, and a hostile member gets nothing in. Shows T1 to T6.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
 use covault_model::{
     canonical::Scalar,
@@ -236,6 +236,48 @@ async fn what_was_given_alone_is_not_called_kept_after_a_restart_until_it_is() {
     nodes[1].running().records.reconcile_all(id(1)).await.unwrap();
     nodes[0].running().vault.look_for_spread().await.unwrap();
     assert_eq!(unspread(&nodes[0]), 0, "others have all of it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_found_when_all_who_had_it_are_gone_and_another_joined_meanwhile() {
+    let mut nodes = keyed().await;
+    nodes[2].stop().await;
+    let (tokens, issued) = tokenize(&nodes[0], &values("v", 3)).await;
+    assert!(issued.is_kept, "the first and the second have it");
+    // What it still sends goes with it, and nobody goes on rounds: only the change of those that vote brings it to others.
+    nodes[0].stop().await;
+    nodes[0].start(true, &[], None).await;
+    nodes[2].start(false, &[], None).await;
+    nodes[2].confirm().await;
+    nodes[1].stop().await;
+    nodes[2].agree(Action::RemoveNode(id(2))).await;
+    nodes[2].running().consensus.expel(id(2)).await.unwrap();
+    assert_eq!(held(&nodes[2]).0, 0);
+    nodes.push(Node::new(4));
+    let known = [(1, nodes[0].address), (3, nodes[2].address)];
+    nodes[3].start(false, &known, None).await;
+    let leader = nodes[2].running().consensus.standing().leader.unwrap();
+    let leader = if leader == id(3) { &nodes[2] } else { &nodes[0] };
+    leader.admit(&nodes[3]).await;
+    nodes[0].stop().await;
+    for at in [2, 3] {
+        assert_eq!(detokenize(&nodes[at], &tokens).await.unwrap(), values("v", 3), "node {at}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_vote_is_taken_away_while_the_others_lack_what_was_told_to_exist() {
+    let mut nodes = keyed().await;
+    let ids = |numbers: &[u8]| BTreeSet::from_iter(numbers.iter().map(|number| id(*number)));
+    let may = async |node: &Node, before: &[u8], after: &[u8]| {
+        node.running().records.may_vote_next(&ids(before), &ids(after)).await
+    };
+    assert!(may(&nodes[0], &[1, 2], &[1]).await, "it looks through the other one");
+    nodes[1].stop().await;
+    assert!(!may(&nodes[0], &[1, 2], &[1]).await, "what only the other one has is lost");
+    assert!(!may(&nodes[0], &[1, 2], &[1, 2, 3]).await);
+    assert!(may(&nodes[0], &[1, 2, 3], &[1, 3]).await, "of three two had it, and one of them is there");
+    assert!(!may(&nodes[0], &[1, 2, 3, 4], &[1, 3, 4]).await, "two of four may have it, and both be away");
 }
 
 #[tokio::test(flavor = "multi_thread")]
