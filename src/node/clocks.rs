@@ -20,6 +20,11 @@ const ASK: &str = "time";
 const EVERY: Duration = Duration::from_secs(5);
 /// While there are members that nothing was heard of: a node that has just joined learns of them one by one.
 const SOON: Duration = Duration::from_millis(500);
+/// The same for as many times after a start, when connections come one by one.
+const AT_FIRST: (usize, Duration) = (10, Duration::from_millis(100));
+/// How long a node that starts waits for what the others say.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What takes longer says too little of the moment at which it was answered.
 const ASK_WITHIN: Duration = Duration::from_secs(2);
 
@@ -48,21 +53,27 @@ pub fn read_told(bytes: &[u8]) -> Result<Millis, DecodeError> {
 
 /// Asks the other members, for as long as it runs.
 pub(super) async fn ask_all(endpoint: Endpoint, consensus: Consensus, clocks: Arc<Clocks>, me: NodeId) {
-    loop {
-        let members: Vec<NodeId> = consensus
-            .standing()
-            .members
-            .iter()
-            .map(|member| member.node)
-            .filter(|node| *node != me)
-            .collect();
-        clocks.retain(&members);
+    for time in 0.. {
+        let members = consensus.standing().members;
+        let others: Vec<NodeId> =
+            members.iter().map(|member| member.node).filter(|node| *node != me).collect();
+        clocks.retain(&others);
         let mut asked = JoinSet::new();
-        for member in &members {
-            asked.spawn(ask(endpoint.clone(), clocks.clone(), *member));
+        for other in &others {
+            asked.spawn(ask(endpoint.clone(), clocks.clone(), *other));
         }
         asked.join_all().await;
-        sleep(if clocks.heard_of() < members.len() { SOON } else { EVERY }).await;
+        let all_told = !members.is_empty() && others.len() <= clocks.heard_of();
+        let next = if time < AT_FIRST.0 { AT_FIRST.1 } else { SOON };
+        sleep(if all_told { EVERY } else { next }).await;
+    }
+}
+
+/// Returns once all other members have said what time it is, or after a moment: of one that is down nothing comes.
+pub(super) async fn heard(consensus: &Consensus, clocks: &Clocks) {
+    let until = Instant::now() + HEARD_WITHIN;
+    while clocks.heard_of() + 1 < consensus.standing().members.len() && Instant::now() < until {
+        sleep(LOOK_EVERY).await;
     }
 }
 

@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use super::{
+    clocks,
     config::NodeConfig,
     error::StartError,
     joining, keys,
@@ -337,8 +338,11 @@ async fn reached(rooms: &Rooms) -> Result<(), StartError> {
         }
         sleep(LOOK_EVERY).await;
     }
-    // Without a majority the node serves what it has, and its keys are compared with that.
-    let _ = rooms.consensus.confirm().await;
+    // Without a majority the node serves what it has, and its keys are compared with that. With one it learns whether
+    // its clock is off before it stamps anything.
+    if rooms.consensus.confirm().await.is_ok() {
+        clocks::heard(&rooms.consensus, &rooms.clocks).await;
+    }
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use covault_model::{
 };
 use tempfile::TempDir;
 
-use super::{Clock, ann, eventually, loopback, new_value, path};
+use super::{Clock, ann, bound, eventually, loopback, new_value, path};
 use crate::{
     node::{DEFAULT_KEYRING_FILE, Node, NodeConfig, QuicConfig, join},
     vault::{Consistency, Invitee, Patch, UpdateTerms, Vault, Which},
@@ -23,6 +23,7 @@ const FAR: u64 = SKEW_MS_MAX + 20_000;
 struct Whole {
     node: Node,
     clock: Arc<Clock>,
+    config: NodeConfig,
     dir: TempDir,
 }
 
@@ -55,8 +56,9 @@ fn at_home() -> (TempDir, Arc<Clock>, QuicConfig) {
 
 async fn founded() -> Whole {
     let (dir, clock, quic) = at_home();
-    let node = Node::start(config(dir.path(), quic), clock.clone()).await.unwrap();
-    Whole { node, clock, dir }
+    let config = config(dir.path(), quic);
+    let node = Node::start(config.clone(), clock.clone()).await.unwrap();
+    Whole { node, clock, config: NodeConfig { create: false, ..config }, dir }
 }
 
 async fn joined(first: &Whole) -> Whole {
@@ -67,7 +69,9 @@ async fn joined(first: &Whole) -> Whole {
     let joined = join(dir.path(), &token, quic, clock.clone()).await.unwrap();
     fs::copy(first.dir.path().join(DEFAULT_KEYRING_FILE), dir.path().join(DEFAULT_KEYRING_FILE)).unwrap();
     let config = NodeConfig { create: false, ..config(dir.path(), joined.quic) };
-    Whole { node: Node::start(config, clock.clone()).await.unwrap(), clock, dir }
+    drop(bound(joined.quic.listen).await);
+    let node = Node::start(config.clone(), clock.clone()).await.unwrap();
+    Whole { node, clock, config, dir }
 }
 
 async fn three() -> Vec<Whole> {
@@ -116,4 +120,21 @@ async fn a_node_whose_clock_is_off_stamps_nothing_and_comes_back_by_itself() {
     for whole in nodes {
         whole.node.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_starts_with_its_clock_off_stamps_nothing_from_the_first_moment() {
+    let mut nodes = three().await;
+    let Whole { node, clock, config, dir } = nodes.pop().unwrap();
+    node.stop().await;
+    clock.advance(FAR);
+    drop(bound(config.quic.unwrap().listen).await);
+    let node = Node::start(config, clock).await.unwrap();
+    let told = node.vault().create(&ann(), &path("a"), new_value("x"), None).await;
+    assert!(skewed(told), "it has heard of the others' clocks before it serves");
+    node.stop().await;
+    for whole in nodes {
+        whole.node.stop().await;
+    }
+    drop(dir);
 }
