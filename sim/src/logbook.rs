@@ -31,12 +31,16 @@ pub fn open(folder: &Path, read_along: bool) -> io::Result<()> {
         .with_timer(SimulatedTime)
         .with_ansi(false)
         .with_writer(Mutex::new(file))
-        .with_filter(EnvFilter::new(KEPT));
-    let read = read_along.then(|| {
+        .with_filter(EnvFilter::new(KEPT))
+        .boxed();
+    let read = || {
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(READ));
-        lines::layer().with_timer(SimulatedTime).with_ansi(false).with_writer(io::stderr).with_filter(filter)
-    });
-    tracing_subscriber::registry().with(kept).with(read).try_init().map_err(io::Error::other)
+        let lines = lines::layer().with_timer(SimulatedTime).with_ansi(false).with_writer(io::stderr);
+        lines.with_filter(filter).boxed()
+    };
+    // A list, since a layer that may be absent has all spans and events made, whatever the filter of the other says.
+    let layers = if read_along { vec![kept, read()] } else { vec![kept] };
+    tracing_subscriber::registry().with(layers).try_init().map_err(io::Error::other)
 }
 
 /// The clock of the world, in the form of the journal.
