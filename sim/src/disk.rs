@@ -49,6 +49,9 @@ pub const PAGE: u64 = 4096;
 /// What a disk says it holds in all, in bytes; none of the nodes writes as much.
 pub const CAPACITY: u64 = 1 << 40;
 
+/// Files without open changes that are held open, so that the next change need not open them.
+const HELD_OPEN_MAX: usize = 32;
+
 /// The disk of one machine. Those who have a clone have the same disk.
 #[derive(Debug, Clone)]
 pub struct Disk(Arc<Mutex<State>>);
@@ -146,7 +149,7 @@ impl Disk {
             let mut state = self.state();
             state.forgive();
             lock(&SEEN).clear();
-            for file in std::mem::take(&mut state.files) {
+            for file in std::mem::take(&mut state.files).into_iter().filter(|file| !file.is_safe()) {
                 file.lose(chance)?;
             }
             state.names.lose(chance)
@@ -303,9 +306,17 @@ impl State {
             if at.is_none() {
                 seek(fd, SeekFrom::Start(offset + written as u64))?;
             }
-            state.files.retain(|file| !file.is_safe());
+            state.forget_what_is_safe();
             synced.map(|_| written)
         })
+    }
+
+    /// Lets go of what a power cut cannot change any more. The files stay open for what comes next, if they are few.
+    fn forget_what_is_safe(&mut self) {
+        self.files.iter_mut().filter(|file| file.is_safe()).for_each(Unsynced::forget);
+        if HELD_OPEN_MAX < self.files.len() {
+            self.files.retain(|file| !file.is_safe());
+        }
     }
 
     fn set_len(&mut self, fd: BorrowedFd<'_>, id: FileId, len: u64) -> io::Result<usize> {
@@ -329,7 +340,7 @@ impl State {
             if let Some(file) = state.files.iter_mut().find(|file| file.id == id) {
                 file.settle(*synced.as_ref().unwrap_or(&Fate::Doomed));
             }
-            state.files.retain(|file| !file.is_safe());
+            state.forget_what_is_safe();
             synced.map(|_| 0)
         })
     }

@@ -4,7 +4,7 @@
 use std::{
     fs, io,
     os::fd::{AsRawFd, BorrowedFd},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::{Arc, Mutex, Weak, atomic::Ordering},
 };
 
@@ -180,7 +180,8 @@ fn path_of(fd: BorrowedFd<'_>) -> Option<PathBuf> {
     fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()
 }
 
-/// A path from the root on, as the disks have theirs; the last part need not be there, nor is it followed.
+/// A path from the root on, as the disks have theirs; the last part need not be there, nor is it followed. What lies on
+/// a disk has no links to directories in it.
 fn absolute(dir: Option<BorrowedFd<'_>>, path: &Path) -> Option<PathBuf> {
     if are_none() {
         return None;
@@ -189,5 +190,10 @@ fn absolute(dir: Option<BorrowedFd<'_>>, path: &Path) -> Option<PathBuf> {
         Some(dir) if path.is_relative() => path_of(dir)?.join(path),
         _ => std::path::absolute(path).ok()?,
     };
+    // Most are asked for by the paths that the disks have; the kernel need not be asked about each part of those.
+    let is_plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if is_plain && disk_of(&path).is_some() {
+        return Some(path);
+    }
     Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?))
 }

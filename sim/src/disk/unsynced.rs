@@ -20,7 +20,7 @@ pub const SECTOR: u64 = 512;
 /// Device and number of a file.
 pub(super) type FileId = (u64, u64);
 
-/// One file that has changes which were not synced.
+/// One file, with its changes that were not synced.
 #[derive(Debug)]
 pub(super) struct Unsynced {
     pub id: FileId,
@@ -114,6 +114,11 @@ impl Unsynced {
     /// Whether a power cut changes nothing.
     pub fn is_safe(&self) -> bool {
         self.changes.iter().all(|change| change.fate == Fate::Synced)
+    }
+
+    /// Forgets what was done, when a power cut changes nothing of it.
+    pub fn forget(&mut self) {
+        self.changes.clear();
     }
 
     /// The power is cut: the file is as the last sync left it, but for what got through.
