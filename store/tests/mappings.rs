@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/issues.rs"]
+mod issues;
 #[path = "support/lmdb.rs"]
 mod lmdb;
 #[path = "support/rows.rs"]
@@ -10,40 +12,23 @@ mod rows;
 #[path = "support/scratch.rs"]
 mod scratch;
 
-use std::collections::BTreeSet;
-
 use covault_model::{
-    epoch::Epoch,
     hlc::Hlc,
     id::MappingId,
-    issue::{Issue, IssueHeader, Mapping, Scope},
-    key::NodeKey,
-    name::CallerName,
+    issue::{Issue, Scope},
 };
 use covault_store::{Options, Store};
 use proptest::prelude::*;
 
 use self::{
+    issues::scope,
     rows::all_rows,
     scratch::{empty, options},
 };
 
-fn scope(owner: &str, epoch: u32) -> Scope {
-    Scope { owner: CallerName::parse(owner).unwrap(), epoch: Epoch(epoch) }
-}
-
 /// An issue of these mappings, each to a sealed value of its own and the issue's `variant`.
 fn issue(scope: &Scope, time: u64, mappings: &[u8], variant: u8) -> Issue {
-    let key = NodeKey::from_seed(&[1 + variant; 32]);
-    let ids: BTreeSet<u8> = mappings.iter().copied().collect();
-    let header = IssueHeader {
-        scope: scope.clone(),
-        time: Hlc(time),
-        author: key.node_id(),
-        idempotency: None,
-        mappings: ids.into_iter().map(|id| Mapping(MappingId([id; 16]), vec![variant; 20])).collect(),
-    };
-    Issue::sign(header, &key)
+    issues::issue(scope, time, mappings.iter().map(|id| MappingId([*id; 16])), variant)
 }
 
 fn insert(store: &Store, issue: &Issue) -> bool {

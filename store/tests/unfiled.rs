@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/issues.rs"]
+mod issues;
 #[path = "support/lmdb.rs"]
 mod lmdb;
 #[path = "support/rows.rs"]
@@ -11,7 +13,6 @@ mod rows;
 mod scratch;
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::Path,
     sync::mpsc::channel,
@@ -19,27 +20,20 @@ use std::{
 };
 
 use covault_model::{
-    epoch::Epoch,
-    hlc::Hlc,
     id::MappingId,
-    issue::{Issue, IssueHeader, Mapping, Scope},
-    key::NodeKey,
-    name::CallerName,
+    issue::{Issue, Scope},
 };
 use covault_store::{Options, Store, StoreError, WriterMode};
 use tempfile::TempDir;
 
 use self::{
+    issues::scope,
     rows::all_rows,
     scratch::{empty, options},
 };
 
 /// Rows that go with one commit for each mapping it brings: four thirds of four.
 const CLEARED_FOR_ONE_MAX: usize = 6;
-
-fn scope(owner: &str, epoch: u32) -> Scope {
-    Scope { owner: CallerName::parse(owner).unwrap(), epoch: Epoch(epoch) }
-}
 
 /// A mapping id that lies anywhere, but always at the same place for one number.
 fn id(number: u64) -> MappingId {
@@ -49,18 +43,7 @@ fn id(number: u64) -> MappingId {
 }
 
 fn issue(scope: &Scope, numbers: impl IntoIterator<Item = u64>, sealed: u8) -> Issue {
-    let key = NodeKey::from_seed(&[1 + sealed; 32]);
-    let mappings: BTreeMap<MappingId, Vec<u8>> =
-        numbers.into_iter().map(|number| (id(number), vec![sealed; 20])).collect();
-    let mappings = mappings.into_iter().map(|(id, sealed)| Mapping(id, sealed)).collect();
-    let header = IssueHeader {
-        scope: scope.clone(),
-        time: Hlc(1),
-        author: key.node_id(),
-        idempotency: None,
-        mappings,
-    };
-    Issue::sign(header, &key)
+    issues::issue(scope, 1, numbers.into_iter().map(id), sealed)
 }
 
 fn insert(store: &Store, issue: &Issue) {

@@ -10,11 +10,14 @@ use covault_model::{
     refusal::{NoAuthority, Refusal},
     registry::Outcome,
 };
-use covault_store::{Applied, LogEntry, Options, PILE_MAX, Store, WriterMode};
+use covault_store::{Applied, LogEntry, Options, Store, WriterMode};
 use openraft::{Vote, storage::RaftLogStorage};
 use tokio::{sync::OwnedRwLockWriteGuard, task::JoinHandle};
 
-use super::three::{Node, config, eventually, id, know_key, leader_of, three};
+use super::{
+    small_store,
+    three::{Node, config, eventually, id, know_key, leader_of, three},
+};
 use crate::consensus::{Consensus, log::LogStore, news::News};
 
 /// Questions that a follower waits for to see that one of them would have told it.
@@ -119,13 +122,7 @@ async fn what_the_leader_cannot_sync_it_answers_to_nobody_and_leads_no_more() {
 #[tokio::test]
 async fn a_vote_is_saved_only_once_the_disk_has_all_that_was_appended() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options {
-        map_bytes: 64 << 20,
-        create: true,
-        sync: true,
-        writer: WriterMode::Inline,
-        pile_max: PILE_MAX,
-    };
+    let options = Options { writer: WriterMode::Inline, ..small_store() };
     let store = Arc::new(Store::open(dir.path(), options).unwrap());
     let mut log = LogStore::new(store.clone(), id(1), true, News::default()).unwrap();
     let ahead = LogEntry { index: 1, bytes: b"of the leader".to_vec() };
@@ -142,13 +139,7 @@ async fn a_vote_is_saved_only_once_the_disk_has_all_that_was_appended() {
 #[tokio::test]
 async fn a_node_that_led_when_it_went_down_leads_no_more() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options {
-        map_bytes: 64 << 20,
-        create: true,
-        sync: true,
-        writer: WriterMode::Inline,
-        pile_max: PILE_MAX,
-    };
+    let options = Options { writer: WriterMode::Inline, ..small_store() };
     let store = Arc::new(Store::open(dir.path(), options).unwrap());
     let mut log = LogStore::new(store, id(1), true, News::default()).unwrap();
     log.save_vote(&Vote::new_committed(2, id(1))).await.unwrap();

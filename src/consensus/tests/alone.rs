@@ -18,9 +18,10 @@ use covault_model::{
     refusal::{NoAuthority, NodeFault},
     registry::{KeyCheck, Outcome},
 };
-use covault_store::{Meta, Options, PILE_MAX, Store, Txn, WriterMode};
+use covault_store::{Meta, Store, Txn};
 use openraft::storage::RaftStateMachine;
 
+use super::small_store;
 use crate::consensus::{Consensus, ConsensusConfig, Me, Peers, machine::Machine};
 
 fn me() -> NodeId {
@@ -28,14 +29,7 @@ fn me() -> NodeId {
 }
 
 fn open(dir: &Path) -> Arc<Store> {
-    let options = Options {
-        map_bytes: 64 << 20,
-        create: true,
-        sync: true,
-        writer: WriterMode::Thread,
-        pile_max: PILE_MAX,
-    };
-    Arc::new(Store::open(dir, options).unwrap())
+    Arc::new(Store::open(dir, small_store()).unwrap())
 }
 
 async fn start(store: &Arc<Store>, config: ConsensusConfig) -> Consensus {

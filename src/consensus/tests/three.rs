@@ -24,10 +24,11 @@ use covault_model::{
 use covault_net::{
     Asker, Channel, Doors, Endpoint, Inbox, Incoming, Limits, Peer, Role, Setup, Socket, Trust,
 };
-use covault_store::{Meta, Options, PILE_MAX, Store, WriterMode};
+use covault_store::{Meta, Options, Store};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+use super::small_store;
 use crate::consensus::{
     Consensus, ConsensusConfig, Me, Peers,
     message::{self, RaftAsk},
@@ -80,13 +81,7 @@ impl Node {
     }
 
     pub async fn start(&mut self, founds: bool, known: &[(u8, SocketAddr)], config: ConsensusConfig) {
-        let options = Options {
-            map_bytes: 64 << 20,
-            create: true,
-            sync: false,
-            writer: WriterMode::Thread,
-            pile_max: PILE_MAX,
-        };
+        let options = Options { sync: false, ..small_store() };
         let store = Arc::new(Store::open(self.dir.path(), options).unwrap());
         let peer = |address| Peer { addr: Some(address), role: Role::Vault };
         let trust = Trust::new(known.iter().map(|(number, address)| (id(*number), peer(*address))).collect());
