@@ -1,10 +1,14 @@
 //! Tokens: the vault lends the key of the active epoch to whoever computes them, decides which of the mappings
 //! that are proposed come to exist, and opens those of tokens that are shown. Keeps T3 (a mapping is inserted
-//! once), T2 (new ones belong to the active epoch, none to one that was destroyed) and T6 (what is told to
-//! exist is on the disks of a majority, or it is said that it is not; with `spread.rs`).
+//! once), T2 (new ones belong to the active epoch, none to one that was destroyed, and a majority confirms that it
+//! was not before tokens are told to exist) and T6 (what is told to exist is on the disks of a majority, or it is
+//! said that it is not; with `spread.rs`).
 //! Knows nothing of documents or of how a token is computed.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    time::Duration,
+};
 
 use covault_model::{
     epoch::{Epoch, Epochs, epochs_of},
@@ -19,10 +23,11 @@ use covault_model::{
 };
 use covault_seal::{EpochKey, Misfit, Plaintext};
 use covault_store::Rows;
+use tokio::{join, time::timeout};
 
 use super::{
-    Asker, IdempotencyKey, Issued, Standing, Vault, audited::About, epochs::epochs_in, keys::seal_refusal,
-    marks::is_same_request, storage_refusal,
+    Asker, IdempotencyKey, Issued, Replication, Standing, Vault, audited::About, epochs::epochs_in,
+    keys::seal_refusal, marks::is_same_request, storage_refusal,
 };
 use crate::{
     audit::{Action, Subject},
@@ -31,6 +36,8 @@ use crate::{
 
 /// Times a proposal is computed anew when another epoch was activated just before it.
 const RECOMPUTED_MAX: usize = 4;
+/// How long a client waits for a majority to confirm that the epoch of its tokens was not destroyed.
+const CONFIRM_DEADLINE: Duration = Duration::from_secs(1);
 /// Bytes of mappings in one issue; one more always fits.
 const ISSUE_BYTES_MAX: usize = 40 * 1024;
 
@@ -144,9 +151,43 @@ impl Vault {
     }
 
     /// Makes those of the proposed mappings exist that do not, in the active epoch only, and sees that a majority
-    /// has them all.
+    /// has them all and knows of nothing that undoes them.
     async fn issue(&self, proposal: &Proposal, terms: &Terms) -> Result<Issued, Refusal> {
-        let (epoch, scope) = (proposal.scope.epoch, &proposal.scope);
+        let scope = &proposal.scope;
+        let (stored, is_confirmed) = join!(self.store_and_spread(proposal, terms), self.is_confirmed());
+        let (new, replication) = stored?;
+        if !epochs_in(self.look()?.rows(), &scope.owner)?.holds(scope.epoch) {
+            return Err(CallerMistake::EpochConflict.into());
+        }
+        let is_spread = replication.is_none_or(|replication| replication.quorum <= replication.acknowledged);
+        Ok(Issued {
+            epoch: scope.epoch,
+            is_kept: is_confirmed && is_spread,
+            new,
+            replication,
+            standing: self.standing(),
+            replayed: terms.replayed,
+        })
+    }
+
+    /// Whether a majority has confirmed, in time, that this node knows all that was agreed before the call. All who
+    /// give tokens wait for the same confirmation.
+    async fn is_confirmed(&self) -> bool {
+        if !self.parts.consensus.has_majority() {
+            return false;
+        }
+        let confirmed = timeout(CONFIRM_DEADLINE, self.confirmed.answer(self.confirm())).await;
+        matches!(confirmed, Ok(Ok(())))
+    }
+
+    /// Stores the mappings that do not exist, and has a majority store them and those of which it is not known. How
+    /// many are new, and how widely they are kept.
+    async fn store_and_spread(
+        &self,
+        proposal: &Proposal,
+        terms: &Terms,
+    ) -> Result<(usize, Option<Replication>), Refusal> {
+        let scope = &proposal.scope;
         let Known { fresh, unspread } = self.known_of(proposal)?;
         let new = fresh.len();
         let mut sent = self.issues_of(scope, &unspread)?;
@@ -155,11 +196,7 @@ impl Vault {
             self.insert_issues(scope.clone(), issues.clone(), terms).await?;
             sent.extend(issues);
         }
-        let replication = if sent.is_empty() { None } else { Some(self.spread(scope, &sent).await) };
-        let standing = self.standing();
-        let is_spread = replication.is_none_or(|replication| replication.quorum <= replication.acknowledged);
-        let is_kept = standing == Standing::Majority && is_spread;
-        Ok(Issued { epoch, is_kept, new, replication, standing, replayed: terms.replayed })
+        Ok((new, if sent.is_empty() { None } else { Some(self.spread(scope, &sent).await) }))
     }
 
     /// What this node knows of the proposed mappings.

@@ -308,6 +308,26 @@ async fn a_destroyed_epoch_stays_so_on_a_node_that_was_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_an_epoch_that_is_gone_are_not_called_kept_by_a_node_that_lags() {
+    let nodes = keyed().await;
+    let late = &nodes[2];
+    tokenize(late, &values("old", 2)).await;
+    // Its store takes nothing in for now, so that what is agreed is in its log and not carried out.
+    let (release, held_up) = std::sync::mpsc::channel::<()>();
+    late.running().store.write(move |_| Ok(held_up.recv().is_ok()), |_| ());
+    let key = nodes[0].running().vault.observe().unwrap().keys.active.unwrap();
+    agree(&nodes[0], 201, Action::ActivateEpoch(ann().session.caller, Epoch(2), key)).await;
+    agree(&nodes[0], 202, Action::DestroyEpoch(ann().session.caller, Epoch(1))).await;
+    let (_, issued) = tokenize(late, &values("old", 2)).await;
+    assert_eq!((issued.epoch, issued.is_kept), (Epoch(1), false));
+    let new = values("new", 2);
+    let (waited, ()) = tokio::join!(try_tokenize(late, &new), async { release.send(()).unwrap() });
+    let (tokens, issued) = waited.unwrap();
+    assert_eq!((issued.epoch, issued.is_kept), (Epoch(2), true), "it has heard of it by then");
+    assert_eq!(detokenize(&nodes[0], &tokens).await.unwrap(), new);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_issue_that_does_not_count_changes_nothing() {
     let nodes = keyed().await;
     let intake = nodes[0].running().records.intake();
