@@ -11,20 +11,14 @@ if [ ${#targets[@]} -eq 0 ]; then
     for file in src/bin/*.rs; do targets+=("$(basename "$file" .rs)"); done
 fi
 
-# The coverage that libFuzzer steers by. Giving the target keeps these flags away from build scripts.
-host=$(rustc -vV | sed -n 's/^host: //p')
-export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
--Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
--Cllvm-args=-sanitizer-coverage-trace-compares"
-unset CARGO_ENCODED_RUSTFLAGS
-export CARGO_TARGET_DIR=$PWD/target
-cargo build --release --locked --target "$host"
+export RUSTC_WRAPPER=$PWD/instrument.sh CARGO_TARGET_DIR=$PWD/target
+cargo build --release --locked
 ./seeds.sh
 
 for target in "${targets[@]}"; do
     mkdir -p "corpus/$target" "artifacts/$target" "seeds/$target"
     log=artifacts/$target.log
-    if ! "target/$host/release/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
+    if ! "target/release/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
         -print_final_stats=1 -artifact_prefix="artifacts/$target/" "corpus/$target" "seeds/$target" >"$log" 2>&1; then
         tail -n 40 "$log"
         echo "$target: found something, see above and fuzz/$log" >&2

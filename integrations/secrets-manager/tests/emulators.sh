@@ -149,7 +149,7 @@ start_simulation() { :; }
 prints() {
   local expected=$1 example=$2 printed
   shift 2
-  printed=$(cargo run --quiet -p secrets-manager --example "$example" -- "$@")
+  printed=$("${CARGO_TARGET_DIR:-../../../target}/debug/examples/$example" "$@")
   [[ $printed =~ ^$expected$ ]] && return
   printf 'the example %s is to print\n%s\nand prints\n%s\n' "$example" "$expected" "$printed"
   exit 1
@@ -204,14 +204,16 @@ for store in "${stores[@]}"; do
   "start_$store"
 done
 
+# With the whole workspace, whose tests have built all of it with these features: alone it would be built anew.
+cargo build --quiet --workspace --examples
 export SECRETS_MANAGER_HOLDINGS="$scratch" TEST_PYTHON="$python"
 for store in "${stores[@]}"; do
   # `vault::` is in `covault::` too.
-  cargo test -p secrets-manager --test contract -- --include-ignored "$store::" --skip "co$store::"
+  cargo test --workspace --test contract -- --include-ignored "$store::" --skip "co$store::"
   # What these two have beside what all have: stages, aliases, signatures, checksums.
   case $store in
-    aws) cargo test -p secrets-manager --test aws_moto -- --ignored --test-threads=1 ;;
-    gcp) cargo test -p secrets-manager --test gcp_fake -- --ignored --test-threads=1 ;;
+    aws) cargo test --workspace --test aws_moto -- --ignored --test-threads=1 ;;
+    gcp) cargo test --workspace --test gcp_fake -- --ignored --test-threads=1 ;;
   esac
   "example_$store"
 done
