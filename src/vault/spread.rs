@@ -49,11 +49,11 @@ impl Vault {
         let replication = self.replication();
         let consensus = &self.parts.consensus;
         let wanted = if consensus.has_majority() { replication.quorum as usize } else { 1 };
-        let wanted = if Mutant::EarlyToken.is_on() { 1 } else { wanted };
-        let mut acknowledged = self.parts.records.spread(issues, &self.voters(), wanted).await as u32;
-        if Mutant::EarlyToken.is_on() {
-            acknowledged = replication.quorum;
-        }
+        let acknowledged = if Mutant::EarlyToken.is_on() {
+            replication.quorum
+        } else {
+            self.parts.records.spread(issues, &self.voters(), wanted).await as u32
+        };
         if replication.quorum <= acknowledged && self.may_be_unspread() {
             self.spread.held().extend(issues.iter().map(|issue| (issue.id(), scope.clone())));
         }

@@ -63,14 +63,12 @@ pub fn run(args: &MutantsArgs) -> Result<Ending, Failure> {
 /// it are tried, and this is to be brought up to date.
 fn found_by(mutant: Mutant) -> u64 {
     match mutant {
-        Mutant::EarlyToken => 80,
         Mutant::MajorityOfOne => 20,
         Mutant::UnsyncedLog => 14,
         Mutant::ForgottenVote => 5,
         Mutant::OutOfOrder => 4,
         Mutant::UnconditionalEpoch => 3,
-        Mutant::SharedTokens => 2,
-        Mutant::ForgedRecords => 2,
+        Mutant::SharedTokens | Mutant::ForgedRecords | Mutant::EarlyToken => 2,
         Mutant::BlindMiss => 20_097,
         Mutant::CreateTwice
         | Mutant::AnyCondition
