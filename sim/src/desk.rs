@@ -24,6 +24,9 @@ use crate::{
     weather::Weather,
 };
 
+/// How many times longer clients think once all was made good.
+const CALM: u64 = 4;
+
 /// What all clients of a world share.
 pub struct Office {
     /// What the world was planned to be.
@@ -34,6 +37,8 @@ pub struct Office {
     pub weather: Weather,
     /// Whether clients go on.
     pub open: AtomicBool,
+    /// Whether all was made good, so that nothing is to be gained by haste.
+    pub calm: AtomicBool,
     /// Whether the cluster has become whole.
     pub whole: AtomicBool,
     /// Whether a machine was lost and its replacement does not vote yet.
@@ -62,6 +67,7 @@ impl Office {
             journal,
             weather,
             open: AtomicBool::new(true),
+            calm: AtomicBool::new(false),
             whole: AtomicBool::new(false),
             replacing: AtomicBool::new(false),
             stolen: OnceLock::new(),
@@ -127,9 +133,10 @@ impl Desk {
         }
     }
 
-    /// Waits as long as the plan has it think.
+    /// Waits as long as the plan has it think, or longer when all is calm.
     pub async fn think(&mut self) {
-        let most = self.office.plan.thinks_ms;
+        let calm = self.office.calm.load(Ordering::Relaxed);
+        let most = self.office.plan.thinks_ms * if calm { CALM } else { 1 };
         sleep(Duration::from_millis(self.chance.between(1, most))).await;
     }
 

@@ -61,7 +61,7 @@ struct Size {
 const USUAL: Size = Size { nodes: &[(3, 50), (4, 10), (5, 30), (7, 10)], harm_ms: (12_000, 30_000) };
 const SMALL: Size = Size { nodes: &[(3, 1)], harm_ms: (8_000, 12_000) };
 /// Clients work on for the first part of it, and nodes search each other for what they lack once a minute.
-const HEAL_MS: u64 = 90_000;
+const HEAL_MS: u64 = 80_000;
 
 impl Plan {
     /// The plan of a seed.

@@ -30,10 +30,12 @@ use crate::{
 const TICK: Duration = Duration::from_millis(1);
 /// The longest that the cluster may take to become whole.
 const WHOLE_WITHIN_MS: u64 = 120_000;
-/// How long clients work on after everything was made good.
-const WORK_ON_MS: u64 = 20_000;
+/// How long clients work on after everything was made good, without haste.
+const WORK_ON_MS: u64 = 15_000;
 /// The longest that nodes may take to stop in the end.
 const STOP_WITHIN_MS: u64 = 30_000;
+/// How often the machine looks whether something has ended: to ask costs more than a step of an idle world.
+const LOOK_EVERY_MS: u64 = 10;
 /// How long the machine lets lie what has ended by itself before it starts it again.
 const START_AGAIN_AFTER_MS: u64 = 500;
 
@@ -152,6 +154,9 @@ impl World {
     /// Starts what has ended by itself, or was told to stop, as a service manager does.
     fn start_again(&mut self) {
         let now = self.now_ms();
+        if !now.is_multiple_of(LOOK_EVERY_MS) {
+            return;
+        }
         for (place, machine) in self.machines.iter().enumerate() {
             if self.held_down[place] > 0 || self.sim.is_host_running(machine.name()) {
                 self.ended_ms[place] = None;
@@ -284,6 +289,7 @@ impl World {
     /// Lets everything recover, with the clients at work for the first part of that time.
     fn recover(&mut self) -> Result<(), WorldError> {
         let from = self.now_ms();
+        self.office.calm.store(true, Ordering::Relaxed);
         while self.now_ms() < from + self.plan.heal_ms {
             if from + WORK_ON_MS <= self.now_ms() {
                 self.office.open.store(false, Ordering::Relaxed);
