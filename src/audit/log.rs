@@ -201,22 +201,27 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Goes on after the line `head`, at an offset of a segment: the head's, or the beginning of a later
-    /// one that is empty. Of what is later than `synced` it is not known whether it is on disk.
+    /// one that is empty. Of what is later than `synced` it is not known whether it is on disk, nor whether a sync
+    /// would bring it there, so it is written again.
     pub(super) fn resume(
         dir: &Path,
         head: Anchor,
         (segment, size): (u64, u64),
         synced: Anchor,
     ) -> io::Result<Self> {
+        let from = |number| if number == synced.segment { synced.end } else { 0 };
         let mut finished = Vec::new();
         for number in synced.segment..segment {
             let file = segment::open(dir, number)?;
             let size = file.metadata()?.len();
+            segment::write_again(&file, from(number)..size)?;
             finished.push((Arc::new(file), size));
         }
+        let file = segment::open(dir, segment)?;
+        segment::write_again(&file, from(segment)..size)?;
         Ok(Self {
             dir: dir.to_owned(),
-            file: Arc::new(segment::open(dir, segment)?),
+            file: Arc::new(file),
             segment,
             size,
             allocated: size,

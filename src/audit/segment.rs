@@ -6,7 +6,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
     ops::Range,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -73,6 +73,19 @@ pub(super) fn allocate(file: &File, range: Range<u64>) -> io::Result<()> {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         outcome => Ok(outcome?),
     }
+}
+
+/// Writes bytes of a segment once more over themselves. If a sync of them failed they are in memory alone, and the
+/// system, which takes them for written, would not write them at another sync.
+pub(super) fn write_again(file: &File, mut range: Range<u64>) -> io::Result<()> {
+    let mut bytes = vec![0; READ_BYTES];
+    while !range.is_empty() {
+        let part = &mut bytes[..(range.end - range.start).min(READ_BYTES as u64) as usize];
+        file.read_exact_at(part, range.start)?;
+        file.write_all_at(part, range.start)?;
+        range.start += part.len() as u64;
+    }
+    Ok(())
 }
 
 /// What a reader comes upon.
