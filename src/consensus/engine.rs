@@ -351,10 +351,12 @@ impl Consensus {
         }
     }
 
-    /// Stops Raft. Proposals in flight are answered or time out first.
+    /// Stops Raft. Proposals in flight are answered or time out first; what waits for room is not waited for.
     pub async fn stop(&self) {
-        if let Err(error) = self.raft.shutdown().await {
-            tracing::error!(%error, "consensus did not stop cleanly");
+        match tokio::time::timeout(self.deadline, self.raft.shutdown()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "consensus did not stop cleanly"),
+            Err(_) => tracing::error!("consensus did not stop in time"),
         }
         if let Some(thread) = &self.thread {
             thread.stop().await;

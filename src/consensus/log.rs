@@ -7,6 +7,7 @@
 use std::{
     collections::VecDeque,
     fmt::Debug,
+    future::ready,
     ops::{Bound, RangeBounds},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -31,7 +32,7 @@ use super::{
 };
 
 /// How long to wait before trying again to keep what is agreed when there was no room for it.
-pub const RETRY_WHEN_FULL: Duration = Duration::from_millis(250);
+const RETRY_WHEN_FULL: Duration = Duration::from_millis(250);
 
 /// The log of one node.
 #[derive(Clone)]
@@ -71,25 +72,32 @@ impl LogStore {
     /// Runs `work` on the store and waits until it is synced.
     pub async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl Fn(&mut Txn<'_>) -> Result<T, StoreError> + Clone + Send + 'static,
     ) -> Result<T, StoreError> {
-        if self.own_thread {
-            return self.store.write_now(work);
-        }
-        let (sender, receiver) = oneshot::channel();
-        self.store.write(work, move |result| drop(sender.send(result)));
-        receiver.await.unwrap_or(Err(StoreError::Closed))
+        let attempt = || async {
+            if self.own_thread {
+                return self.store.write_now(work.clone());
+            }
+            let (sender, receiver) = oneshot::channel();
+            self.store.write(work.clone(), move |result| drop(sender.send(result)));
+            receiver.await.unwrap_or(Err(StoreError::Closed))
+        };
+        once_there_is_room(attempt).await
     }
 
     /// Runs `work`, which does what entries of the log say about these secrets, and waits until it has run.
     pub async fn gather<T: Send + 'static>(
         &self,
         (secrets, bytes): (Vec<SecretId>, u64),
-        work: impl FnMut(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl Fn(&mut Txn<'_>) -> Result<T, StoreError> + Clone + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (sender, receiver) = oneshot::channel();
-        self.store.gather(secrets, bytes, work, move |result| drop(sender.send(result)));
-        receiver.await.unwrap_or(Err(StoreError::Closed))
+        let attempt = || async {
+            let (sender, receiver) = oneshot::channel();
+            let done = move |result| drop(sender.send(result));
+            self.store.gather(secrets.clone(), bytes, work.clone(), done);
+            receiver.await.unwrap_or(Err(StoreError::Closed))
+        };
+        once_there_is_room(attempt).await
     }
 
     /// Everything up to `index` is applied: memory may let go of it.
@@ -158,17 +166,25 @@ impl LogStore {
         entries.iter().all(|entry| entry.log_id.leader_id == vote.leader_id)
     }
 
-    /// Does `append` to the log; waits for room where there is none.
+    /// Does `append` to the log.
     async fn keep(&self, append: impl Fn(&mut RaftLog) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        loop {
-            let kept = append(&mut *self.store.log()?);
-            match kept {
-                Err(StoreError::Full) => {
-                    tracing::error!(code = "storage_full", "no room for the raft log; waiting for room");
-                    tokio::time::sleep(RETRY_WHEN_FULL).await;
-                }
-                other => return other,
+        once_there_is_room(|| ready(self.store.log().and_then(|mut log| append(&mut log)))).await
+    }
+}
+
+/// Tries again until there is room. To fail would end agreement on this node, and the node with it, where a full disk is
+/// to refuse writes and nothing else (D3).
+async fn once_there_is_room<T, F>(attempt: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    loop {
+        match attempt().await {
+            Err(StoreError::Full) => {
+                tracing::error!(code = "storage_full", "no room to keep what is agreed; waiting for room");
+                tokio::time::sleep(RETRY_WHEN_FULL).await;
             }
+            done => return done,
         }
     }
 }

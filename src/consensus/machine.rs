@@ -10,7 +10,7 @@ use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot, storag
 use serde::de::DeserializeOwned;
 
 use super::{
-    log::{LogStore, RETRY_WHEN_FULL, read_meta},
+    log::{LogStore, read_meta},
     snapshot::RegistrySnapshot,
     types::{Entry, LogId, SnapshotMeta, StorageError, StoredMembership, Types, encode, failed},
 };
@@ -48,28 +48,15 @@ impl RaftStateMachine<Types> for Machine {
         let entries: Arc<Vec<Entry>> = Arc::new(entries.into_iter().collect());
         let Some(last) = entries.last().map(|entry| entry.log_id) else { return Ok(Vec::new()) };
         self.log.synced(last.index).await.map_err(failed)?;
-        loop {
-            let applying = entries.clone();
-            let work = move |txn: &mut Txn<'_>| apply(txn, &applying);
-            let done = match written(&entries) {
-                Some(written) => self.log.gather(written, work).await,
-                None => self.log.write(work).await,
-            };
-            match done {
-                Ok(applied) => {
-                    self.log.applied_to(last.index);
-                    return Ok(applied);
-                }
-                Err(StoreError::Full) => {
-                    tracing::error!(
-                        code = "storage_full",
-                        "no room to write what is agreed; waiting for room"
-                    );
-                    tokio::time::sleep(RETRY_WHEN_FULL).await;
-                }
-                Err(error) => return Err(failed(error)),
-            }
-        }
+        let applying = entries.clone();
+        let work = move |txn: &mut Txn<'_>| apply(txn, &applying);
+        let applied = match written(&entries) {
+            Some(written) => self.log.gather(written, work).await,
+            None => self.log.write(work).await,
+        };
+        let applied = applied.map_err(failed)?;
+        self.log.applied_to(last.index);
+        Ok(applied)
     }
 
     async fn get_snapshot_builder(&mut self) -> Self {
@@ -86,6 +73,7 @@ impl RaftStateMachine<Types> for Machine {
         snapshot: Box<RegistrySnapshot>,
     ) -> Result<(), StorageError> {
         let (meta, rows) = snapshot.export(meta.clone()).map_err(failed)?;
+        let rows = Arc::new(rows);
         let install = move |txn: &mut Txn<'_>| {
             txn.install_registry(&rows)?;
             if let Some(last) = meta.last_log_id {

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     audit::{Anchor, AuditLog},
-    consensus::{Consensus, ConsensusConfig, Me, Peers},
+    consensus::{self, Consensus, ConsensusConfig, Me, Peers},
     host::Host,
     merge::{Pace, Records, Rounds},
     relay::{Known, Serving},
@@ -332,11 +332,19 @@ async fn reached(rooms: &Rooms) -> Result<(), StartError> {
         return Err(StartError::NoPeers);
     }
     let until = Instant::now() + REACHED_WITHIN;
-    while rooms.store.view()?.rows().cluster()?.is_none() {
-        if until <= Instant::now() {
-            return Err(StartError::NotReached(REACHED_WITHIN));
+    let arriving = async {
+        while rooms.store.view()?.rows().cluster()?.is_none() {
+            if until <= Instant::now() {
+                return Err(StartError::NotReached(REACHED_WITHIN));
+            }
+            sleep(LOOK_EVERY).await;
         }
-        sleep(LOOK_EVERY).await;
+        Ok(())
+    };
+    tokio::select! {
+        biased;
+        arrived = arriving => arrived?,
+        why = rooms.consensus.failed() => return Err(consensus::StartError::Engine(why).into()),
     }
     // Without a majority the node serves what it has, and its keys are compared with that. With one it learns whether
     // its clock is off before it stamps anything.
