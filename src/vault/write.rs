@@ -190,7 +190,10 @@ impl Vault {
             match (self.agree(command, draft.value.len(), Some(made.id())).await, to_keep) {
                 (Err(Refusal::NotNow(NoAuthority::StaleTime)), _) => {}
                 (Err(Refusal::NotNow(why)), Some(version)) if why.is_silence() => {
-                    return self.keep(draft.path, version).await;
+                    let kept = self.keep(draft.path, version).await;
+                    // What may be agreed yet is not refused because it cannot be kept here.
+                    let sent = matches!(why, NoAuthority::OutcomeUnknown(_));
+                    return kept.map_err(|refusal| if sent { why.into() } else { refusal });
                 }
                 (other, _) => return self.written(draft.path, Some(&made), &other?).await,
             }
@@ -387,7 +390,7 @@ impl Vault {
         let version = match made.filter(|made| made.id() == id) {
             Some(made) => written_version(made, Some(number)),
             None => {
-                self.settled(target).await?;
+                self.settled(target).await.map_err(|_| NoAuthority::OutcomeUnknown(Some(id)))?;
                 written_version(&self.named_record(target, &id).await?, Some(number))
             }
         };
