@@ -66,7 +66,8 @@ fn found_by(mutant: Mutant) -> u64 {
         Mutant::MajorityOfOne => 20,
         Mutant::UnsyncedLog => 14,
         Mutant::ForgottenVote => 5,
-        Mutant::OutOfOrder => 4,
+        Mutant::OutOfOrder => 7,
+        Mutant::OpenHistory => 4,
         Mutant::UnconditionalEpoch => 3,
         Mutant::SharedTokens | Mutant::ForgedRecords | Mutant::EarlyToken => 2,
         Mutant::BlindMiss => 20_097,
@@ -75,7 +76,6 @@ fn found_by(mutant: Mutant) -> u64 {
         | Mutant::ForgottenKey
         | Mutant::HalfOfMany
         | Mutant::DestroyedStays
-        | Mutant::OpenHistory
         | Mutant::LostMarks
         | Mutant::StaleMiss
         | Mutant::StaleView => 1,
