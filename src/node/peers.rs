@@ -284,15 +284,18 @@ impl Following {
                 },
                 _ = ticks.tick() => self.ask_around(&trusted).await,
             }
-            self.arrive(&members);
-            let peers = self.store.view().and_then(|view| view.rows().roster());
-            match peers.map(|roster| peers_of(self.here.node, &members, &roster, &self.told)) {
-                Ok(peers) if peers == trusted => {}
-                Ok(peers) => {
-                    trusted.clone_from(&peers);
-                    self.trust.replace(peers);
+            let roster = match self.store.view().and_then(|view| view.rows().roster()) {
+                Ok(roster) => roster,
+                Err(error) => {
+                    tracing::error!(%error, "the addresses of the peers cannot be read");
+                    continue;
                 }
-                Err(error) => tracing::error!(%error, "the addresses of the peers cannot be read"),
+            };
+            self.arrive(&members, &roster);
+            let peers = peers_of(self.here.node, &members, &roster, &self.told);
+            if peers != trusted {
+                trusted.clone_from(&peers);
+                self.trust.replace(peers);
             }
         }
     }
@@ -319,11 +322,10 @@ impl Following {
         }
     }
 
-    /// Once the log has told this node of itself and of its leader, it need not be told by others.
-    fn arrive(&mut self, members: &[Member]) {
-        let is_member = |node: &NodeId| members.iter().any(|member| member.node == *node);
+    /// Once this node knows by itself what it was told by others, it lets go of that.
+    fn arrive(&mut self, members: &[Member], roster: &Roster) {
         let leader = self.consensus.standing().leader;
-        if self.told.is_empty() || !is_member(&self.here.node) || !leader.as_ref().is_some_and(is_member) {
+        if self.told.is_empty() || !has_arrived(self.here.node, leader, members, roster) {
             return;
         }
         match joining::remove(&self.here.data) {
@@ -331,6 +333,16 @@ impl Following {
             Err(error) => tracing::error!(%error, "joining.json cannot be removed"),
         }
     }
+}
+
+/// Whether the log has told a node of itself and of its leader, and the registry where all members are. Members are known
+/// as soon as the log has them, and where they are once that was agreed and carried out: who lets go of the leader in
+/// between is never brought that far.
+fn has_arrived(me: NodeId, leader: Option<NodeId>, members: &[Member], roster: &Roster) -> bool {
+    let is_member = |node: &NodeId| members.iter().any(|member| member.node == *node);
+    let peers = peers_of(me, members, roster, &BTreeMap::new());
+    let is_known = |member: &Member| member.node == me || peers.contains_key(&member.node);
+    is_member(&me) && leader.as_ref().is_some_and(is_member) && members.iter().all(is_known)
 }
 
 /// Whom a node trusts, and where they are: the members of Raft, since a node that is taken away must still hear
@@ -382,6 +394,22 @@ mod tests {
     fn ports(peers: &BTreeMap<NodeId, Peer>) -> Vec<(u8, u16)> {
         let port = |peer: &Peer| peer.addr.map_or(0, |addr| addr.port());
         peers.iter().map(|(node, peer)| (node.0[0], port(peer))).collect()
+    }
+
+    #[test]
+    fn a_node_that_does_not_know_yet_where_its_leader_is_has_not_arrived() {
+        // A founder knew no address of its own when it founded.
+        let (me, leader, members) = (node(2), Some(node(1)), [member(1, ""), member(2, "127.0.0.1:2")]);
+        let mut roster = Roster::default();
+        assert!(
+            !has_arrived(me, leader, &members, &roster),
+            "the log has its members, and nothing is carried out"
+        );
+        let entry = NodeEntry { address: at(20), since: Millis(1), invitation: None, removed: false };
+        roster.nodes.insert(node(1), entry);
+        assert!(has_arrived(me, leader, &members, &roster));
+        assert!(!has_arrived(me, None, &members, &roster), "nobody leads it");
+        assert!(!has_arrived(me, leader, &members[..1], &roster), "it is no member");
     }
 
     #[test]
