@@ -69,7 +69,7 @@ impl LogStore {
         })
     }
 
-    /// Runs `work` on the store and waits until it is synced.
+    /// Runs `work` on the store, once there is room for it, and waits until it is synced.
     pub async fn write<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Txn<'_>) -> Result<T, StoreError> + Clone + Send + 'static,
@@ -85,7 +85,8 @@ impl LogStore {
         once_there_is_room(attempt).await
     }
 
-    /// Runs `work`, which does what entries of the log say about these secrets, and waits until it has run.
+    /// Runs `work`, which does what entries of the log say about these secrets, once there is room for it, and waits
+    /// until it has run.
     pub async fn gather<T: Send + 'static>(
         &self,
         (secrets, bytes): (Vec<SecretId>, u64),
@@ -166,7 +167,7 @@ impl LogStore {
         entries.iter().all(|entry| entry.log_id.leader_id == vote.leader_id)
     }
 
-    /// Does `append` to the log.
+    /// Does `append` to the log, once there is room for it.
     async fn keep(&self, append: impl Fn(&mut RaftLog) -> Result<(), StoreError>) -> Result<(), StoreError> {
         once_there_is_room(|| ready(self.store.log().and_then(|mut log| append(&mut log)))).await
     }

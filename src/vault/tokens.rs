@@ -23,7 +23,7 @@ use covault_model::{
 };
 use covault_seal::{EpochKey, Misfit, Plaintext};
 use covault_store::Rows;
-use tokio::{join, time::timeout};
+use tokio::{time::timeout, try_join};
 
 use super::{
     Asker, IdempotencyKey, Issued, Replication, Standing, Vault, audited::About, epochs::epochs_in,
@@ -154,8 +154,9 @@ impl Vault {
     /// has them all and knows of nothing that undoes them.
     async fn issue(&self, proposal: &Proposal, terms: &Terms) -> Result<Issued, Refusal> {
         let scope = &proposal.scope;
-        let (stored, is_confirmed) = join!(self.store_and_spread(proposal, terms), self.is_confirmed());
-        let (new, replication) = stored?;
+        let confirming = async { Ok(self.is_confirmed().await) };
+        let ((new, replication), is_confirmed) =
+            try_join!(self.store_and_spread(proposal, terms), confirming)?;
         if !epochs_in(self.look()?.rows(), &scope.owner)?.holds(scope.epoch) {
             return Err(CallerMistake::EpochConflict.into());
         }
