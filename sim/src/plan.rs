@@ -56,10 +56,13 @@ struct Size {
     nodes: &'static [(usize, u64)],
     /// The least and the most of the time in which harm is done, in milliseconds.
     harm_ms: (u64, u64),
+    /// The least and the most of the longest that a client thinks between two requests, in milliseconds.
+    thinks_ms: (u64, u64),
 }
 
-const USUAL: Size = Size { nodes: &[(3, 50), (4, 10), (5, 30), (7, 10)], harm_ms: (12_000, 30_000) };
-const SMALL: Size = Size { nodes: &[(3, 1)], harm_ms: (8_000, 12_000) };
+const USUAL: Size =
+    Size { nodes: &[(3, 60), (4, 10), (5, 25), (7, 5)], harm_ms: (8_000, 20_000), thinks_ms: (150, 700) };
+const SMALL: Size = Size { nodes: &[(3, 1)], harm_ms: (8_000, 12_000), thinks_ms: (50, 400) };
 /// Clients work on for the first part of it, and nodes search each other for what they lack once a minute.
 const HEAL_MS: u64 = 80_000;
 
@@ -93,7 +96,7 @@ impl Plan {
             latency_ms,
             lost: if chance.percent(50) { chance.below(50_000) as u32 } else { 0 },
             doubled: if chance.percent(30) { chance.below(50_000) as u32 } else { 0 },
-            thinks_ms: chance.between(50, 400),
+            thinks_ms: chance.between(size.thinks_ms.0, size.thinks_ms.1),
             patience_ms: chance.between(3_000, 10_000),
             skews_ms: (0..nodes)
                 .map(|_| if skewed { chance.below(8_000) as i64 - 4_000 } else { 0 })

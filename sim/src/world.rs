@@ -30,6 +30,8 @@ use crate::{
 const TICK: Duration = Duration::from_millis(1);
 /// The longest that the cluster may take to become whole.
 const WHOLE_WITHIN_MS: u64 = 120_000;
+/// The longest that a rolling restart may go on after all else was made good.
+const ROLL_ON_MS: u64 = 60_000;
 /// How long clients work on after everything was made good, without haste.
 const WORK_ON_MS: u64 = 15_000;
 /// The longest that nodes may take to stop in the end.
@@ -168,10 +170,14 @@ impl World {
         }
     }
 
+    fn all_serve(&self) -> bool {
+        self.machines.iter().all(Machine::serves)
+    }
+
     /// Goes on with a rolling restart, once all machines serve.
     fn roll(&mut self) {
         if !self.rolling.is_empty()
-            && self.machines.iter().all(Machine::serves)
+            && self.all_serve()
             && let Some(node) = self.rolling.pop_front()
         {
             self.machines[node].stop();
@@ -205,7 +211,21 @@ impl World {
             }
             self.step()?;
         }
+        self.roll_on()?;
         self.office.journal.note_at(self.sim.elapsed(), What::Healed);
+        Ok(())
+    }
+
+    /// Lets a rolling restart come to its end. One that waits in vain for a node to serve is given up, for the rules to see.
+    fn roll_on(&mut self) -> Result<(), WorldError> {
+        if self.rolling.is_empty() {
+            return Ok(());
+        }
+        let until = self.now_ms() + ROLL_ON_MS;
+        while self.now_ms() < until && !(self.rolling.is_empty() && self.all_serve()) {
+            self.step()?;
+        }
+        self.rolling.clear();
         Ok(())
     }
 
