@@ -148,6 +148,9 @@ impl Endpoint {
         let sent = HEAD_LEN + request.len();
         let answered = timeout_at(until, ask(&mut exchange, channel, head, request, Some(lane))).await;
         neighbour.traffic.went(sent);
+        if answered.is_ok() {
+            neighbour.link.heard();
+        }
         if let Ok(Ok((_, answer))) = &answered {
             neighbour.traffic.came(HEAD_LEN + answer.len());
         }

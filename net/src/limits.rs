@@ -60,6 +60,8 @@ pub struct Limits {
     pub idle_max: Duration,
     /// How often a link that is not used says that it is there.
     pub keep_alive: Duration,
+    /// For how long requests on a link may be made and none be answered before it is dialled anew.
+    pub silence_max: Duration,
     /// How long a peer rests, at most, after the first dial of it that failed. Doubles with each failure.
     pub rest_min: Duration,
     /// How long a peer rests at most.
@@ -84,6 +86,7 @@ impl Default for Limits {
             frame_deadline: Duration::from_secs(30),
             idle_max: Duration::from_secs(8),
             keep_alive: Duration::from_secs(2),
+            silence_max: Duration::from_secs(5),
             rest_min: Duration::from_millis(50),
             rest_max: Duration::from_secs(2),
         }
@@ -106,6 +109,7 @@ impl Limits {
             (0 < self.unsent_bytes_per_peer, "a link must move"),
             (0 < self.handshakes, "somebody must be able to connect"),
             (self.keep_alive < self.idle_max, "a link must speak before it is given up"),
+            (!self.silence_max.is_zero(), "a link needs time to answer"),
             (self.rest_min <= self.rest_max, "the longest rest is shorter than the shortest"),
             (self.rest_max <= LONGEST_WAIT, "a rest is longer than a day"),
             (IdleTimeout::try_from(self.idle_max).is_ok(), "the silence is too long to be told"),

@@ -37,11 +37,50 @@ enum State {
     Down,
     /// Being dialled; whoever wants the link waits for the outcome.
     Dialling(watch::Receiver<Option<Dialled>>),
-    Up(Connection),
+    Up(Connection, Silence),
     /// Not dialled before this moment, since the last dial failed.
     Resting(Instant, Unreachable),
     /// Its node is not enrolled any more.
     Removed,
+}
+
+impl State {
+    /// The state for a request that is to be made now: up only if the connection is good for it.
+    fn ask(&mut self, shared: &Shared, node: NodeId) -> &mut Self {
+        if let Self::Up(connection, silence) = self {
+            if silence.is_longer_at(Instant::now(), shared.limits.silence_max) {
+                shared.refuse(connection, Some(node), Reason::Silent);
+            }
+            if connection.close_reason().is_some() {
+                *self = Self::Down;
+            }
+        }
+        self
+    }
+}
+
+/// Whether a connection is still good for asking. A direction that was cut for a while may leave it of no use: what the
+/// peer answers waits for its congestion control, whose next try comes after twice the time that the one before it took,
+/// while its acknowledgements go out and keep the connection from being idle.
+#[derive(Debug, Default)]
+struct Silence(Option<Unanswered>);
+
+/// Requests that were made one after another, none of which was answered.
+#[derive(Debug)]
+struct Unanswered {
+    since: Instant,
+    latest: Instant,
+}
+
+impl Silence {
+    /// Notes a request, and says whether `most` has gone by with requests, and no answer to any. A request that has waited
+    /// alone for half as long says nothing: it may have been let go by whoever made it, or take its time.
+    fn is_longer_at(&mut self, now: Instant, most: Duration) -> bool {
+        let unanswered = self.0.take().filter(|requests| now - requests.latest < most / 2);
+        let since = unanswered.map_or(now, |requests| requests.since);
+        self.0 = Some(Unanswered { since, latest: now });
+        most <= now - since
+    }
 }
 
 /// The way to one peer.
@@ -58,10 +97,10 @@ impl Link {
         Self { node, state: Mutex::new(State::Down), failures: Mutex::new(0) }
     }
 
-    /// The connection, dialled if there is none.
+    /// The connection, dialled if there is none, or if the one there is has been silent for too long.
     pub(crate) async fn connection(self: &Arc<Self>, shared: &Arc<Shared>) -> Dialled {
-        let mut outcome = match &mut *self.state() {
-            State::Up(connection) if connection.close_reason().is_none() => return Ok(connection.clone()),
+        let mut outcome = match self.state().ask(shared, self.node) {
+            State::Up(connection, _) => return Ok(connection.clone()),
             State::Resting(until, why) if Instant::now() < *until => return Err(*why),
             State::Removed => return Err(Unreachable::Rejected(Reason::Removed)),
             State::Dialling(outcome) => outcome.clone(),
@@ -103,13 +142,20 @@ impl Link {
             return;
         }
         *state = match dialled {
-            Ok(connection) => State::Up(connection.clone()),
+            Ok(connection) => State::Up(connection.clone(), Silence::default()),
             Err(why) => {
                 let rest = rest(&shared.limits, *failures, shared.chance.draw());
                 tracing::debug!(peer = %self.node, reason = %why, ?rest, "a dial failed");
                 State::Resting(Instant::now() + rest, *why)
             }
         };
+    }
+
+    /// A request was answered, in whatever way.
+    pub(crate) fn heard(&self) {
+        if let State::Up(_, silence) = &mut *self.state() {
+            *silence = Silence::default();
+        }
     }
 
     /// Ends a rest: there is news of the peer.
@@ -123,7 +169,7 @@ impl Link {
     /// Closes the link for good. True if there was one.
     pub(crate) fn remove(&self) -> bool {
         match std::mem::replace(&mut *self.state(), State::Removed) {
-            State::Up(connection) => {
+            State::Up(connection, _) => {
                 connection.close(Reason::Removed.on_wire(), &[]);
                 true
             }
@@ -138,7 +184,7 @@ impl Link {
     /// The connection, if there is one.
     pub(crate) fn up(&self) -> Option<Connection> {
         match &*self.state() {
-            State::Up(connection) if connection.close_reason().is_none() => Some(connection.clone()),
+            State::Up(connection, _) if connection.close_reason().is_none() => Some(connection.clone()),
             _ => None,
         }
     }
@@ -235,7 +281,7 @@ pub(crate) fn loss(connection: &Connection) -> Loss {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Limits, rest};
+    use super::{Duration, Instant, Limits, Silence, rest};
 
     #[test]
     fn a_rest_doubles_with_each_failure_up_to_its_bound() {
@@ -249,5 +295,18 @@ mod tests {
             assert_eq!(rest(&limits, failures, [0xff, 0xff]), whole);
             assert_eq!(rest(&limits, failures, [0, 0]), whole / 2, "half of it is left to chance");
         }
+    }
+
+    #[test]
+    fn requests_without_an_answer_are_a_silence_once_there_were_some_for_long() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut silence = Silence::default();
+        let is_longer =
+            |silence: &mut Silence, at: u32| silence.is_longer_at(start + at * second, 4 * second);
+        assert_eq!([0, 1, 2, 3, 4].map(|at| is_longer(&mut silence, at)), [false, false, false, false, true]);
+        silence = Silence::default();
+        assert_eq!([5, 6, 7, 8].map(|at| is_longer(&mut silence, at)), [false; 4], "an answer ended it");
+        assert!(!is_longer(&mut silence, 10), "nothing was asked meanwhile");
+        assert_eq!([11, 12, 13, 14].map(|at| is_longer(&mut silence, at)), [false, false, false, true]);
     }
 }

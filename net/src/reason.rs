@@ -69,6 +69,8 @@ reasons! {
     Unanswered = 18, "unanswered";
     /// A record in a frame is none, is forged, or is not what the frame says of it.
     BadRecord = 19, "bad_record";
+    /// No request on the connection was answered for too long. It is dialled anew.
+    Silent = 20, "silent";
 }
 
 impl Reason {

@@ -238,3 +238,20 @@ async fn a_peer_that_dials_in_is_dialled_back_at_once() {
     b.asks(&a, "here I am").await;
     assert_eq!(ask().await, Ok(Bytes::from_static(b"ba")));
 }
+
+#[tokio::test]
+async fn a_link_on_which_nothing_is_answered_for_long_is_dialled_anew() {
+    let a = Node::start_with(1, Limits { silence_max: Duration::from_millis(100), ..quick() });
+    let b = Node::start(2);
+    introduce(&a, &b);
+    let ask = || a.endpoint.call(b.id, Channel::Raft, Bytes::from_static(b"ab"), Duration::from_millis(10));
+    soon("the link's end", async {
+        while a.refused(Reason::Silent) == 0 {
+            assert!(ask().await.is_err(), "nobody answers");
+        }
+    })
+    .await;
+    let b = b.answering();
+    a.asks(&b, "ab").await;
+    assert_eq!(b.refused(Reason::Superseded), 0, "the other side knew that the link had ended");
+}

@@ -83,7 +83,7 @@ fn heads_of_answers_have_these_bytes() {
 fn a_reason_keeps_its_code_and_its_name() {
     let names = "abandoned closing served wrong_version wrong_cluster unknown_key removed superseded \
         too_many_strangers too_many_handshakes handshake malformed_hello malformed_frame oversize_frame \
-        unknown_channel forbidden_channel slow busy unanswered bad_record";
+        unknown_channel forbidden_channel slow busy unanswered bad_record silent";
     let named: Vec<_> = names.split_whitespace().collect();
     assert_eq!(Reason::ALL.len(), named.len());
     for (code, reason) in Reason::ALL.iter().enumerate() {
