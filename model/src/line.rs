@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     hlc::{Hlc, Millis},
-    id::VersionId,
+    id::{RecordId, VersionId},
 };
 
 /// A version's place in the line of its secret. Ordered by time, then by id.
@@ -16,6 +16,13 @@ pub struct Place {
     pub time: Hlc,
     /// Its id, which decides between equal times.
     pub id: VersionId,
+}
+
+impl Place {
+    /// The greatest place that a version of this time can have.
+    pub const fn last_of(time: Hlc) -> Self {
+        Self { time, id: RecordId([0xff; 32]) }
+    }
 }
 
 /// The stretch of time a version is in force, half open: `from <= t < to`.
@@ -42,7 +49,7 @@ impl Validity {
 /// The greatest place that can be in force at the end of `at`: all versions made in or before that
 /// millisecond lie at or below it.
 pub fn last_place_at(at: Millis) -> Place {
-    Place { time: Hlc::end_of(at), id: crate::id::RecordId([0xff; 32]) }
+    Place::last_of(Hlc::end_of(at))
 }
 
 /// What a version is, seen from its secret.

@@ -12,6 +12,7 @@ use std::{
 use covault_model::{
     command::{Action, Command, NewVersion, SealedVersion},
     id::{CommandId, NodeId, RecordId},
+    line::Place,
     name::SecretPath,
     record::{Idempotency, Record, key_apart},
     refusal::{NoAuthority, Refusal},
@@ -156,7 +157,8 @@ impl Vault {
         let rows = view.rows();
         let find = || {
             let Some(entry) = rows.secret(path)? else { return Ok(None) };
-            let mut last = entry.last;
+            // Only what is later can be agreed, whatever its id.
+            let mut last = Place::last_of(entry.last.time);
             while let Some(place) = rows.next_place(path, &last)? {
                 last = place;
                 let row = rows.line_row(path, &place)?;
@@ -188,7 +190,9 @@ impl Vault {
                 for (path, held) in &some {
                     let entry = rows.secret(path).map_err(storage_refusal)?;
                     let current = held.as_ref().and_then(|held| held.current.as_ref());
-                    if entry.is_some_and(|entry| current.is_some_and(|(place, _)| entry.last < *place)) {
+                    if entry
+                        .is_some_and(|entry| current.is_some_and(|(place, _)| entry.last.time < place.time))
+                    {
                         found.insert(path.clone());
                     }
                 }

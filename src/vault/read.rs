@@ -3,6 +3,7 @@
 //! writes it. Keeps D4. Knows nothing of how views come about.
 
 use covault_model::{
+    hlc::Hlc,
     isolation::{Access, Session},
     line::{Place, Standing as LineStanding, State, last_place_at},
     name::SecretPath,
@@ -236,8 +237,10 @@ pub(super) fn find(rows: Rows<'_>, path: &SecretPath, which: Which) -> Result<Op
     let Some(mut view) = rows.secret_view(path).map_err(storage_refusal)? else { return Ok(None) };
     let place = match which {
         Which::Current => {
-            let current = view.current.take();
-            return Ok(current.map(|(place, row)| Found { view, is_last: true, place, row }));
+            let Some((place, row)) = view.current.take() else { return Ok(None) };
+            let agreed = if row.number.is_none() { agreed_at(rows, path, place.time)? } else { None };
+            let (place, row) = agreed.unwrap_or((place, row));
+            return Ok(Some(Found { view, is_last: true, place, row }));
         }
         Which::At(at) => {
             let found = rows.version_at(path, &last_place_at(at)).map_err(storage_refusal)?;
@@ -249,6 +252,16 @@ pub(super) fn find(rows: Rows<'_>, path: &SecretPath, which: Which) -> Result<Op
     let Some(place) = place.map_err(storage_refusal)? else { return Ok(None) };
     let row = rows.line_row(path, &place).map_err(storage_refusal)?;
     Ok(row.map(|row| Found::among(view, place, row)))
+}
+
+/// The last agreed version if it is of this time: it holds, whatever else was kept at that very time.
+fn agreed_at(rows: Rows<'_>, path: &SecretPath, time: Hlc) -> Result<Option<(Place, LineRow)>, Refusal> {
+    let find = || {
+        let last = rows.secret(path)?.map(|entry| entry.last).filter(|last| last.time == time);
+        let row = last.map(|last| rows.line_row(path, &last)).transpose()?.flatten();
+        Ok(last.zip(row))
+    };
+    find().map_err(storage_refusal)
 }
 
 impl Found {
@@ -286,10 +299,11 @@ pub(super) fn summarize(rows: Rows<'_>, path: &SecretPath, found: Found) -> Resu
     })
 }
 
-/// Whether a later version than `place` was agreed.
+/// Whether a version of a later time than that at `place` was agreed, or another of the same time, so that this one
+/// cannot be.
 pub(super) fn passed_over(rows: Rows<'_>, path: &SecretPath, place: &Place) -> Result<bool, Refusal> {
     let entry = rows.secret(path).map_err(storage_refusal)?;
-    Ok(entry.is_some_and(|entry| *place < entry.last))
+    Ok(entry.is_some_and(|entry| place.time <= entry.last.time))
 }
 
 /// A version in the answer's words.

@@ -8,6 +8,8 @@ use covault_model::{
     refusal::{CallerMistake, NoAuthority, Refusal},
 };
 
+use tokio::time::timeout;
+
 use super::{EAGER, Node, ann, eventually, new_value, path, three};
 use crate::vault::{Consistency, IdempotencyKey, Opened, UpdateTerms, Which, Written};
 
@@ -16,14 +18,25 @@ async fn update(node: &Node, value: &str, terms: UpdateTerms, key: Option<&str>)
     node.running().vault.update(&ann(), &path("a"), new_value(value), terms, key).await
 }
 
+async fn update_of(node: &Node, name: &str, value: &str) -> Written {
+    let vault = &node.running().vault;
+    vault.update(&ann(), &path(name), new_value(value), UpdateTerms::default(), None).await.unwrap()
+}
+
 async fn read(node: &Node, which: Which) -> Opened {
     node.running().vault.read(&ann(), &path("a"), which, Consistency::Local).await.unwrap()
 }
 
 /// Three nodes that know the secret `a`, all stopped.
 async fn three_stopped() -> Vec<Node> {
+    three_stopped_that_know(&["a"]).await
+}
+
+async fn three_stopped_that_know(names: &[&str]) -> Vec<Node> {
     let mut nodes = three(None).await;
-    nodes[0].create("a", "agreed").await;
+    for name in names {
+        nodes[0].create(name, "agreed").await;
+    }
     for node in &mut nodes {
         node.confirm().await;
     }
@@ -172,5 +185,40 @@ async fn what_is_to_be_agreed_is_not_answered_with_what_was_only_kept() {
     for node in &nodes {
         let later = update(node, "apart", agreed_only(), Some("k")).await.unwrap();
         assert_eq!((later.version.id, later.version.number), (first.version.id, Some(2)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_version_of_the_very_time_of_one_that_was_agreed_is_passed_over() {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let mut nodes = three_stopped_that_know(&names).await;
+    // Clocks that stand still: both sides stamp the same times, and of half of them the kept one has the greater id.
+    nodes.iter().for_each(|node| node.clock.advance(1000));
+    let mut kept = Vec::new();
+    alone(&mut nodes[1]).await;
+    for name in names {
+        let vault = &nodes[1].running().vault;
+        let written =
+            vault.update(&ann(), &path(name), new_value("apart"), UpdateTerms::default(), None).await;
+        kept.push(written.unwrap().version.id);
+    }
+    nodes[1].stop().await;
+    for at in [0, 2] {
+        nodes[at].start(at == 0, &[], None).await;
+    }
+    for name in names {
+        assert_eq!(update_of(&nodes[2], name, "together").await.version.number, Some(2));
+    }
+    for at in [0, 2] {
+        nodes[at].stop().await;
+    }
+    start_all(&mut nodes).await;
+    nodes[1].confirm().await;
+    timeout(super::DEADLINE, nodes[1].running().vault.offer_kept()).await.expect("offering ends").unwrap();
+    for (name, id) in names.into_iter().zip(&kept) {
+        let vault = &nodes[1].running().vault;
+        let read = vault.read(&ann(), &path(name), Which::Id(*id), Consistency::Local).await.unwrap();
+        assert_eq!(read.summary.version.state, State::Superseded, "{name}");
+        assert_eq!(nodes[1].read(name).await, "together", "what was agreed holds");
     }
 }
