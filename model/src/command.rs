@@ -161,6 +161,17 @@ impl Command {
         }
     }
 
+    /// Whether it takes away what a second copy of it cannot find any more.
+    pub fn takes_away(&self) -> bool {
+        matches!(
+            self.action,
+            Action::RemoveCaller(_)
+                | Action::RemoveToken(..)
+                | Action::RemoveGrant(..)
+                | Action::RemoveNode(_)
+        )
+    }
+
     /// Whether it creates more than one secret, so that a refusal by a node that has not caught up may lack names.
     pub fn makes_several(&self) -> bool {
         matches!(&self.action, Action::Create(secrets) if 1 < secrets.len())

@@ -1,6 +1,7 @@
 //! Whoever leads, found and asked: to have commands ordered, and up to where a read must wait. Asks again
 //! when the leader changes, for as long as its caller waits; asking twice does what asking once does, since
-//! every command is known by what it makes. Keeps R1 to R4. Knows nothing of what commands mean.
+//! a command is known by what it makes, and of one that takes something away it is said when it cannot be known. Keeps R1
+//! to R4. Knows nothing of what commands mean.
 
 mod handover;
 
@@ -16,7 +17,7 @@ use std::{
 use covault_model::{
     command::Command,
     id::NodeId,
-    refusal::{NoAuthority, NodeFault, Refusal},
+    refusal::{CallerMistake, NoAuthority, NodeFault, Refusal},
     registry::Registry,
 };
 use covault_net::Channel;
@@ -89,10 +90,12 @@ impl Leader {
             match told {
                 LeaderTold::Ordered(index, applied) if applied.len() == commands.len() => {
                     // The leader itself answers once it has applied.
-                    if leader != self.me {
-                        self.applied(index).await;
+                    if leader != self.me && !self.applied(index).await {
+                        return Err(NoAuthority::OutcomeUnknown(None).into());
                     }
-                    return Ok(applied);
+                    let known =
+                        |(command, applied)| if sent_before { seen_again(command, applied) } else { applied };
+                    return Ok(commands.iter().zip(applied).map(known).collect());
                 }
                 // That may still be agreed which was sent before.
                 LeaderTold::NotProposed(Some(_)) if sent_before => {
@@ -145,8 +148,9 @@ impl Leader {
                 }
             } else if let Some(Ok(LeaderTold::ReadIndex(index))) =
                 self.ask_while_it_leads(leader, &LeaderAsk::ReadIndex).await
+                && self.applied(index).await
             {
-                return self.applied(index).await;
+                return;
             }
             sleep(ASK_AGAIN_AFTER).await;
         }
@@ -314,12 +318,21 @@ impl Leader {
         }
     }
 
-    /// Returns once this node has applied the log up to `index`.
-    async fn applied(&self, index: u64) {
+    /// Returns once this node has applied the log up to `index`. False if Raft has ended here, so that it never will.
+    async fn applied(&self, index: u64) -> bool {
         let wait = self.raft.wait(None);
-        let reached = wait.applied_index_at_least(Some(index), "what was agreed is applied here");
-        // It fails only when Raft stops, and then nobody reads here any more.
-        let _ = reached.await;
+        wait.applied_index_at_least(Some(index), "what was agreed is applied here").await.is_ok()
+    }
+}
+
+/// What became of a command that may have been agreed before this: of one that takes something away, that it is not
+/// there does not tell who took it.
+fn seen_again(command: &Command, applied: Applied) -> Applied {
+    match applied.outcome {
+        Err(Refusal::Caller(CallerMistake::NotFound)) if command.takes_away() => {
+            Applied { outcome: Err(NoAuthority::OutcomeUnknown(None).into()), ..applied }
+        }
+        _ => applied,
     }
 }
 
@@ -342,4 +355,33 @@ pub async fn within<T>(
             NoAuthority::QuorumUnavailable.into()
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use covault_model::{
+        command::{Action, Command},
+        hlc::Millis,
+        id::{CommandId, NodeId},
+        name::CallerName,
+        refusal::{CallerMistake, NoAuthority},
+    };
+    use covault_store::Applied;
+
+    use super::seen_again;
+
+    #[test]
+    fn that_something_is_gone_does_not_tell_a_second_copy_who_took_it() {
+        let by = CallerName::parse("ann").expect("a name");
+        let told = |action| {
+            let command =
+                Command { id: CommandId([1; 16]), by: by.clone(), at: Millis(1), idempotency: None, action };
+            let gone = Applied { outcome: Err(CallerMistake::NotFound.into()), replayed: false };
+            seen_again(&command, gone).outcome.err()
+        };
+        let unknown = Some(NoAuthority::OutcomeUnknown(None).into());
+        assert_eq!(told(Action::RemoveCaller(by.clone())), unknown);
+        assert_eq!(told(Action::RemoveNode(NodeId([2; 32]))), unknown);
+        assert_eq!(told(Action::SetFields(by.clone(), Vec::new())), Some(CallerMistake::NotFound.into()));
+    }
 }

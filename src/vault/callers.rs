@@ -154,16 +154,11 @@ impl Vault {
         let command = self.command(&asker.session, idempotency, action)?;
         let applied = self.agree(command, 0, None).await?;
         let Ok(Outcome::Token(id)) = applied.outcome else { return Err(NodeFault::Corrupt.into()) };
+        // It may have been sent twice and found its own outcome, which makes it no replay of another request.
+        let replayed = id != drawn.id;
         let DrawnToken { entry, text, .. } = drawn;
-        let text = (!applied.replayed).then_some(text);
-        Ok(NewToken {
-            caller: entry.caller,
-            role,
-            id,
-            expires_at: entry.expires_at,
-            text,
-            replayed: applied.replayed,
-        })
+        let text = (!replayed).then_some(text);
+        Ok(NewToken { caller: entry.caller, role, id, expires_at: entry.expires_at, text, replayed })
     }
 
     fn draw(&self, caller: &CallerName, expires_at: Option<Millis>) -> DrawnToken {

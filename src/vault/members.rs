@@ -55,9 +55,11 @@ impl Vault {
             let command = self.command(&asker.session, idempotency, action)?;
             let applied = self.agree(command, 0, None).await?;
             let Ok(Outcome::Invited(id)) = applied.outcome else { return Err(NodeFault::Corrupt.into()) };
-            let text = (!applied.replayed).then(|| Plaintext::new(token.text().as_bytes().to_vec()));
+            // As for a caller's token.
+            let replayed = id != token.id;
+            let text = (!replayed).then(|| Plaintext::new(token.text().as_bytes().to_vec()));
             let expires_at = self.expiry_of(&id)?.unwrap_or(invitation.expires_at);
-            Ok(NewInvitation { id, text, expires_at, replayed: applied.replayed })
+            Ok(NewInvitation { id, text, expires_at, replayed })
         };
         self.audited(asker, about, |_| None, invite).await
     }

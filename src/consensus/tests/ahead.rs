@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use covault_model::{
     refusal::{NoAuthority, Refusal},
@@ -12,7 +12,7 @@ use covault_model::{
 };
 use covault_store::{Applied, LogEntry, Options, Store, WriterMode};
 use openraft::{Vote, storage::RaftLogStorage};
-use tokio::{sync::OwnedRwLockWriteGuard, task::JoinHandle};
+use tokio::{sync::OwnedRwLockWriteGuard, task::JoinHandle, time::timeout};
 
 use super::{
     small_store,
@@ -117,6 +117,16 @@ async fn what_the_leader_cannot_sync_it_answers_to_nobody_and_leads_no_more() {
     let other = nodes[(leader + 1) % 3].consensus();
     other.propose(know_key(2, 1), 100).await.unwrap();
     assert!(last + 1 < nodes[(leader + 1) % 3].last_index());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_whose_raft_has_ended_confirms_nothing() {
+    let (nodes, leader, _) = level().await;
+    let follower = nodes[(leader + 1) % 3].consensus();
+    follower.raft.shutdown().await.unwrap();
+    nodes[leader].consensus().propose(know_key(1, 1), 100).await.unwrap();
+    let confirmed = timeout(Duration::from_secs(2), follower.confirm()).await;
+    assert!(confirmed.is_err(), "it does not have what was agreed: {confirmed:?}");
 }
 
 #[tokio::test]
