@@ -74,16 +74,33 @@ impl Operator {
         Value::Null
     }
 
-    /// Invites a machine's node until it serves.
+    /// Invites a machine's node until it serves. One that is a member already needs the token that let it in.
     async fn take_in(&self, machine: &Machine) {
         while !machine.serves() {
-            let invitation = self.ask(&Call::new("POST", "/v1/invitations"), &[]).await;
-            machine.invite(text(&invitation, "/token").unwrap_or_default().to_owned());
+            if !self.is_member(machine).await {
+                let invitation = self.ask(&Call::new("POST", "/v1/invitations"), &[]).await;
+                machine.invite(text(&invitation, "/token").unwrap_or_default().to_owned());
+            }
             let mut waited = Duration::ZERO;
             while !machine.serves() && waited < TAKEN_IN_WITHIN {
                 sleep(LOOK_EVERY).await;
                 waited += LOOK_EVERY;
             }
+        }
+    }
+
+    /// Whether the members have the node whose key the machine holds.
+    async fn is_member(&self, machine: &Machine) -> bool {
+        let Ok(identity) = NodeIdentity::load(machine.data()) else { return false };
+        let (node, members) = (identity.id().to_string(), self.members().await);
+        members.iter().any(|member| member["node"].as_str() == Some(&node))
+    }
+
+    async fn members(&self) -> Vec<Value> {
+        let mut told = self.ask(&Call::new("GET", "/v1/members"), &[]).await;
+        match told["members"].take() {
+            Value::Array(members) => members,
+            _ => Vec::new(),
         }
     }
 
@@ -94,10 +111,8 @@ impl Operator {
     /// Waits until every node votes.
     async fn until_all_vote(&self) {
         loop {
-            let members = self.ask(&Call::new("GET", "/v1/members"), &[]).await;
             let votes = |member: &&Value| matches!(member["role"].as_str(), Some("leader" | "follower"));
-            let members = members["members"].as_array().map_or(&[][..], Vec::as_slice);
-            if members.iter().filter(votes).count() == self.machines.len() {
+            if self.members().await.iter().filter(votes).count() == self.machines.len() {
                 return;
             }
             sleep(LOOK_EVERY).await;

@@ -152,7 +152,10 @@ pub fn failure(error: &JoinError) -> Failure {
                 failure.with_hint("it is unknown, used or expired: make another with `covault invite`")
             }
             "node_known" => {
-                failure.with_hint("a node that was removed never comes back: join in an empty directory")
+                failure.with_hint(
+                "another token let it in, which still works if the node has not run yet; else join in an empty directory: a \
+                 node that was removed never comes back",
+            )
             }
             _ => failure.with_hint("the same command goes on with the same token"),
         },
