@@ -10,7 +10,7 @@ use covault_model::{
     id::{ClusterId, RecordId},
     line::Place,
     name::MasterKeyName,
-    registry::{CallerEntry, Grant, KeyCheck, Registry, Remembered, SecretEntry, TokenEntry},
+    registry::{CallerEntry, Grant, KeyCheck, Outcome, Registry, Remembered, SecretEntry, TokenEntry},
     roster::Roster,
 };
 use serde_bytes::ByteBuf;
@@ -27,6 +27,8 @@ use crate::{
 
 const SNAPSHOT_FORMAT: u8 = 1;
 
+/// A key and what is under it.
+type Row = (Vec<u8>, Vec<u8>);
 type Export = (u8, Vec<(u8, ByteBuf, ByteBuf)>);
 
 impl Tables {
@@ -90,25 +92,45 @@ impl Rows<'_> {
 
 impl Txn<'_> {
     /// Replaces the registry by what [`Store::export_registry`] wrote elsewhere, and makes the histories
-    /// that are here follow it.
+    /// that are here follow it. What this store remembers of requests that needed no agreement stays (I1): nobody else may
+    /// know of them.
     pub fn install_registry(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         let (format, rows) = decode::<Export>(bytes).map_err(corrupt)?;
         if format != SNAPSHOT_FORMAT {
             return Err(corrupt(DecodeError::UnknownFormat(format)));
         }
         self.changed_mut().note_all();
+        let apart = self.remembered_apart()?;
         self.clear_registry()?;
         for (at, key, value) in rows {
             let table = self.registry_table(at, &key).ok_or(corrupt(DecodeError::Malformed))?;
             check_row(at, &key, &value)?;
             self.put(table, &key, &value)?;
         }
+        let remembered = self.tables().remembered;
+        apart.iter().try_for_each(|(key, value)| self.put(remembered, key, value))?;
         for path in self.rows().histories()? {
             self.follow_registry(&path)?;
             let exists = self.rows().secret(&path)?.is_some();
             self.counts_mut().secrets += u64::from(exists);
         }
         Ok(())
+    }
+
+    /// The rows of requests that no log entry was made for.
+    fn remembered_apart(&self) -> Result<Vec<Row>, StoreError> {
+        let rows = self.rows();
+        let mut found = Vec::new();
+        for row in rows.tables.remembered.iter(rows.txn)? {
+            let (key, value) = row?;
+            if matches!(
+                from_row::<Remembered>("remembered", value)?.outcome,
+                Outcome::Marked(_) | Outcome::Issued(_)
+            ) {
+                found.push((key.to_vec(), value.to_vec()));
+            }
+        }
+        Ok(found)
     }
 
     fn clear_registry(&mut self) -> Result<(), StoreError> {

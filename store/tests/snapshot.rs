@@ -25,7 +25,7 @@ use covault_model::{
     marks::Mark,
     name::{FieldPointer, MasterKeyName, NamePrefix},
     record::{Idempotency, Record},
-    registry::{Grant, KeyCheck, Registry, SecretEntry, TokenEntry},
+    registry::{Grant, KeyCheck, Outcome, Registry, Remembered, SecretEntry, TokenEntry},
     roster::Invitation,
 };
 use covault_store::{Counts, Store, StoreError};
@@ -159,6 +159,30 @@ fn a_registry_that_was_there_is_replaced() {
     install(&store, &leader.export_registry().unwrap()).unwrap();
     assert!(store.view().unwrap().rows().secret(&secret("elsewhere")).unwrap().is_none());
     assert_eq!(registry_rows(dir, store), registry_rows(leader_dir, leader));
+}
+
+#[test]
+fn what_was_remembered_without_agreement_outlives_a_snapshot() {
+    let (_leader_dir, leader) = leader();
+    let (_dir, store) = empty(options());
+    let kept = Remembered {
+        request: Digest([7; 32]),
+        outcome: Outcome::Marked(version("s", 1, &[], b"x").record.id()),
+    };
+    let issued = Remembered { request: Digest([8; 32]), outcome: Outcome::Issued(Epoch(2)) };
+    let agreed = Remembered { request: Digest([9; 32]), outcome: Outcome::Done };
+    let rows = [(Digest([1; 32]), kept), (Digest([3; 32]), issued), (Digest([4; 32]), agreed)];
+    let noted = rows.clone();
+    store
+        .write_now(move |txn| {
+            noted.iter().try_for_each(|(key, what)| txn.remember(&caller("ann"), key, what))
+        })
+        .unwrap();
+    install(&store, &leader.export_registry().unwrap()).unwrap();
+    let view = store.view().unwrap();
+    let remembered = rows.each_ref().map(|(key, _)| view.rows().remembered(&caller("ann"), key).unwrap());
+    let [(_, kept), (_, issued), _] = rows;
+    assert_eq!(remembered, [Some(kept), Some(issued), None], "what the log made comes with the log alone");
 }
 
 #[test]
