@@ -40,7 +40,8 @@ pub(super) struct Tending {
 }
 
 impl Tending {
-    /// Begins; ends when aborted, or when the cluster has taken this node away.
+    /// Begins; ends when aborted, or when the cluster has taken this node away. One that leads when it is taken away goes
+    /// on until it is no member any more, since nobody else can bring that about.
     pub fn start(self) -> JoinHandle<()> {
         tokio::spawn(async move {
             let mut ticks = interval(EVERY);
@@ -50,7 +51,7 @@ impl Tending {
                 ticks.tick().await;
                 note_standing(&mut stood, self.consensus.has_majority());
                 match self.roster() {
-                    Ok(roster) if roster.is_removed(&self.node) => {
+                    Ok(roster) if roster.is_removed(&self.node) && !self.must_let_go_of_itself() => {
                         tracing::error!(code = "removed", "this node was taken away from its cluster");
                         return;
                     }
@@ -59,6 +60,11 @@ impl Tending {
                 }
             }
         })
+    }
+
+    fn must_let_go_of_itself(&self) -> bool {
+        let standing = self.consensus.standing();
+        standing.leader == Some(self.node) && standing.members.iter().any(|member| member.node == self.node)
     }
 
     fn roster(&self) -> Result<Roster, StoreError> {
@@ -70,7 +76,8 @@ impl Tending {
         if !standing.majority {
             return;
         }
-        if roster.nodes.get(&self.node).is_none_or(|entry| entry.address != self.address)
+        if !roster.is_removed(&self.node)
+            && roster.nodes.get(&self.node).is_none_or(|entry| entry.address != self.address)
             && let Err(refusal) = self.say_where().await
         {
             tracing::warn!(code = refusal.code(), "the cluster was not told yet where this node is reached");

@@ -9,6 +9,7 @@ mod exchange;
 mod intruder;
 mod provisional;
 mod session;
+mod tending;
 mod tokens;
 
 use std::{
