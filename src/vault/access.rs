@@ -24,16 +24,27 @@ impl Vault {
         session.may(wanted, &target.owner, &target.name, &grants)
     }
 
-    /// Refuses a create in another's namespace without a grant. It says nothing of what exists there.
-    pub(super) fn permit_create(
+    /// Refuses creates in another's namespace without a grant; that there is none is confirmed first. It says nothing of
+    /// what exists there.
+    pub(super) async fn permit_creates(
         &self,
-        rows: Rows<'_>,
         session: &Session,
-        target: &SecretPath,
+        targets: &[SecretPath],
     ) -> Result<(), Refusal> {
-        let not_found = Refusal::from(CallerMistake::NotFound);
-        self.permit(rows, session, target, Access::Write)
-            .map_err(|refusal| if refusal == not_found { CallerMistake::Forbidden.into() } else { refusal })
+        let is_refused = |refusal: &Refusal| {
+            matches!(refusal, Refusal::Caller(CallerMistake::NotFound | CallerMistake::Forbidden))
+        };
+        match self.may_create(session, targets) {
+            Err(refusal) if is_refused(&refusal) => self.confirm().await?,
+            known => return known,
+        }
+        self.may_create(session, targets)
+            .map_err(|refusal| if is_refused(&refusal) { CallerMistake::Forbidden.into() } else { refusal })
+    }
+
+    fn may_create(&self, session: &Session, targets: &[SecretPath]) -> Result<(), Refusal> {
+        let view = self.look()?;
+        targets.iter().try_for_each(|target| self.permit(view.rows(), session, target, Access::Write))
     }
 
     /// Which names of `owner` the caller may read.

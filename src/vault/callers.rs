@@ -58,7 +58,7 @@ impl Vault {
     /// The asking caller itself.
     pub async fn who(&self, asker: &Asker) -> Result<CallerInfo, Refusal> {
         let about = About::subject(Action::SelfRead, Subject::Nothing);
-        let who = async { self.caller_info_of(&asker.session.caller) };
+        let who = self.caller_info_of(&asker.session.caller);
         self.audited(asker, about, |_| None, who).await
     }
 
@@ -107,7 +107,7 @@ impl Vault {
         let add = async {
             asker.session.require_admin()?;
             self.parts.keys.require_active()?;
-            let role = self.caller_info_of(name)?.role;
+            let role = self.caller_info_of(name).await?.role;
             let fields = ("token.add", name.as_str(), expires);
             let idempotency = self.idempotency(&asker.session.caller, key.as_ref(), &fields, None)?;
             let drawn = self.draw(name, expires);
@@ -122,7 +122,7 @@ impl Vault {
         let about = About::subject(Action::TokenList, Subject::Caller(name));
         let list = async {
             asker.session.require_admin()?;
-            Ok(self.caller_info_of(name)?.tokens)
+            Ok(self.caller_info_of(name).await?.tokens)
         };
         self.audited(asker, about, |_| None, list).await
     }
@@ -165,7 +165,16 @@ impl Vault {
         draw_token(caller, self.now(), expires_at, &mut |bytes| self.parts.host.fill(bytes))
     }
 
-    fn caller_info_of(&self, name: &CallerName) -> Result<CallerInfo, Refusal> {
+    /// What there is to say of a caller; that there is none is confirmed first.
+    async fn caller_info_of(&self, name: &CallerName) -> Result<CallerInfo, Refusal> {
+        match self.known_caller(name) {
+            Err(Refusal::Caller(CallerMistake::NotFound)) => self.confirm().await?,
+            known => return known,
+        }
+        self.known_caller(name)
+    }
+
+    fn known_caller(&self, name: &CallerName) -> Result<CallerInfo, Refusal> {
         let view = self.look()?;
         let entry = view.rows().caller(name).map_err(storage_refusal)?;
         let entry = entry.filter(|entry| !entry.removed).ok_or(Refusal::from(CallerMistake::NotFound))?;

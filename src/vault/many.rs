@@ -173,7 +173,7 @@ impl Vault {
         key: Option<&IdempotencyKey>,
         lacks: impl FnOnce(&Each<Opened>) -> Option<L>,
     ) -> Result<CreatedMany<L>, Refusal> {
-        self.check_many(session, new)?;
+        self.check_many(session, new).await?;
         let names: Vec<_> = new.secrets.iter().map(|(name, _)| name).collect();
         let fields = ("create many", &new.owner, names);
         let idempotency = self.idempotency(&session.caller, key, &fields, Some(&new.request))?;
@@ -203,7 +203,7 @@ impl Vault {
     }
 
     /// Refuses what is too large, and what the caller may not create.
-    fn check_many(&self, session: &Session, new: &NewSecrets) -> Result<(), Refusal> {
+    async fn check_many(&self, session: &Session, new: &NewSecrets) -> Result<(), Refusal> {
         let total: usize = new.secrets.iter().map(|(_, value)| value.len()).sum();
         let too_large = |(_, value): &(_, Plaintext)| self.parts.value_bytes_max < value.len();
         if CREATE_MAX < new.secrets.len() {
@@ -212,12 +212,8 @@ impl Vault {
         if CREATE_BYTES_MAX < total || new.secrets.iter().any(too_large) {
             return Err(CallerMistake::TooMany(Limit::ValueBytes).into());
         }
-        let view = self.look()?;
-        for (name, _) in &new.secrets {
-            let path = SecretPath { owner: new.owner.clone(), name: name.clone() };
-            self.permit_create(view.rows(), session, &path)?;
-        }
-        Ok(())
+        let path = |(name, _): &(SecretName, _)| SecretPath { owner: new.owner.clone(), name: name.clone() };
+        self.permit_creates(session, &new.secrets.iter().map(path).collect::<Vec<_>>()).await
     }
 
     /// Whether this request was carried out before.

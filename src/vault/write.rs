@@ -4,7 +4,7 @@
 //! On one node, updates of one secret take turns, so that each builds on the one before it.
 //! Keeps E1 to E4 by proposing only; `covault_model::plan` decides. Knows nothing of HTTP.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, slice};
 
 use covault_model::{
     command::{Action as CommandAction, Command, NewSecret, NewVersion, SealedVersion},
@@ -100,7 +100,7 @@ impl Vault {
         key: Option<&IdempotencyKey>,
     ) -> Result<Written, Refusal> {
         self.check_size(new)?;
-        self.permit_create(self.look()?.rows(), session, target)?;
+        self.permit_creates(session, slice::from_ref(target)).await?;
         let fields = request_fields("create", target, new, None);
         let idempotency = self.idempotency(&session.caller, key, &fields, Some(&new.value))?;
         let draft = draftable(target, new);

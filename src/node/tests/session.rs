@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use covault_model::{
     id::TokenId,
-    isolation::Role,
-    name::CallerName,
-    refusal::NoAuthority,
+    isolation::{Access, Role},
+    name::{CallerName, NamePrefix},
+    refusal::{CallerMistake, NoAuthority},
     token::{TOKEN_SECRET_LEN, token_text},
 };
 
-use super::{Node, ann, three};
+use super::{Node, ann, new_value, path, three};
 use crate::vault::AuthFailure;
 
 /// Has a caller made on a node; its token.
@@ -38,6 +38,27 @@ async fn a_token_that_a_node_has_not_heard_of_yet_is_known_to_it() {
     nodes[2].start(false, &[], None).await;
     assert_eq!(behind(&nodes[2], &token).await, Ok("bob".into()));
     assert_eq!(behind(&nodes[2], &unknown()).await, Err(AuthFailure::Invalid));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_and_a_grant_that_a_node_has_not_heard_of_yet_are_known_to_it() {
+    let mut nodes = three(None).await;
+    nodes[2].stop().await;
+    let (_, bob) = (added(&nodes[0], "bob").await, CallerName::parse("bob").unwrap());
+    nodes[2].start(false, &[], None).await;
+    assert_eq!(nodes[2].running().vault.tokens(&ann(), &bob).await.unwrap().len(), 1);
+    nodes[2].stop().await;
+
+    let carl = CallerName::parse("carl").unwrap();
+    added(&nodes[0], "carl").await;
+    let shared = NamePrefix::parse("shared/").unwrap();
+    nodes[0].running().vault.add_grant(&ann(), shared, carl.clone(), Access::Write, None).await.unwrap();
+    nodes[2].start(false, &[], None).await;
+    let mut asker = ann();
+    (asker.session.caller, asker.session.role) = (carl, Role::Member);
+    nodes[2].running().vault.create(&asker, &path("shared/a"), new_value("v"), None).await.unwrap();
+    let elsewhere = nodes[2].running().vault.create(&asker, &path("b"), new_value("v"), None).await;
+    assert_eq!(elsewhere.err(), Some(CallerMistake::Forbidden.into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
