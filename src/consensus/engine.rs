@@ -270,6 +270,12 @@ impl Consensus {
         self.leader.hand_over().await;
     }
 
+    /// Has another lead, if this node leads without room for what others write, and another can. Takes no longer than a
+    /// second. Whether it lacks room.
+    pub async fn yield_without_room(&self) -> bool {
+        self.leader.yield_without_room().await
+    }
+
     /// Makes a voter of a member that has caught up, if this node leads and those that vote are `voters` still.
     /// Whether it votes now.
     pub async fn promote(&self, node: NodeId, voters: &BTreeSet<NodeId>) -> bool {

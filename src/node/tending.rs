@@ -1,6 +1,6 @@
 //! What a member does for its cluster by itself, once a second: says where it is reached, if the registry has
 //! another address; and while it leads, makes voters of those that have caught up, and lets go of those that the
-//! registry has taken away. Keeps M2 and T7. Knows nothing of connections.
+//! registry has taken away, or of the leadership when its disk is full. Keeps M2 and T7. Knows nothing of connections.
 
 use std::{sync::Arc, time::Duration};
 
@@ -83,6 +83,9 @@ impl Tending {
             tracing::warn!(code = refusal.code(), "the cluster was not told yet where this node is reached");
         }
         if standing.leader != Some(self.node) {
+            return;
+        }
+        if self.consensus.yield_without_room().await {
             return;
         }
         for gone in standing.members.iter().filter(|member| roster.is_removed(&member.node)) {

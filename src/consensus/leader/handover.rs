@@ -1,6 +1,7 @@
-//! Leadership handed over by a node that is about to stop, so that nobody has to notice its silence first. It orders
-//! nothing more, lets what is under way be agreed, and asks a voter that has all of the log to stand for election; it
-//! gives that one its vote, and knows its leader a moment later. Keeps R6. Knows nothing of what stops, or why.
+//! Leadership handed over by a node that is about to stop, so that nobody has to notice its silence first, or that has no
+//! room for what others write. It orders nothing more, lets what is under way be agreed, and asks a voter that has all of
+//! the log to stand for election; it gives that one its vote, and knows its leader a moment later. Keeps R6. Knows nothing
+//! of what stops, or why.
 
 use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
@@ -19,6 +20,9 @@ const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
 /// How long a node that stands for election waits for its votes before it stands again.
 const STAND_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
+/// A leader without room for a write of so many bytes refuses what the others have room for.
+const ROOM_TO_LEAD_BYTES: u64 = 64 << 10;
+
 type Metrics = RaftMetrics<NodeId, BasicNode>;
 
 impl Leader {
@@ -27,9 +31,26 @@ impl Leader {
     /// nobody.
     pub async fn hand_over(&self) {
         self.stops.store(true, Ordering::Relaxed);
-        if !self.leads_others() {
-            return;
+        if self.leads_others() {
+            self.pass_on_in_time().await;
         }
+    }
+
+    /// Has another lead, if this node leads without room and a voter has all of the log by now. Whether it lacks room.
+    pub async fn yield_without_room(&self) -> bool {
+        let lacks_room = !self.has_room_to_lead();
+        let is_other_level = || level(&self.raft.metrics().borrow(), &BTreeSet::from([self.me])).is_some();
+        if lacks_room && self.leads_others() && is_other_level() {
+            self.pass_on_in_time().await;
+        }
+        lacks_room
+    }
+
+    fn has_room_to_lead(&self) -> bool {
+        self.store.room().is_ok_and(|room| room.fits(ROOM_TO_LEAD_BYTES))
+    }
+
+    async fn pass_on_in_time(&self) {
         match timeout(HAND_OVER_WITHIN, self.pass_on()).await {
             Ok(Some(heir)) => tracing::info!(to = %heir, "the leadership was handed over"),
             Ok(None) | Err(_) => tracing::info!("nobody took the leadership over"),
@@ -74,10 +95,10 @@ impl Leader {
         level(&*seen.await.ok()?, unwilling)
     }
 
-    /// Stands for election if whoever asks is the leader; not while this node is stopping itself.
+    /// Stands for election if whoever asks is the leader; not while this node is stopping itself, nor without room.
     pub fn stand(&self, from: NodeId) -> LeaderTold {
         let is_asked_by_leader = self.leadership.borrow().current_leader == Some(from);
-        if !is_asked_by_leader || self.stops.load(Ordering::Relaxed) {
+        if !is_asked_by_leader || !self.has_room_to_lead() || self.stops.load(Ordering::Relaxed) {
             return LeaderTold::NotProposed(None);
         }
         let heir = self.clone();

@@ -82,6 +82,7 @@ struct Node {
     agrees_only: bool,
     /// How long it waits for a majority.
     patience: Duration,
+    map_bytes: usize,
     running: Option<Running>,
 }
 
@@ -151,6 +152,7 @@ impl Node {
             clock,
             agrees_only: false,
             patience: DEADLINE,
+            map_bytes: 64 << 20,
             running: None,
         }
     }
@@ -158,7 +160,7 @@ impl Node {
     /// Starts the node, which knows these others beside the members, and goes on its rounds at this pace.
     async fn start(&mut self, founds: bool, others: &[(u8, SocketAddr)], pace: Option<Pace>) {
         let options = Options {
-            map_bytes: 64 << 20,
+            map_bytes: self.map_bytes,
             create: true,
             sync: false,
             writer: WriterMode::Thread,
@@ -337,7 +339,10 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// The first node alone, founded.
 async fn one(others: &[(u8, SocketAddr)], pace: Option<Pace>) -> Node {
-    let mut node = Node::new(1);
+    founded(Node::new(1), others, pace).await
+}
+
+async fn founded(mut node: Node, others: &[(u8, SocketAddr)], pace: Option<Pace>) -> Node {
     node.start(true, others, pace).await;
     let token = TokenEntry {
         caller: ann().session.caller,
@@ -351,7 +356,12 @@ async fn one(others: &[(u8, SocketAddr)], pace: Option<Pace>) -> Node {
 
 /// Nodes 1, 2 and 3, all voting.
 async fn three(pace: Option<Pace>) -> Vec<Node> {
-    let mut nodes = vec![one(&[], pace).await, Node::new(2), Node::new(3)];
+    three_with(Node::new(1), pace).await
+}
+
+/// Node 1 as it is given, and nodes 2 and 3.
+async fn three_with(founder: Node, pace: Option<Pace>) -> Vec<Node> {
+    let mut nodes = vec![founded(founder, &[], pace).await, Node::new(2), Node::new(3)];
     let first = (1, nodes[0].address);
     for at in [1, 2] {
         nodes[at].start(false, &[first], pace).await;

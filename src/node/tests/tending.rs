@@ -1,30 +1,34 @@
-//! What members do for their cluster by themselves. Shows M2.
+//! What members do for their cluster by themselves. Shows M2 and R6.
 
-use covault_model::{command::Action, roster::NodeAddress};
+use covault_model::{command::Action, refusal::NodeFault, roster::NodeAddress};
 use tokio::time::timeout;
 
-use super::{DEADLINE, ann, eventually, id, three};
+use super::{DEADLINE, Node, ann, eventually, id, new_value, path, three, three_with};
 use crate::node::tending::Tending;
+
+fn tending(node: &Node) -> Tending {
+    let running = node.running();
+    Tending {
+        consensus: running.consensus.clone(),
+        records: running.records.clone(),
+        store: running.store.clone(),
+        host: node.clock.clone(),
+        node: id(node.number),
+        address: NodeAddress(node.address),
+        by: ann().session.caller,
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_was_taken_away_lets_go_of_itself_and_ends() {
     let nodes = three(None).await;
-    let leads = |node: &&super::Node| node.running().consensus.standing().leader == Some(id(node.number));
+    let leads = |node: &&Node| node.running().consensus.standing().leader == Some(id(node.number));
     let leader = nodes.iter().find(leads).unwrap();
-    let (node, running) = (id(leader.number), leader.running());
+    let node = id(leader.number);
     leader.agree(Action::Reach(node, NodeAddress(leader.address))).await;
     // Whoever asked for it fell down before it had the members changed.
     leader.agree(Action::RemoveNode(node)).await;
-    let tending = Tending {
-        consensus: running.consensus.clone(),
-        records: running.records.clone(),
-        store: running.store.clone(),
-        host: leader.clock.clone(),
-        node,
-        address: NodeAddress(leader.address),
-        by: ann().session.caller,
-    };
-    timeout(DEADLINE, tending.start()).await.expect("it ends").unwrap();
+    timeout(DEADLINE, tending(leader).start()).await.expect("it ends").unwrap();
     let others: Vec<_> = nodes.iter().filter(|other| other.number != leader.number).collect();
     eventually("the others go on without it", || {
         others.iter().all(|other| {
@@ -33,4 +37,29 @@ async fn a_leader_that_was_taken_away_lets_go_of_itself_and_ends() {
         })
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_without_room_has_one_lead_that_has_some() {
+    let nodes = three_with(Node { map_bytes: 4 << 20, ..Node::new(1) }, None).await;
+    let value = "v".repeat(50_000);
+    let create = async |number: usize| {
+        let name = path(&format!("s{number}"));
+        nodes[1].running().vault.create(&ann(), &name, new_value(&value), None).await
+    };
+    let mut number = 0;
+    let refused = loop {
+        number += 1;
+        // What is not in the tables yet counts as well, and takes less room once it is.
+        nodes[0].confirm().await;
+        if let Err(refusal) = create(number).await {
+            break refusal;
+        }
+    };
+    assert_eq!(refused, NodeFault::StorageFull.into(), "the leader has no room");
+    let tending = tending(&nodes[0]).start();
+    let leader = || nodes[1].running().consensus.standing().leader;
+    eventually("another leads", || leader().is_some_and(|leader| leader != id(1))).await;
+    create(number).await.unwrap();
+    tending.abort();
 }
