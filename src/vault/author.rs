@@ -1,7 +1,7 @@
 //! Who stamps and signs: this node's key and its hybrid clock. Keeps V4 with `covault_model::hlc`.
 //! Knows nothing of values.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use covault_model::{
     hlc::{Hlc, HybridClock, Millis},
@@ -10,6 +10,7 @@ use covault_model::{
     key::NodeKey,
     name::CallerName,
     record::{Body, Header, Idempotency, Parent, Record},
+    refusal::{NoAuthority, Refusal},
 };
 
 /// The author of this node's records.
@@ -39,11 +40,22 @@ impl Author {
         self.node
     }
 
-    /// A time later than every one given before and than `seen`.
-    pub(super) fn stamp(&self, now: Millis, seen: Hlc) -> Hlc {
-        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        let _held_back_elsewhere = clock.observe(seen, now);
-        clock.tick(now)
+    /// A time later than every one given before.
+    pub(super) fn stamp(&self, now: Millis) -> Hlc {
+        self.clock().tick(now)
+    }
+
+    /// A time later than every one given before and than `seen`. None is given after one that lies beyond the skew bound,
+    /// as when all clocks were ahead and were set right: others would hold it back.
+    pub(super) fn stamp_after(&self, now: Millis, seen: Hlc) -> Result<Hlc, Refusal> {
+        let mut clock = self.clock();
+        let counts = clock.observe(seen, now);
+        let time = clock.tick(now);
+        if counts || seen < time { Ok(time) } else { Err(NoAuthority::StaleTime.into()) }
+    }
+
+    fn clock(&self) -> MutexGuard<'_, HybridClock> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Signs a record that was stamped with `time`.

@@ -129,7 +129,7 @@ impl Vault {
     ) -> Result<bool, Refusal> {
         self.require_room()?;
         let ((parents, depth), last) = self.place_in_history(path).await?;
-        let time = self.parts.author.stamp(self.time_to_stamp()?, last);
+        let time = self.parts.author.stamp_after(self.time_to_stamp()?, last)?;
         let draft = Draft { secret: path.id(), parents, depth, caller: &session.caller, idempotency };
         let record = self.parts.author.sign(draft, time, Body::Marks(marks));
         let made = record.clone();

@@ -12,7 +12,6 @@ use std::{
 
 use covault_model::{
     epoch::{Epoch, Epochs, epochs_of},
-    hlc::Hlc,
     id::{IssueId, MappingId},
     issue::{Issue, IssueHeader, Mapping, Scope},
     limits::ISSUE_MAPPINGS_MAX,
@@ -235,7 +234,7 @@ impl Vault {
                 mappings.push(mapping);
             }
             let author = &self.parts.author;
-            let (time, scope) = (author.stamp(now, Hlc::default()), proposal.scope.clone());
+            let (time, scope) = (author.stamp(now), proposal.scope.clone());
             let header = IssueHeader { scope, time, author: author.node(), idempotency, mappings };
             issues.push(author.sign_issue(header));
         }

@@ -198,7 +198,7 @@ impl Vault {
                 (other, _) => return self.written(draft.path, Some(&made), &other?).await,
             }
         }
-        Err(NoAuthority::QuorumUnavailable.into())
+        Err(NoAuthority::StaleTime.into())
     }
 
     /// The answer to this very request if it was made before.
@@ -270,7 +270,7 @@ impl Vault {
         idempotency: Option<Idempotency>,
     ) -> Result<(SealedVersion, Option<Record>), Refusal> {
         let author = &self.parts.author;
-        let time = author.stamp(self.time_to_stamp()?, after);
+        let time = author.stamp_after(self.time_to_stamp()?, after)?;
         let secret = draft.path.id();
         let context = Context { cluster: self.parts.cluster, secret, time, author: author.node() };
         let mut chance = |bytes: &mut [u8]| self.parts.host.fill(bytes);
@@ -305,7 +305,7 @@ impl Vault {
             return None;
         }
         let change: ChangeHash = merge::change_hash_of(version);
-        let time = self.parts.author.stamp(self.now(), version.header().time);
+        let time = self.parts.author.stamp(self.now());
         let draft = Draft {
             secret: version.header().secret,
             parents: vec![Parent(version.id(), change)],

@@ -1,18 +1,18 @@
 //! Records move between nodes: pushed, found by whoever was away, fetched when they are needed. Whatever way they
 //! take, all nodes come to say the same. Shows H3, X5 and X6.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use covault_model::{
     id::RecordId,
-    name::SecretPath,
+    name::{LabelKey, SecretPath},
     refusal::{CallerMistake, NoAuthority, Refusal},
 };
 
 use super::{EAGER, Node, ann, eventually, id, new_value, path, three};
 use crate::{
     host::Host,
-    vault::{Consistency, HistoryQuery, IdempotencyKey, Which},
+    vault::{Consistency, HistoryQuery, IdempotencyKey, Patch, UpdateTerms, Which},
 };
 
 fn all_say_the_same(nodes: &[Node], names: &[&str]) -> bool {
@@ -256,4 +256,25 @@ async fn a_create_that_cannot_be_answered_again_yet_is_unknown() {
     let again = vault.create(&ann(), &path(&name), new_value(&value), key_of(&name)).await;
     let id = nodes[0].says(&name).unwrap().0.current.unwrap().0.id;
     assert_eq!(again.err(), Some(NoAuthority::OutcomeUnknown(Some(id)).into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_follow_on_a_version_of_a_time_to_come_is_refused_and_not_lost() {
+    let nodes = three(Some(EAGER)).await;
+    let hour = 3_600_000;
+    nodes.iter().for_each(|node| node.clock.advance(hour));
+    nodes[0].create("a", "v").await;
+    nodes[0].label("a", "by", "ahead").await;
+    eventually("all have it", || all_say_the_same(&nodes, &["a"])).await;
+    nodes.iter().for_each(|node| node.clock.set_back(hour));
+    let (vault, stale) = (&nodes[1].running().vault, Some(NoAuthority::StaleTime.into()));
+    let labels = BTreeMap::from([(LabelKey::parse("by").unwrap(), None)]);
+    let patched = vault.patch(&ann(), &path("a"), Patch { labels, description: None }, None).await;
+    assert_eq!(patched.err(), stale);
+    let updated = vault.update(&ann(), &path("a"), new_value("w"), UpdateTerms::default(), None).await;
+    assert_eq!(updated.err(), stale);
+    assert_eq!(nodes[1].read("a").await, "v");
+    nodes.iter().for_each(|node| node.clock.advance(hour));
+    nodes[1].label("a", "by", "later").await;
+    assert_eq!(nodes[1].labels("a"), [("by".to_owned(), "later".to_owned())]);
 }

@@ -60,6 +60,10 @@ impl Clock {
     fn advance(&self, by: u64) {
         self.0.fetch_add(by, Relaxed);
     }
+
+    fn set_back(&self, by: u64) {
+        self.0.fetch_sub(by, Relaxed);
+    }
 }
 
 impl Host for Clock {
