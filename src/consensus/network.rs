@@ -160,9 +160,10 @@ type Telling = Pin<Box<dyn Future<Output = Result<AppendTold, AskError>> + Send>
 /// then; what takes longer than that, over a thin wire or to a slow disk, would begin anew each time and never end.
 struct Sent {
     vote: Vote<NodeId>,
-    /// The entry before them, and the last of them.
+    /// The entry before them.
     after: Option<LogId>,
-    up_to: Option<LogId>,
+    /// What the peer knows once it has them.
+    reach: Reach,
     /// Its answer, which is waited for again instead.
     told: Mutex<Telling>,
 }
@@ -172,14 +173,21 @@ impl Sent {
     /// the same one are the same.
     fn begins(&self, request: &AppendEntriesRequest<Types>) -> bool {
         let last = request.entries.last().map(|entry| entry.log_id);
-        (self.vote, self.after) == (request.vote, request.prev_log_id) && self.up_to <= last
+        (self.vote, self.after) == (request.vote, request.prev_log_id) && self.reach.up_to <= last
     }
 }
 
-/// That a peer follows the leader with this vote, has the leader's log up to there, and when it said so.
+/// Up to where a peer has the leader's log, and up to where it was told that this is agreed.
+#[derive(Clone, Copy)]
+pub struct Reach {
+    pub up_to: Option<LogId>,
+    pub agreed: Option<LogId>,
+}
+
+/// That a peer follows the leader with this vote, what it knows, and when it said so.
 pub struct Heard {
     pub vote: Vote<NodeId>,
-    pub up_to: Option<LogId>,
+    pub reach: Reach,
     pub at: Instant,
 }
 
@@ -190,25 +198,27 @@ impl Link {
         self.peers.send(self.to, Channel::Raft, ask, deadline).await
     }
 
-    /// Sends entries, or waits for the answer to those of them that are on their way. Gives the last that was sent, and
-    /// the answer. Raft may drop this; what is on its way stays so.
+    /// Sends entries, or waits for the answer to those of them that are on their way. Gives what was sent, and the
+    /// answer. Raft may drop this; what is on its way stays so.
     async fn send_entries(
         &mut self,
         request: AppendEntriesRequest<Types>,
-    ) -> Result<(Option<LogId>, Result<AppendTold, AskError>), RpcError> {
+    ) -> Result<(Reach, Result<AppendTold, AskError>), RpcError> {
         let sent = match self.sent.take().filter(|sent| sent.begins(&request)) {
             Some(sent) => sent,
             None => self.begin_to_send(request)?,
         };
         let sent = self.sent.insert(sent);
+        let reach = sent.reach;
         let told = sent.told.get_mut().unwrap_or_else(PoisonError::into_inner).await;
-        let up_to = self.sent.take().and_then(|sent| sent.up_to);
-        Ok((up_to, told))
+        self.sent = None;
+        Ok((reach, told))
     }
 
     fn begin_to_send(&self, request: AppendEntriesRequest<Types>) -> Result<Sent, PayloadTooLarge> {
         let entries = request.entries.len() as u64;
         let up_to = request.entries.last().map(|entry| entry.log_id);
+        let reach = Reach { up_to, agreed: request.leader_commit };
         let (vote, after) = (request.vote, request.prev_log_id);
         let ask = message::write(&RaftAsk::Append(request));
         if ASK_BYTES_MAX < ask.len() && 1 < entries {
@@ -216,7 +226,7 @@ impl Link {
         }
         let (peers, to) = (self.peers.clone(), self.to);
         let told = async move { peers.send(to, Channel::Raft, ask, APPEND_DEADLINE).await };
-        Ok(Sent { vote, after, up_to, told: Mutex::new(Box::pin(told)) })
+        Ok(Sent { vote, after, reach, told: Mutex::new(Box::pin(told)) })
     }
 
     /// Sends all of a snapshot, a piece at a time.
@@ -241,13 +251,14 @@ impl Link {
         }
     }
 
-    /// Whether a question may wait: it has nothing but news, and the peer has just said what it would say to it.
-    fn may_wait(&self, request: &AppendEntriesRequest<Types>) -> bool {
-        let is_news = |heard: &Heard| {
-            request.entries.is_empty() && (request.vote, request.prev_log_id) == (heard.vote, heard.up_to)
-        };
-        let heard = self.heard.as_ref().filter(|heard| is_news(heard));
-        heard.is_some_and(|heard| heard.at.elapsed() < news::WAITS) && self.news.put_off()
+    /// Whether a question need not be asked now, since the peer has just said what it would say to it: either there is
+    /// nothing in it that the peer was not told then, or nothing but news, which waits.
+    fn is_answered(&self, request: &AppendEntriesRequest<Types>) -> bool {
+        let Some(Heard { vote, reach, at }) = &self.heard else { return false };
+        request.entries.is_empty()
+            && (request.vote, request.prev_log_id) == (*vote, reach.up_to)
+            && at.elapsed() < news::WAITS
+            && (request.leader_commit <= reach.agreed || self.news.put_off())
     }
 
     fn remote(&self, error: RaftError<NodeId>) -> RpcError {
@@ -273,7 +284,7 @@ impl RaftNetwork<Types> for Link {
         if self.peers.quiet.load(Ordering::Relaxed) {
             return Err(Unreachable::from(AskError::Quiet).into());
         }
-        if self.may_wait(&request) {
+        if self.is_answered(&request) {
             return Ok(AppendEntriesResponse::Success);
         }
         // Raft has counted this node towards the majority already. What its own disk does not have yet is not said to
@@ -281,11 +292,11 @@ impl RaftNetwork<Types> for Link {
         request.leader_commit = request.leader_commit.filter(|agreed| self.log.may_be_told(agreed));
         self.heard = None;
         let (vote, last) = (request.vote, request.entries.last().map(|entry| entry.log_id));
-        let (up_to, told) = match last {
-            None => (
-                request.prev_log_id,
-                self.ask(message::write(&RaftAsk::Append(request)), option.hard_ttl()).await,
-            ),
+        let (reach, told) = match last {
+            None => {
+                let reach = Reach { up_to: request.prev_log_id, agreed: request.leader_commit };
+                (reach, self.ask(message::write(&RaftAsk::Append(request)), option.hard_ttl()).await)
+            }
             Some(_) => self.send_entries(request).await?,
         };
         if told.is_err() && Mutant::MajorityOfOne.is_on() {
@@ -295,9 +306,13 @@ impl RaftNetwork<Types> for Link {
         if !matches!(told, Ok(AppendEntriesResponse::Success)) {
             return told.map_err(|error| self.remote(error));
         }
-        self.heard = Some(Heard { vote, up_to, at: Instant::now() });
-        let is_all = last.is_none_or(|last| Some(last) == up_to);
-        Ok(if is_all { AppendEntriesResponse::Success } else { AppendEntriesResponse::PartialSuccess(up_to) })
+        self.heard = Some(Heard { vote, reach, at: Instant::now() });
+        let is_all = last.is_none_or(|last| Some(last) == reach.up_to);
+        Ok(if is_all {
+            AppendEntriesResponse::Success
+        } else {
+            AppendEntriesResponse::PartialSuccess(reach.up_to)
+        })
     }
 
     async fn vote(

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use super::three::{DEADLINE, eventually, id, know_key, leader_of, three};
 use crate::consensus::{
     log::LogStore,
-    network::{Heard, Link, Links, Peers},
+    network::{Heard, Link, Links, Peers, Reach},
     news::{self, News},
     types::{Entry, LogId, Types},
 };
@@ -66,7 +66,8 @@ async fn only_news_for_one_that_has_just_agreed_is_put_off() {
         let told = link.append_entries(question.clone(), RPCOption::new(Duration::from_secs(1))).await;
         told.is_ok_and(|told| matches!(told, AppendEntriesResponse::Success))
     };
-    let heard = |at| Some(Heard { vote: question.vote, up_to: question.prev_log_id, at });
+    let reach = Reach { up_to: question.prev_log_id, agreed: Some(log_id(6)) };
+    let heard = |at| Some(Heard { vote: question.vote, reach, at });
     let just_now = || heard(tokio::time::Instant::now());
     // Now may be long ago on a busy machine.
     let begun = Instant::now();
@@ -87,6 +88,27 @@ async fn only_news_for_one_that_has_just_agreed_is_put_off() {
         !is_put_off(&question, heard(tokio::time::Instant::now() - news::WAITS)).await,
         "that is long ago"
     );
+}
+
+#[tokio::test]
+async fn what_a_peer_was_told_a_moment_ago_is_not_told_again() {
+    let news = News::default();
+    let (mut link, _dir) = link_to_nobody(news.clone()).await;
+    let question = news_question();
+    let mut is_sent = async |agreed| {
+        let reach = Reach { up_to: question.prev_log_id, agreed };
+        link.heard = Some(Heard { vote: question.vote, reach, at: tokio::time::Instant::now() });
+        // So that nothing waits.
+        news.is_asked_for();
+        link.append_entries(question.clone(), RPCOption::new(Duration::from_secs(1))).await.is_err()
+    };
+    // Now may be long ago on a busy machine.
+    let begun = Instant::now();
+    while is_sent(question.leader_commit).await {
+        assert!(begun.elapsed() < DEADLINE, "it is sent each time");
+    }
+    assert!(is_sent(Some(log_id(6))).await, "that is news");
+    assert!(is_sent(None).await, "what it was told was held back");
 }
 
 #[tokio::test]
