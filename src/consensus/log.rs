@@ -23,7 +23,7 @@ use openraft::{
     storage::{LogFlushed, RaftLogStorage},
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::{
     machine::applied_as_of,
@@ -44,6 +44,10 @@ pub struct LogStore {
     /// The last vote that was saved since the start.
     vote: Arc<Mutex<Option<Vote<NodeId>>>>,
     own_thread: bool,
+    /// Up to where the log is to be purged once the snapshot is there that Raft has it purged for.
+    to_purge: Option<LogId>,
+    /// Whether a snapshot could not be installed; sent whenever one was, too.
+    installed: Arc<watch::Sender<bool>>,
     /// What the others are told once the disk has it, among what else they are not told yet.
     news: News,
     /// Lets a test withhold the syncs of what runs ahead of the disk, and have them fail.
@@ -63,6 +67,8 @@ impl LogStore {
             newest: Arc::default(),
             vote: Arc::default(),
             own_thread,
+            to_purge: None,
+            installed: Arc::default(),
             news,
             #[cfg(test)]
             fails: Arc::default(),
@@ -83,6 +89,43 @@ impl LogStore {
             receiver.await.unwrap_or(Err(StoreError::Closed))
         };
         once_there_is_room(attempt).await
+    }
+
+    /// Installs a snapshot with `work`, as [`Self::write`] does.
+    pub async fn install(
+        &self,
+        work: impl Fn(&mut Txn<'_>) -> Result<(), StoreError> + Clone + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let installed = self.write(work).await;
+        self.installed.send_replace(installed.is_err());
+        installed
+    }
+
+    /// Whether the store holds what entries up to `index` did.
+    fn covers(&self, index: u64) -> Result<bool, StorageError> {
+        let applied: Option<LogId> = read_meta(&self.store, Meta::Applied)?;
+        Ok(applied.is_some_and(|applied| index <= applied.index))
+    }
+
+    /// Purges what was to be purged, once the snapshot is there.
+    async fn purge_for_snapshot(&mut self) -> Result<(), StorageError> {
+        let Some(to) = self.to_purge else { return Ok(()) };
+        let mut installed = self.installed.subscribe();
+        while !self.covers(to.index)? {
+            let failing = *installed.borrow_and_update();
+            if failing || installed.changed().await.is_err() {
+                return Err(failed(StoreError::Closed));
+            }
+        }
+        self.purge_covered(to).await
+    }
+
+    /// Notes that the log begins after `to`, and then takes away what is before.
+    async fn purge_covered(&mut self, to: LogId) -> Result<(), StorageError> {
+        self.to_purge = None;
+        let bytes = encode(&to);
+        self.write(move |txn| txn.put_meta(Meta::Purged, &bytes)).await.map_err(failed)?;
+        self.store.log().and_then(|mut log| log.purge_below(to.index + 1)).map_err(failed)
     }
 
     /// Runs `work`, which does what entries of the log say about these secrets, once there is room for it, and waits
@@ -269,11 +312,14 @@ impl RaftLogStorage<Types> for LogStore {
         Ok(vote.map(|vote| Vote { committed: vote.committed && vote.leader_id.node_id != self.me, ..vote }))
     }
 
+    /// Entries after a snapshot wait for it: the disk must not say that the log goes on where what came before is
+    /// neither in the log nor in the store.
     async fn append<I>(&mut self, entries: I, flushed: LogFlushed<Types>) -> Result<(), StorageError>
     where
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
+        self.purge_for_snapshot().await?;
         let entries: Vec<Entry> = entries.into_iter().collect();
         let row = |entry: &Entry| LogEntry { index: entry.log_id.index, bytes: encode(entry) };
         let rows: Vec<LogEntry> = entries.iter().map(row).collect();
@@ -294,10 +340,13 @@ impl RaftLogStorage<Types> for LogStore {
         Ok(())
     }
 
-    /// What is purged is covered by what the store holds, and committed before it is taken away.
+    /// What is purged is covered by what the store holds. Raft has the log purged while it still installs the snapshot
+    /// that does; a node that goes down then begins again with its log as it was.
     async fn purge(&mut self, to: LogId) -> Result<(), StorageError> {
-        let bytes = encode(&to);
-        self.write(move |txn| txn.put_meta(Meta::Purged, &bytes)).await.map_err(failed)?;
-        self.store.log().and_then(|mut log| log.purge_below(to.index + 1)).map_err(failed)
+        if self.covers(to.index)? {
+            return self.purge_covered(to).await;
+        }
+        self.to_purge = Some(to);
+        Ok(())
     }
 }

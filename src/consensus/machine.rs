@@ -83,7 +83,7 @@ impl RaftStateMachine<Types> for Machine {
             txn.put_meta(Meta::Installed, &encode(&meta.last_log_id))?;
             txn.put_meta(Meta::Snapshot, &encode(&meta))
         };
-        self.log.write(install).await.map_err(failed)
+        self.log.install(install).await.map_err(failed)
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<Types>>, StorageError> {

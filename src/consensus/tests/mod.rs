@@ -5,6 +5,7 @@ mod alone;
 mod cluster;
 mod handover;
 mod news;
+mod purged;
 mod slow;
 mod three;
 
