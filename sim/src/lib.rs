@@ -16,6 +16,7 @@ pub mod journal;
 pub mod links;
 pub mod logbook;
 pub mod machine;
+pub mod memory;
 pub mod operator;
 pub mod outsider;
 pub mod plan;

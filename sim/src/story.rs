@@ -21,6 +21,13 @@ pub struct Story {
     /// Written values that stand in the nodes' logs in plain.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logged: Vec<String>,
+    /// The most memory that all nodes and the simulator had together, in bytes.
+    #[serde(default)]
+    pub memory_bytes: u64,
+    /// Packets that the nodes sent each other in a second, once nobody had asked for anything for long; none where clients
+    /// were at work to the end.
+    #[serde(default)]
+    pub idle_packets_per_s: u64,
     /// The digest of all events and of all packets, in hexadecimal.
     pub digest: String,
 }

@@ -184,6 +184,8 @@ pub mod tests {
             events: Vec::new(),
             kept: Vec::new(),
             logged: Vec::new(),
+            memory_bytes: 0,
+            idle_packets_per_s: 0,
             digest: "d".into(),
         }
     }

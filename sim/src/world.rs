@@ -21,7 +21,7 @@ use crate::{
     journal::Journal,
     links::Links,
     machine::Machine,
-    operator,
+    memory, operator,
     plan::Plan,
     story::{Story, What},
     weather::Weather,
@@ -40,6 +40,11 @@ const STOP_WITHIN_MS: u64 = 30_000;
 const LOOK_EVERY_MS: u64 = 10;
 /// How long the machine lets lie what has ended by itself before it starts it again.
 const START_AGAIN_AFTER_MS: u64 = 500;
+/// How long nobody listens after the clients have left, and how long somebody listens then to what nodes that have
+/// nothing to do send each other.
+const LISTEN_MS: u64 = 20_000;
+/// How often it is looked how much memory the world has.
+const WEIGH_EVERY_MS: u64 = 1_000;
 
 /// Why there is no story.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +84,10 @@ struct World {
     /// Machines that are to stay down for now.
     held_down: Vec<u32>,
     whole_ms: u64,
+    /// The most memory that the process has had so far.
+    memory_bytes: u64,
+    /// What nodes sent each other that had nothing to do.
+    idle_packets_per_s: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,6 +142,8 @@ impl World {
             rolling: VecDeque::new(),
             held_down: vec![0; plan.nodes],
             whole_ms: 0,
+            memory_bytes: 0,
+            idle_packets_per_s: 0,
             plan,
             machines,
             office,
@@ -146,6 +157,13 @@ impl World {
         self.sim.step().map_err(|error| WorldError::Ended(error.to_string()))?;
         self.start_again();
         self.roll();
+        self.weigh()
+    }
+
+    fn weigh(&mut self) -> Result<(), WorldError> {
+        if self.now_ms().is_multiple_of(WEIGH_EVERY_MS) {
+            self.memory_bytes = self.memory_bytes.max(memory::own_bytes()?);
+        }
         Ok(())
     }
 
@@ -308,12 +326,24 @@ impl World {
 
     /// Lets everything recover, with the clients at work for the first part of that time.
     fn recover(&mut self) -> Result<(), WorldError> {
-        let from = self.now_ms();
+        let (clients_leave, end) = (self.now_ms() + WORK_ON_MS, self.now_ms() + self.plan.heal_ms);
         self.office.calm.store(true, Ordering::Relaxed);
-        while self.now_ms() < from + self.plan.heal_ms {
-            if from + WORK_ON_MS <= self.now_ms() {
-                self.office.open.store(false, Ordering::Relaxed);
-            }
+        self.step_until(clients_leave.min(end))?;
+        if clients_leave < end {
+            self.office.open.store(false, Ordering::Relaxed);
+        }
+        if clients_leave + 2 * LISTEN_MS <= end {
+            self.step_until(end - LISTEN_MS)?;
+            let (_, before) = self.office.journal.digest();
+            self.step_until(end)?;
+            let (_, after) = self.office.journal.digest();
+            self.idle_packets_per_s = (after - before) * 1000 / LISTEN_MS;
+        }
+        self.step_until(end)
+    }
+
+    fn step_until(&mut self, until_ms: u64) -> Result<(), WorldError> {
+        while self.now_ms() < until_ms {
             self.step()?;
         }
         Ok(())
@@ -336,12 +366,13 @@ impl World {
     }
 
     fn tell(self, logs: &Path) -> Story {
-        let Self { sim, plan, machines, office, .. } = self;
+        let Self { sim, plan, machines, office, memory_bytes, idle_packets_per_s, .. } = self;
         // What a node that has stopped has left running, such as a client's connection, may still hold its files.
         drop(sim);
         let (digest, _) = office.journal.digest();
-        let mut story =
-            Story { plan, events: office.journal.events(), kept: Vec::new(), logged: Vec::new(), digest };
+        let events = office.journal.events();
+        let (kept, logged) = (Vec::new(), Vec::new());
+        let mut story = Story { plan, events, kept, logged, memory_bytes, idle_packets_per_s, digest };
         let operations = story.operations();
         let values = values(&operations);
         let keep = |machine: &Machine| inspect(machine.data(), machine.keys(), values.iter().copied());

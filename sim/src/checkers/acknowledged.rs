@@ -1,7 +1,7 @@
 //! D1, T6 (docs/invariants.md): what was acknowledged is on every node in the end, with the number that was told. What only
 //! one node had when it answered (`202`, and marks) may go with that node's disk; what was agreed may not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Violation, at_the_end, named,
@@ -41,6 +41,17 @@ pub fn check(story: &Story) -> Vec<Violation> {
                     "{} set label {key} of {path} to {value:?}, and node {node} has {held:?}",
                     named(operation)
                 );
+                violations.push(at_the_end("D1", story, says));
+            }
+        }
+    }
+    for (path, id, operation) in deleted_for_good(&operations) {
+        let lost = was_lost_with_its_disk(story, operation);
+        for (node, kept) in readable().filter(|_| !lost) {
+            let mut versions = kept.secrets.get(&path).into_iter().flat_map(|secret| &secret.versions);
+            if versions.any(|version| version.id == id && !version.deleted && !version.destroyed) {
+                let says =
+                    format!("{} deleted version {id} of {path}, and node {node} shows it", named(operation));
                 violations.push(at_the_end("D1", story, says));
             }
         }
@@ -129,6 +140,21 @@ fn lone_labels<'a>(operations: &'a [Operation<'a>]) -> Vec<Label<'a>> {
     alone.map(|((path, key), set)| (path, key.clone(), set[0].0.clone(), set[0].1)).collect()
 }
 
+/// Versions that an answer shows as deleted, of secrets of which nobody may have brought one back.
+fn deleted_for_good<'a>(operations: &'a [Operation<'a>]) -> Vec<(String, &'a str, &'a Operation<'a>)> {
+    let brings_back = |operation: &&Operation<'_>| {
+        matches!(operation.asked.ask, Ask::Undelete { .. }) && !operation.told.is_refused()
+    };
+    let brought_back: BTreeSet<String> =
+        operations.iter().filter(brings_back).filter_map(|operation| path_of(operation.asked)).collect();
+    let deletes = operations.iter().filter(|operation| matches!(operation.asked.ask, Ask::Delete { .. }));
+    let shown = deletes.filter(|operation| operation.told.body()["version"]["state"] == "deleted");
+    let shown = shown.filter_map(|operation| {
+        Some((path_of(operation.asked)?, text(operation.told.body(), "/version/id")?, operation))
+    });
+    shown.filter(|(path, ..)| !brought_back.contains(path)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -210,5 +236,14 @@ mod tests {
         let labels = [("k".to_owned(), Some("v".to_owned()))].into();
         tale.goes(Ask::Label { name: "n".into(), labels }, 200, version("v1", 1)).keeps(&[("v1", "plain-1")]);
         tale.fires(check, "set label k of a/n to Some(\"v\"), and node 0 has None");
+    }
+
+    #[test]
+    fn a_version_that_was_deleted_and_is_shown_again_is_seen_unless_somebody_brought_it_back() {
+        let mut tale = tale();
+        let told = json!({ "name": "n", "version": { "id": "v1", "number": 1, "state": "deleted" } });
+        tale.goes(Ask::Delete { name: "n".into() }, 200, told).keeps(&[("v1", "plain-1")]);
+        tale.fires(check, "op 0 (client 0 for a at node 0) deleted version v1 of a/n, and node 2 shows it");
+        tale.goes(Ask::Undelete { name: "n".into() }, 200, version("v1", 1)).passes(check);
     }
 }

@@ -75,7 +75,7 @@ pub const CHECKERS: [Checker; 21] = [
     Checker { name: "no plaintext", rules: "S1", check: no_plaintext::check },
     Checker { name: "answers of the contract", rules: "E4, X7", check: answers::check },
     Checker { name: "recovery", rules: "R1, R2", check: recovered::check },
-    Checker { name: "bounded log and disk", rules: "docs/limits", check: bounded::check },
+    Checker { name: "bounded log, disk, memory and talk", rules: "docs/limits", check: bounded::check },
 ];
 
 /// What a checker says of one story before it only counts.

@@ -19,7 +19,8 @@ impl Tale {
     pub fn of(nodes: usize) -> Self {
         let plan = Plan { nodes, ..Plan::draw(1) };
         let kept = vec![Kept::default(); nodes];
-        Self(Story { plan, events: Vec::new(), kept, logged: Vec::new(), digest: String::new() })
+        let (events, logged, digest) = (Vec::new(), Vec::new(), String::new());
+        Self(Story { plan, events, kept, logged, memory_bytes: 0, idle_packets_per_s: 0, digest })
     }
 
     /// Something happens, a millisecond after what was before it.
