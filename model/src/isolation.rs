@@ -2,10 +2,12 @@
 //! unless a grant says more, and what a caller may not see answers as if it were not there.
 //! Knows nothing of tokens on the wire or of what is stored under a name.
 
+use alloc::{collections::BTreeSet, vec::Vec};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    name::{CallerName, SecretName},
+    name::{CallerName, NamePrefix, SecretName},
     refusal::{CallerMistake, Refusal},
     registry::Grant,
 };
@@ -88,16 +90,40 @@ impl Session {
         name: &SecretName,
         grants: impl IntoIterator<Item = &'a Grant>,
     ) -> Result<(), Refusal> {
-        let lets = |grant: &Grant| {
-            grant.owner == *owner
-                && grant.grantee == self.caller
-                && grant.prefix.covers(name)
-                && grant.access.includes(wanted)
-        };
+        let lets = |grant: &Grant| self.has(grant, wanted, owner) && grant.prefix.covers(name);
         if self.owns(owner) || grants.into_iter().any(lets) {
             Ok(())
         } else {
             Err(CallerMistake::NotFound.into())
         }
+    }
+
+    /// What the caller may read of `owner`'s names under `prefix`: every name under each of these, and no other. They
+    /// rise, and none lies within another. Whoever lists looks at no name beyond them, so that nothing shows of one.
+    pub fn readable_under<'a>(
+        &self,
+        owner: &CallerName,
+        prefix: &NamePrefix,
+        grants: impl IntoIterator<Item = &'a Grant>,
+    ) -> Vec<NamePrefix> {
+        if self.owns(owner) {
+            return Vec::from([prefix.clone()]);
+        }
+        let granted = grants.into_iter().filter(|grant| self.has(grant, Access::Read, owner));
+        let under: BTreeSet<&NamePrefix> =
+            granted.filter_map(|grant| grant.prefix.narrower(prefix)).collect();
+        let mut outermost: Vec<NamePrefix> = Vec::new();
+        for prefix in under {
+            // What lies within another follows on it.
+            if outermost.last().is_none_or(|outer| !prefix.starts_with(outer.as_str())) {
+                outermost.push(prefix.clone());
+            }
+        }
+        outermost
+    }
+
+    /// Whether this is a grant to the caller of such access to names of `owner`.
+    fn has(&self, grant: &Grant, wanted: Access, owner: &CallerName) -> bool {
+        grant.owner == *owner && grant.grantee == self.caller && grant.access.includes(wanted)
     }
 }

@@ -236,6 +236,15 @@ impl NamePrefix {
     pub fn covers(&self, name: &SecretName) -> bool {
         name.starts_with(self.as_str())
     }
+
+    /// The one of two that lies within the other; `None` when no name begins with both.
+    pub fn narrower<'a>(&'a self, other: &'a Self) -> Option<&'a Self> {
+        if self.starts_with(other.as_str()) {
+            Some(self)
+        } else {
+            other.starts_with(self.as_str()).then_some(other)
+        }
+    }
 }
 
 fn is_name_byte(byte: u8) -> bool {

@@ -139,3 +139,33 @@ fn roles_and_access_are_called_what_the_contract_calls_them() {
     assert_eq!(ROLES.map(Role::as_str), ["member", "admin"]);
     assert_eq!(ACCESSES.map(Access::as_str), ["read", "write"]);
 }
+
+#[test]
+fn what_may_be_listed_is_what_may_be_read() {
+    let (ann, bob) = (CallerName::parse("ann").unwrap(), session("bob", Role::Member));
+    let names = NAMES.map(|name| SecretName::parse(name).unwrap());
+    let pairs = PREFIXES.iter().flat_map(|one| PREFIXES.map(|other| [*one, other]));
+    for granted in pairs.chain([["app", "app"]]) {
+        let grants = granted.map(|prefix| grant("ann", prefix, "bob", Access::Read));
+        for grants in [&grants[..], &grants[..1], &[]] {
+            for asked in PREFIXES.map(|prefix| NamePrefix::parse(prefix).unwrap()) {
+                let under = bob.readable_under(&ann, &asked, grants);
+                let case = format!("{grants:?} under {asked}: {under:?}");
+                for name in &names {
+                    let covering = under.iter().filter(|prefix| prefix.covers(name)).count();
+                    let may = asked.covers(name) && bob.may(Access::Read, &ann, name, grants).is_ok();
+                    assert_eq!(covering, usize::from(may), "{name}: {case}");
+                }
+                assert!(under.is_sorted(), "{case}");
+                assert_eq!(session("ann", Role::Member).readable_under(&ann, &asked, grants), [asked]);
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_may_be_listed_with_a_grant_of_another_or_to_another() {
+    let (ann, bob) = (CallerName::parse("ann").unwrap(), session("bob", Role::Admin));
+    let grants = [grant("cat", "", "bob", Access::Write), grant("ann", "", "cat", Access::Write)];
+    assert_eq!(bob.readable_under(&ann, &NamePrefix::parse("").unwrap(), &grants), []);
+}

@@ -3,7 +3,7 @@
 
 use covault_model::{
     isolation::{Access, Session},
-    name::{CallerName, SecretName, SecretPath},
+    name::{CallerName, NamePrefix, SecretPath},
     refusal::{CallerMistake, Refusal},
     registry::{Grant, Registry},
 };
@@ -47,15 +47,15 @@ impl Vault {
         targets.iter().try_for_each(|target| self.permit(view.rows(), session, target, Access::Write))
     }
 
-    /// Which names of `owner` the caller may read.
-    pub(super) fn readable<'v>(
+    /// The prefixes under `prefix` of which the caller may read every name of `owner`.
+    pub(super) fn readable_under(
         &self,
         rows: Rows<'_>,
-        session: &'v Session,
-        owner: &'v CallerName,
-    ) -> Result<impl Fn(&SecretName) -> bool + 'v, Refusal> {
-        let grants = grants_to(rows, session, owner)?;
-        Ok(move |name: &SecretName| session.may(Access::Read, owner, name, &grants).is_ok())
+        session: &Session,
+        owner: &CallerName,
+        prefix: &NamePrefix,
+    ) -> Result<Vec<NamePrefix>, Refusal> {
+        Ok(session.readable_under(owner, prefix, &grants_to(rows, session, owner)?))
     }
 }
 

@@ -1,8 +1,14 @@
 //! Lists: secrets by name, versions newest first. Keeps X6 of a history that has not arrived. Knows nothing of values.
 
 use covault_model::{
-    isolation::Access, limits::PAGE_MAX, line::Place, mutant::Mutant, name::SecretPath, refusal::Refusal,
+    isolation::Access,
+    limits::PAGE_MAX,
+    line::Place,
+    mutant::Mutant,
+    name::{CallerName, NamePrefix, SecretName, SecretPath},
+    refusal::Refusal,
 };
+use covault_store::Rows;
 
 use super::{
     Asker, HistoryQuery, ListQuery, Page, SecretPage, Vault, VersionPage, Which,
@@ -33,13 +39,11 @@ impl Vault {
     fn list_page(&self, asker: &Asker, query: &ListQuery) -> Result<SecretPage, Refusal> {
         let view = self.look()?;
         let rows = view.rows();
-        let readable = self.readable(view.rows(), &asker.session, &query.owner)?;
+        let prefixes = self.readable_under(rows, &asker.session, &query.owner, &query.prefix)?;
         let limit = query.limit.min(PAGE_MAX);
         let (mut items, mut after, mut seen) = (Vec::new(), query.after.clone(), 0);
         while items.len() < limit && seen < NAMES_PER_PAGE_MAX {
-            let names = rows
-                .names(&query.owner, &query.prefix, after.as_ref(), limit + 1 - items.len())
-                .map_err(storage_refusal)?;
+            let names = names(rows, &query.owner, &prefixes, after.as_ref(), limit + 1 - items.len())?;
             if names.is_empty() {
                 return Ok(Page { items, next: None });
             }
@@ -49,9 +53,6 @@ impl Vault {
                 }
                 seen += 1;
                 after = Some(name.clone());
-                if !readable(&name) {
-                    continue;
-                }
                 let path = SecretPath { owner: query.owner.clone(), name };
                 let Some(found) = find(view.rows(), &path, Which::Current)? else { continue };
                 let summary = summarize(view.rows(), &path, found)?;
@@ -61,7 +62,7 @@ impl Vault {
                 }
             }
         }
-        let more = rows.names(&query.owner, &query.prefix, after.as_ref(), 1).map_err(storage_refusal)?;
+        let more = names(rows, &query.owner, &prefixes, after.as_ref(), 1)?;
         Ok(Page { items, next: after.filter(|_| !more.is_empty()) })
     }
 
@@ -109,4 +110,22 @@ impl Vault {
         }
         Ok(Page { items, next: last.filter(|_| more) })
     }
+}
+
+/// Names of `owner` under prefixes that rise, after one of them.
+fn names(
+    rows: Rows<'_>,
+    owner: &CallerName,
+    prefixes: &[NamePrefix],
+    after: Option<&SecretName>,
+    limit: usize,
+) -> Result<Vec<SecretName>, Refusal> {
+    let mut names = Vec::new();
+    for prefix in prefixes {
+        names.extend(rows.names(owner, prefix, after, limit - names.len()).map_err(storage_refusal)?);
+        if names.len() == limit {
+            break;
+        }
+    }
+    Ok(names)
 }

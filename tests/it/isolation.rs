@@ -80,6 +80,35 @@ fn a_list_shows_only_what_may_be_read() {
 }
 
 #[test]
+fn a_list_does_not_go_on_because_of_names_that_may_not_be_read() {
+    let vault = Vault::start();
+    let (ann, bob) = (vault.caller("ann"), vault.caller("bob"));
+    for name in ["a", "b/1", "c", "d/1", "d/2", "e"] {
+        ann.create(name, "value");
+    }
+    for prefix in ["b/", "d/"] {
+        let grant = json!({"prefix": prefix, "grantee": "bob", "access": "read"});
+        ann.post("/v1/grants", &grant).expect(201);
+    }
+    let page = |query: &str| {
+        let page = bob.get(&format!("/v1/secrets?owner=ann&limit=1{query}")).body_json();
+        let name = page["secrets"][0]["name"].as_str().map(str::to_owned);
+        (name, page["next"].as_str().map(str::to_owned))
+    };
+    let (mut names, mut next) = (Vec::new(), Some(String::new()));
+    while let Some(cursor) = next {
+        let (name, more) = page(&if cursor.is_empty() { cursor } else { format!("&cursor={cursor}") });
+        names.extend(name);
+        next = more;
+    }
+    assert_eq!(names, ["b/1", "d/1", "d/2"], "and the last page says that it is the last");
+    assert_eq!(page("&prefix=b"), (Some("b/1".to_owned()), None));
+    assert_eq!(page("&prefix=c"), (None, None));
+    let all = vault.caller("cat").get("/v1/secrets?owner=ann&limit=1").body_json();
+    assert_eq!((&all["secrets"], &all["next"]), (&json!([]), &json!(null)));
+}
+
+#[test]
 fn a_read_grant_opens_reading_below_its_prefix_and_nothing_else() {
     let vault = Vault::start();
     let (ann, bob) = (vault.caller("ann"), vault.caller("bob"));
