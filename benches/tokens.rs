@@ -102,7 +102,7 @@ impl Bench {
         let text = RawValue::from_string(documents(numbers)).expect("a document");
         let document = Document::new(&text);
         let found = document.fields(&self.rules).expect("all fields are there");
-        let request = TokenRequest { values: found.len(), key: None, says: b"" };
+        let request = TokenRequest { values: found.len(), rules: &self.rules, key: None, says: b"" };
         let tokenized = self.vault.tokenize(&self.asker, request, |key| propose(key, &found)).await;
         let (proposal, _) = tokenized.expect("a node that takes writes");
         std::hint::black_box(document.with(proposal.placed.iter().map(Placed::part)));

@@ -81,6 +81,8 @@ pub enum Limit {
     Epochs,
     /// Fields configured for tokenization.
     Fields,
+    /// Bytes of all values behind tokens that one request asks for.
+    OpenedBytes,
 }
 
 /// Why nobody may decide now.

@@ -314,6 +314,9 @@ fn of_limit(limit: Limit) -> Problem {
         Limit::Secrets => (Code::LimitReached, "secrets", "The request names too many secrets."),
         Limit::Epochs => (Code::LimitReached, "epochs", "The caller has had as many epochs as it may."),
         Limit::Fields => (Code::LimitReached, "fields", "The caller would configure too many fields."),
+        Limit::OpenedBytes => {
+            (Code::LimitReached, "opened_bytes", "The values together have more bytes than one answer may.")
+        }
         Limit::ValueBytes => (Code::ValueTooLarge, "value", "The value has more bytes than this node takes."),
     };
     Problem::new(code, detail).with("limit", what)
@@ -412,9 +415,8 @@ mod tests {
         check(CallerMistake::LastMember, 409, "last_member");
         check(CallerMistake::TooMany(Limit::ValueBytes), 413, "value_too_large");
         let limits = [Limit::Labels, Limit::Tokens, Limit::Grants, Limit::Members, Limit::Invitations];
-        for limit in
-            limits.into_iter().chain([Limit::ApiProcesses, Limit::Secrets, Limit::Epochs, Limit::Fields])
-        {
+        let more = [Limit::ApiProcesses, Limit::Secrets, Limit::Epochs, Limit::Fields, Limit::OpenedBytes];
+        for limit in limits.into_iter().chain(more) {
             check(CallerMistake::TooMany(limit), 422, "limit_reached");
         }
         check(NoAuthority::QuorumUnavailable, 503, "quorum_unavailable");

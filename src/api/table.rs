@@ -384,6 +384,7 @@ pub static ROUTES: &[Route] = &[
             Code::NotFound,
             Code::TokenAmbiguous,
             Code::UnfitValue,
+            Code::LimitReached,
             Code::RateLimited,
             Code::Corrupt,
             Code::Unconfirmed,

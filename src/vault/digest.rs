@@ -10,6 +10,7 @@ use covault_model::{
     registry::{Registry, Remembered},
 };
 use covault_seal::Plaintext;
+use covault_store::{Rows, StoreError};
 use serde::Serialize;
 
 use super::{IdempotencyKey, Vault, storage_refusal};
@@ -43,10 +44,10 @@ impl Vault {
             None => Err(NodeFault::MasterKeyUnavailable(Some(ring.active().clone())).into()),
         }
     }
+
     /// What an earlier request with this key came to: one that was agreed, or one that needed no agreement.
     pub(super) fn recall(&self, caller: &CallerName, key: &Digest) -> Result<Option<Remembered>, Refusal> {
-        let agreed = self.look()?.rows().remembered(caller, key).map_err(storage_refusal)?;
-        if agreed.is_some() { Ok(agreed) } else { self.recall_apart(caller, key) }
+        recall_in(self.look()?.rows(), caller, key).map_err(storage_refusal)
     }
 
     /// What an earlier request with this key came to, if it needed no agreement.
@@ -57,4 +58,14 @@ impl Vault {
     ) -> Result<Option<Remembered>, Refusal> {
         self.look()?.rows().remembered(caller, &key_apart(key)).map_err(storage_refusal)
     }
+}
+
+/// What an earlier request with this key came to, as far as these rows know.
+pub(super) fn recall_in(
+    rows: Rows<'_>,
+    caller: &CallerName,
+    key: &Digest,
+) -> Result<Option<Remembered>, StoreError> {
+    let agreed = rows.remembered(caller, key)?;
+    if agreed.is_some() { Ok(agreed) } else { rows.remembered(caller, &key_apart(key)) }
 }

@@ -8,10 +8,10 @@ use covault_model::{
     isolation::{Access, Session},
     limits::LABELS_MAX,
     marks::Mark,
-    name::SecretPath,
+    name::{LabelKey, SecretPath},
     record::{Body, Idempotency, key_apart},
     refusal::{CallerMistake, Limit, NodeFault, Refusal},
-    registry::{Outcome, Registry, Remembered},
+    registry::{Outcome, Remembered},
 };
 use covault_store::{StoreError, Txn};
 use tokio::sync::oneshot;
@@ -20,6 +20,7 @@ use super::{
     Asker, IdempotencyKey, Marked, Patch, Vault, Which,
     audited::About,
     author::Draft,
+    digest::recall_in,
     read::{find, summarize},
     storage_refusal,
     write::which_text,
@@ -136,12 +137,12 @@ impl Vault {
         let (caller, to) = (session.caller.clone(), path.clone());
         let remembered = self.store_write(move |txn| {
             if let Some(Idempotency(key, request)) = idempotency {
-                let key = key_apart(&key);
-                if let Some(found) = txn.rows().remembered(&caller, &key)? {
+                // Another request may have come with the key just before.
+                if let Some(found) = recall_in(txn.rows(), &caller, &key)? {
                     return Ok(Some(found));
                 }
                 let outcome = Outcome::Marked(record.id());
-                txn.remember(&caller, &key, &Remembered { request, outcome })?;
+                txn.remember(&caller, &key_apart(&key), &Remembered { request, outcome })?;
             }
             txn.insert_marks(&to, &record)?;
             Ok(None)
@@ -156,16 +157,34 @@ impl Vault {
     }
 
     fn patch_marks(&self, path: &SecretPath, patch: &Patch) -> Result<Vec<Mark>, Refusal> {
-        let view = self.look()?;
-        let held = view.rows().secret_view(path).map_err(storage_refusal)?;
-        let held = held.map(|view| view.labels).unwrap_or_default();
-        let kept = held.iter().filter(|(key, value)| value.1.is_some() && !patch.labels.contains_key(*key));
-        let set = patch.labels.values().filter(|value| value.is_some());
-        if kept.count() + set.count() > LABELS_MAX {
-            return Err(CallerMistake::TooMany(Limit::Labels).into());
-        }
+        let (set, taken_away): (Vec<_>, Vec<_>) = patch.labels.iter().partition(|(_, value)| value.is_some());
+        self.require_room_for_labels(
+            path,
+            set.into_iter().map(|(key, _)| key),
+            taken_away.into_iter().map(|(key, _)| key),
+        )?;
         let labels = patch.labels.iter().map(|(key, value)| Mark::Label(key.clone(), value.clone()));
         Ok(labels.chain(patch.description.clone().map(Mark::Description)).collect())
+    }
+
+    /// Refuses labels that the secret does not have if it would carry too many with them. It may carry more, if nodes that
+    /// were apart set them; those can be changed and taken away.
+    pub(super) fn require_room_for_labels<'l>(
+        &self,
+        path: &SecretPath,
+        set: impl Iterator<Item = &'l LabelKey>,
+        taken_away: impl Iterator<Item = &'l LabelKey>,
+    ) -> Result<(), Refusal> {
+        let held = self.look()?.rows().secret_view(path).map_err(storage_refusal)?;
+        let held = held.map(|view| view.labels).unwrap_or_default();
+        let has = |key: &&LabelKey| held.get(*key).is_some_and(|value| value.1.is_some());
+        let (new, gone) = (set.filter(|key| !has(key)).count(), taken_away.filter(has).count());
+        let carried = held.values().filter(|value| value.1.is_some()).count();
+        if 0 < new && LABELS_MAX < carried + new - gone {
+            Err(CallerMistake::TooMany(Limit::Labels).into())
+        } else {
+            Ok(())
+        }
     }
 
     /// The ids of the versions that are meant; refuses one that is not there or whose value is erased.

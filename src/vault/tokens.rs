@@ -12,21 +12,22 @@ use std::{
 
 use covault_model::{
     epoch::{Epoch, Epochs, epochs_of},
+    field::FieldRule,
     id::{IssueId, MappingId},
     issue::{Issue, IssueHeader, Mapping, Scope},
     limits::ISSUE_MAPPINGS_MAX,
     name::{CallerName, MasterKeyName},
     record::{Idempotency, key_apart},
-    refusal::{CallerMistake, NoAuthority, NodeFault, Refusal},
+    refusal::{CallerMistake, Limit, NoAuthority, NodeFault, Refusal},
     registry::{Outcome, Remembered},
 };
 use covault_seal::{EpochKey, Misfit, Plaintext};
-use covault_store::Rows;
+use covault_store::{Rows, StoreError};
 use tokio::{time::timeout, try_join};
 
 use super::{
-    Asker, IdempotencyKey, Issued, Replication, Standing, Vault, audited::About, epochs::epochs_in,
-    keys::seal_refusal, marks::is_same_request, storage_refusal,
+    Asker, IdempotencyKey, Issued, Replication, Standing, Vault, audited::About, digest::recall_in,
+    epochs::epochs_in, keys::seal_refusal, marks::is_same_request, storage_refusal,
 };
 use crate::{
     audit::{Action, Subject},
@@ -39,12 +40,15 @@ const RECOMPUTED_MAX: usize = 4;
 const CONFIRM_DEADLINE: Duration = Duration::from_secs(1);
 /// Bytes of mappings in one issue; one more always fits.
 const ISSUE_BYTES_MAX: usize = 40 * 1024;
+/// Bytes of values that one request opens (4 MiB). A token may be named many times, and each time takes its room.
+const OPENED_BYTES_MAX: usize = 4 << 20;
 
-/// What is to become tokens: how many values, what makes a retry safe, and what the request says, for telling a
-/// retry from another request.
+/// What is to become tokens: how many values, what makes a retry safe, and what tells a retry from another request.
 pub struct TokenRequest<'a> {
     /// How many values.
     pub values: usize,
+    /// By which rules, also where the request leaves them to what is configured.
+    pub rules: &'a [FieldRule],
     /// The client's idempotency key.
     pub key: Option<IdempotencyKey>,
     /// The request; read only when there is a key.
@@ -52,6 +56,7 @@ pub struct TokenRequest<'a> {
 }
 
 /// In which epoch a request gets its tokens, and what it is remembered by.
+#[derive(Clone, Copy)]
 struct Terms {
     epoch: Epoch,
     idempotency: Option<Idempotency>,
@@ -124,7 +129,8 @@ impl Vault {
     fn terms(&self, asker: &Asker, request: &TokenRequest<'_>) -> Result<Terms, Refusal> {
         let caller = &asker.session.caller;
         let says = Plaintext::new(if request.key.is_some() { request.says.to_vec() } else { Vec::new() });
-        let idempotency = self.idempotency(caller, request.key.as_ref(), &"tokenize", Some(&says))?;
+        let fields = ("tokenize", request.rules);
+        let idempotency = self.idempotency(caller, request.key.as_ref(), &fields, Some(&says))?;
         let recalled = idempotency.as_ref().map(|it| self.recall(caller, it.key())).transpose()?.flatten();
         if let Some(found) = recalled {
             is_same_request(idempotency.as_ref(), &found)?;
@@ -246,27 +252,23 @@ impl Vault {
         if !self.parts.store.room().map_err(storage_refusal)?.fits(2 * bytes) {
             return Err(NodeFault::StorageFull.into());
         }
-        let (idempotency, replayed, noted) = (terms.idempotency, terms.replayed, self.may_be_unspread());
+        let (terms, noted) = (*terms, self.may_be_unspread());
         let inserted = self.store_write(move |txn| {
-            let epochs = epochs_of(&txn.rows(), &scope.owner)?;
-            let may = |epochs: Epochs| {
-                if replayed { epochs.holds(scope.epoch) } else { epochs.active() == scope.epoch }
-            };
-            if !epochs.is_some_and(may) {
-                return Ok(false);
+            if let Err(mistake) = may_issue(txn.rows(), &scope.owner, &terms)? {
+                return Ok(Err(mistake));
             }
             for issue in &issues {
                 if txn.insert_issue(issue)? && noted {
                     txn.note_unspread(issue)?;
                 }
             }
-            if let Some(Idempotency(key, request)) = idempotency {
-                let what = Remembered { request, outcome: Outcome::Issued(scope.epoch) };
+            if let Some(Idempotency(key, request)) = terms.idempotency {
+                let what = Remembered { request, outcome: Outcome::Issued(terms.epoch) };
                 txn.remember(&scope.owner, &key_apart(&key), &what)?;
             }
-            Ok(true)
+            Ok(Ok(()))
         });
-        if inserted.await? { Ok(()) } else { Err(CallerMistake::EpochConflict.into()) }
+        Ok(inserted.await??)
     }
 
     /// Waits until this node has whatever a majority has of what is sought: what was told to exist then does
@@ -309,8 +311,38 @@ impl Vault {
         let view = self.look()?;
         let epochs = epochs_in(view.rows(), owner)?;
         let mut opener = Opener { vault: self, rows: view.rows(), owner, epochs, keys: BTreeMap::new() };
-        sought.iter().map(|sought| opener.open(*sought)).collect()
+        let mut room = OPENED_BYTES_MAX;
+        let open = |sought: &Sought| {
+            let value = opener.open(*sought)?;
+            let left = room.checked_sub(value.len());
+            room = left.ok_or(Refusal::from(CallerMistake::TooMany(Limit::OpenedBytes)))?;
+            Ok(value)
+        };
+        sought.iter().map(open).collect()
     }
+}
+
+/// Whether mappings may be issued on these terms still: another epoch may have been activated since, and another request,
+/// or this very one, may have come with the key.
+fn may_issue(
+    rows: Rows<'_>,
+    owner: &CallerName,
+    terms: &Terms,
+) -> Result<Result<(), CallerMistake>, StoreError> {
+    let is_held = |epochs: Epochs| {
+        if terms.replayed { epochs.holds(terms.epoch) } else { epochs.active() == terms.epoch }
+    };
+    let found = terms.idempotency.map(|it| recall_in(rows, owner, it.key())).transpose()?.flatten();
+    let is_other = |found: &Remembered| terms.idempotency.is_some_and(|it| found.request != *it.request());
+    Ok(if found.as_ref().is_some_and(is_other) {
+        Err(CallerMistake::IdempotencyConflict)
+    } else if !epochs_of(&rows, owner)?.is_some_and(is_held)
+        || found.is_some_and(|found| found.outcome != Outcome::Issued(terms.epoch))
+    {
+        Err(CallerMistake::EpochConflict)
+    } else {
+        Ok(())
+    })
 }
 
 /// Looks tokens of one owner up, and opens them.

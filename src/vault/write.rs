@@ -4,7 +4,7 @@
 //! On one node, updates of one secret take turns, so that each builds on the one before it.
 //! Keeps E1 to E4 by proposing only; `covault_model::plan` decides. Knows nothing of HTTP.
 
-use std::{collections::BTreeMap, slice};
+use std::{collections::BTreeMap, iter, slice};
 
 use covault_model::{
     command::{Action as CommandAction, Command, NewSecret, NewVersion, SealedVersion},
@@ -178,6 +178,10 @@ impl Vault {
         self.permit_existing(session, draft.path, Access::Write).await?;
         if let Some(written) = self.repeated_apart(session, draft.path, idempotency.as_ref())? {
             return if terms.agreed_only { self.once_agreed(draft.path, written).await } else { Ok(written) };
+        }
+        if !draft.labels.is_empty() {
+            self.settled(draft.path).await?;
+            self.require_room_for_labels(draft.path, draft.labels.keys(), iter::empty())?;
         }
         for _ in 0..RESTAMPS_MAX {
             let (history, last) = self.place_in_history(draft.path).await?;

@@ -136,3 +136,46 @@ fn concurrent_tries_of_one_request_make_one_version() {
     assert_eq!(ids.len(), 1);
     assert_eq!(clients[0].history("many").len(), 2);
 }
+
+#[test]
+fn a_key_of_a_create_of_a_moment_ago_is_not_free_for_what_needs_no_agreement() {
+    let vault = Vault::start();
+    let member = vault.member();
+    member.post("/v1/secrets", &json!({"name": "there", "value": "1"})).expect(201);
+    let document = json!({"document": "x", "fields": [""]});
+    let labels = json!({"labels": {"a": "b"}});
+    // The create is answered before it is committed, for a moment.
+    for round in 0..20 {
+        let (one, other) = (format!("one-{round}"), format!("other-{round}"));
+        for (key, name) in [(&one, format!("a{round}")), (&other, format!("b{round}"))] {
+            keyed(&member, "POST", "/v1/secrets", key, &json!({"name": name, "value": "1"})).expect(201);
+            if *key == one {
+                keyed(&member, "POST", "/v1/tokenize", key, &document)
+                    .expect_problem(422, "idempotency_conflict");
+            } else {
+                keyed(&member, "PATCH", "/v1/secrets/there", key, &labels)
+                    .expect_problem(422, "idempotency_conflict");
+            }
+        }
+    }
+}
+
+#[test]
+fn of_two_requests_for_tokens_at_once_with_one_key_one_is_refused() {
+    let vault = Vault::start();
+    let member = vault.member();
+    for round in 0..10 {
+        let key = format!("key-{round}");
+        let ask = |value: usize| {
+            let document: Vec<String> = (0..200).map(|at| format!("{round} {value} {at}")).collect();
+            keyed(&member, "POST", "/v1/tokenize", &key, &json!({"document": document, "fields": ["/*"]}))
+        };
+        let (ask, mut statuses) = (&ask, Vec::new());
+        std::thread::scope(|scope| {
+            let asked: Vec<_> = (0..4).map(|value| scope.spawn(move || ask(value).status)).collect();
+            statuses.extend(asked.into_iter().map(|asked| asked.join().expect("it was answered")));
+        });
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 422, 422, 422], "{key}");
+    }
+}

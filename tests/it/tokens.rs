@@ -246,11 +246,35 @@ fn a_retry_gets_the_tokens_of_its_first_time() {
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!((again.at("/document"), again.number("/epoch")), (first.at("/document"), 1));
     ask("y").expect_problem(422, "idempotency_conflict");
+    let field = |pointer: &str| json!({"pointer": pointer, "format": "opaque"});
+    let configure = |fields: &[Value]| {
+        ann.json("PUT", "/v1/tokenization", &[], &json!({ "fields": fields })).expect(200);
+    };
+    let document = json!({"document": {"a": "1", "b": "2"}});
+    let as_configured =
+        || ann.json("POST", "/v1/tokenize", &[("idempotency-key", "as-configured")], &document);
+    configure(&[field("/a")]);
+    as_configured().expect(200);
+    configure(&[field("/a"), field("/b")]);
+    as_configured().expect_problem(422, "idempotency_conflict");
     let activate =
         |n: u64| ann.json("POST", "/v1/epochs", &[("idempotency-key", "two")], &json!({"activate": n}));
     assert_eq!(activate(3).expect(200).number("/active"), 3);
     assert_eq!(activate(3).expect(200).number("/active"), 3);
     activate(4).expect_problem(422, "idempotency_conflict");
+}
+
+#[test]
+fn a_token_that_is_named_many_times_does_not_open_without_bound() {
+    let vault = Vault::start();
+    let ann = vault.caller("ann");
+    let large = "\u{1}".repeat(16 << 10);
+    let answer = ann.post("/v1/tokenize", &json!({"document": large, "fields": [""]})).expect(200);
+    let token = answer.at("/tokens/0/token");
+    let shown = |times: usize| ann.post("/v1/detokenize", &json!({ "tokens": vec![&token; times] }));
+    assert_eq!(shown(255).expect(200).at("/values/254"), json!(large));
+    let refused = shown(257).expect_problem(422, "limit_reached");
+    assert_eq!(refused.at("/limit"), "opened_bytes");
 }
 
 #[test]
@@ -324,4 +348,29 @@ fn the_commands_do_what_http_does_and_keep_every_byte() {
     let gone = run(&["detokenize"], &tokens.stdout);
     assert_eq!(gone.code, 1);
     assert!(gone.all().contains("not_found"), "{}", gone.all());
+}
+
+#[test]
+fn numbers_of_any_size_come_back_with_all_their_digits() {
+    let vault = Vault::start();
+    let client = vault.caller("ann");
+    let run = |args: &[&str], input: &str| {
+        command::run(
+            args,
+            input.as_bytes(),
+            &[("COVAULT_URL", client.base()), ("COVAULT_TOKEN", client.token())],
+        )
+    };
+    let document = r#"{"n": 12345678901234567890123, "far": 1e400, "small": 0.12345678901234567890}"#;
+    let fields = ["--field", "/n", "--field", "/far", "--field", "/small"];
+    let tokens = run(&[&["tokenize"], &fields[..]].concat(), document).expect(0).stdout;
+    let back = run(&[&["detokenize"], &fields[..]].concat(), &tokens).expect(0).stdout;
+    for number in ["1.2345678901234567890123e+22", "1e+400", "0.1234567890123456789"] {
+        assert!(back.contains(number), "{back}");
+    }
+    let tokens: Value = serde_json::from_str(&tokens).expect("a document");
+    let shown = run(&["detokenize", "--tok", tokens["n"].as_str().unwrap_or_default()], "").expect(0);
+    assert_eq!(shown.stdout.trim_end(), "1.2345678901234567890123e+22");
+    let far = run(&["detokenize", "--tok", tokens["far"].as_str().unwrap_or_default()], "").expect(0);
+    assert_eq!(far.stdout.trim_end(), "1e+400");
 }

@@ -34,7 +34,7 @@ pub async fn tokenize(vault: &Vault, mut call: Call) -> Result<Answer, Problem> 
     let rules = rules(vault, &call, fields)?;
     let document = Document::new(document);
     let found = document.fields(&rules).map_err(|fault| unfit(&fault))?;
-    let request = TokenRequest { values: found.len(), key, says: &call.body };
+    let request = TokenRequest { values: found.len(), rules: &rules, key, says: &call.body };
     let (proposal, issued) = vault.tokenize(&call.asker, request, |key| propose(key, &found)).await?;
     let written = document.with(proposal.placed.iter().map(Placed::part));
     Ok(answer::tokens::tokenized(&proposal, &issued, written))

@@ -38,7 +38,7 @@ fn propose(key: &EpochKey, values: &[String]) -> Result<Proposal, Misfit> {
 }
 
 async fn try_tokenize(node: &Node, values: &[String]) -> Result<(Vec<String>, Issued), Refusal> {
-    let request = TokenRequest { values: values.len(), key: None, says: b"" };
+    let request = TokenRequest { values: values.len(), rules: &[], key: None, says: b"" };
     let asked = node.running().vault.tokenize(&ann(), request, |key| propose(key, values)).await?;
     Ok((asked.0.placed.into_iter().map(|placed| placed.token).collect(), asked.1))
 }
