@@ -9,6 +9,7 @@ use serde::{
     Deserializer,
     de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::api::problem::{Code, Problem};
@@ -40,6 +41,14 @@ pub fn parse(bytes: &[u8]) -> Result<Json, Problem> {
         let (line, column) = place(&bytes[..error.valid_up_to()]);
         at(Problem::new(Code::InvalidUtf8, "JSON is UTF-8 text; a byte here is not."), line, column)
     })?;
+    read(text).or_else(|problem| {
+        // The reader refuses numbers that no double holds; here they are as good as any that is not whole.
+        let plain = with_plain_numbers(text);
+        if *plain == text { Err(problem) } else { read(&plain) }
+    })
+}
+
+fn read(text: &str) -> Result<Json, Problem> {
     let state = RefCell::new(State { path: Vec::new(), fault: None, left: VALUES_MAX });
     let mut reader = serde_json::Deserializer::from_str(text);
     let read = Reading(&state).deserialize(&mut reader).and_then(|json| reader.end().map(|()| json));
@@ -47,6 +56,54 @@ pub fn parse(bytes: &[u8]) -> Result<Json, Problem> {
         Some(problem) => problem,
         None => at(Problem::new(Code::InvalidJson, "It cannot be read here."), error.line(), error.column()),
     })
+}
+
+/// The text with `-1` in place of every number that may be beyond a double, at the same place and as long.
+fn with_plain_numbers(text: &str) -> Zeroizing<String> {
+    let mut plain = Zeroizing::new(String::with_capacity(text.len()));
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        let len = match letter {
+            '"' => text_len(rest),
+            '-' | '0'..='9' => rest.find(|c: char| !is_of_number(c)).unwrap_or(rest.len()),
+            other => other.len_utf8(),
+        };
+        let (token, after) = rest.split_at(len);
+        if is_number(token) && may_be_too_large(token) {
+            plain.push_str(&format!("{:<len$}", "-1"));
+        } else {
+            plain.push_str(token);
+        }
+        rest = after;
+    }
+    plain
+}
+
+fn is_of_number(letter: char) -> bool {
+    letter.is_ascii_digit() || matches!(letter, '+' | '-' | '.' | 'e' | 'E')
+}
+
+/// Whether this is a number of JSON, of whatever size.
+fn is_number(token: &str) -> bool {
+    token.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+        && serde_json::from_str::<&RawValue>(token).is_ok()
+}
+
+/// Whether a number has an exponent, or more digits than the largest double.
+fn may_be_too_large(number: &str) -> bool {
+    const DIGITS_OF_LARGEST: usize = 308;
+    number.contains(['e', 'E']) || DIGITS_OF_LARGEST < number.len()
+}
+
+/// Bytes of the JSON text that this begins with, or of all if it does not end.
+fn text_len(from: &str) -> usize {
+    let mut escaped = false;
+    let end = from.bytes().enumerate().skip(1).find(|(_, byte)| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    });
+    end.map_or(from.len(), |(at, _)| at + 1)
 }
 
 fn at(problem: Problem, line: usize, column: usize) -> Problem {
@@ -358,6 +415,27 @@ mod tests {
             refused(body, Code::InvalidJson);
         }
         refused(b"", Code::MissingBody);
+    }
+
+    #[test]
+    fn numbers_that_no_double_holds_are_numbers() {
+        let long = "7".repeat(400);
+        for number in ["1e400", "-1E+999", "12.5e1000", &long] {
+            let body = format!("{{\"text\": \"1e400 \\\" é\", \"n\": [{number}], \"count\": 3}}");
+            let mut fields = Fields::parse(body.as_bytes()).unwrap();
+            let count = fields.optional("count").unwrap();
+            assert!(matches!(count.json(), Json::Number(Some(3))), "{number}");
+            assert_eq!(fields.optional("text").unwrap().text().unwrap().as_str(), "1e400 \" é");
+            let lists = fields.optional("n").unwrap().items(9).unwrap();
+            assert!(matches!(lists[0].json(), Json::Number(None)), "{number}");
+        }
+        for body in
+            [&b"{\"a\": 1e400, \"b\": 1e}"[..], b"{\"a\": 01e400}", b"{\"a\": \"1e400}", b"{\"a\":1e400 x}"]
+        {
+            refused(body, Code::InvalidJson);
+        }
+        let problem = refused(b"{\"a\": 1e400,\n \"b\": hunter2}", Code::InvalidJson);
+        assert_eq!((&problem["line"], &problem["column"]), (&2.into(), &7.into()));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::{fmt::Write as _, io, thread, time::Duration};
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Map, Value, value::RawValue};
 use ureq::{
     Agent,
     http::{HeaderMap, HeaderValue, Method, Request, Response},
@@ -227,7 +227,7 @@ pub struct Answered {
     /// The HTTP status.
     pub status: u16,
     headers: HeaderMap,
-    /// Null for an empty body; absent when it is not a JSON object.
+    /// Null for an empty body, empty when only its text can be read; absent when it is not a JSON object.
     body: Option<Value>,
     text: Zeroizing<String>,
 }
@@ -237,8 +237,10 @@ impl Answered {
         let bytes = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
         let bytes = Zeroizing::new(bytes);
         let empty = bytes.is_empty().then_some(Value::Null);
-        let body = empty.or_else(|| serde_json::from_slice(&bytes).ok().filter(Value::is_object));
         let text = Zeroizing::new(str::from_utf8(&bytes).unwrap_or_default().to_owned());
+        let body = empty.or_else(|| serde_json::from_str(&text).ok().filter(Value::is_object));
+        // Numbers that no double holds are in the text alone.
+        let body = body.or_else(|| is_object(&text).then(|| Value::Object(Map::new())));
         Ok(Self { status: response.status().as_u16(), headers: response.headers().clone(), body, text })
     }
 
@@ -275,6 +277,10 @@ impl Answered {
         let failure = Failure::new(code, told_of(problem));
         Err(if self.is_unknown() { with_key(failure, call) } else { failure })
     }
+}
+
+fn is_object(text: &str) -> bool {
+    serde_json::from_str::<&RawValue>(text).is_ok_and(|json| json.get().starts_with('{'))
 }
 
 /// The problem in words: its title and detail, with the names or the field it is about.

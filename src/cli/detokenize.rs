@@ -2,7 +2,8 @@
 
 use clap::Args;
 use covault_model::field::Format;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
 use zeroize::Zeroizing;
 
 use super::{
@@ -49,10 +50,12 @@ impl DetokenizeArgs {
         if output.is_json() {
             return output.text(&reply.text);
         }
-        match reply.body.get("values").and_then(Value::as_array) {
+        let answer: Values<'_> = serde_json::from_str(&reply.text)
+            .map_err(|_| Failure::unexpected("the answer to detokenize cannot be read"))?;
+        match answer.values {
             None => output.text(document_of(&reply.text)?),
             Some(values) => {
-                let lines: Vec<String> = values.iter().map(ToString::to_string).collect();
+                let lines: Vec<&str> = values.iter().map(|value| value.get()).collect();
                 output.text(&lines.join("\n"))
             }
         }
@@ -73,6 +76,13 @@ impl DetokenizeArgs {
         let tokens: Vec<Value> = self.tokens.iter().map(token).collect();
         Ok(Zeroizing::new(json!({ "tokens": tokens, "epoch": self.epoch }).to_string()))
     }
+}
+
+/// An answer, with its values as they were sent: numbers keep all their digits.
+#[derive(Deserialize)]
+struct Values<'t> {
+    #[serde(borrow)]
+    values: Option<Vec<&'t RawValue>>,
 }
 
 fn read_format(text: &str) -> Result<Format, String> {

@@ -171,6 +171,26 @@ fn text_comes_back_as_it_went_in() {
 }
 
 #[test]
+fn a_secret_carries_64_labels_whoever_sets_them() {
+    let vault = Vault::start();
+    let member = vault.member();
+    let labels = |keys: std::ops::Range<usize>| -> serde_json::Map<_, _> {
+        keys.map(|key| (format!("k{key}"), json!("v"))).collect()
+    };
+    member.post("/v1/secrets", &json!({"name": "l", "value": "v", "labels": labels(0..64)})).expect(201);
+    let update = |labels| member.put("/v1/secrets/l", &json!({"value": "w", "labels": labels}));
+    let refused = update(labels(64..65)).expect_problem(422, "limit_reached");
+    assert_eq!(refused.at("/limit"), "labels");
+    update(labels(60..64)).expect(200);
+    let patch = |labels| member.patch("/v1/secrets/l", &json!({ "labels": labels }));
+    patch(labels(64..65)).expect_problem(422, "limit_reached");
+    let mut exchanged = labels(64..65);
+    exchanged.insert("k0".to_owned(), serde_json::Value::Null);
+    patch(exchanged).expect(200);
+    update(labels(1..65)).expect(200);
+}
+
+#[test]
 fn a_patch_sets_and_removes_labels_key_by_key() {
     let vault = Vault::start();
     let member = vault.member();
