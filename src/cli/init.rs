@@ -11,7 +11,7 @@ use covault_model::name::CallerName;
 use covault_seal::KeyringSource;
 use serde_json::json;
 
-use super::{failure::Failure, output::Output, private_file::write_private, serve};
+use super::{failure::Failure, output::Output, private_file::PrivateFile, serve};
 use crate::{
     host::Machine,
     node::{DEFAULT_KEYRING_FILE, Node, NodeConfig},
@@ -67,6 +67,9 @@ impl InitArgs {
             let detail = format!("{} holds a vault already", self.data.display());
             return Err(Failure::new("vault_exists", detail).with_hint("run it with `covault node --config`"));
         }
+        // The token can be had once only. In the data there is a place for it once that is made.
+        let beside = self.token_out.as_deref().filter(|path| !path.starts_with(&self.data));
+        let token_file = beside.map(PrivateFile::begin).transpose()?;
         let keyring = self.keys.source(&self.data);
         let config =
             NodeConfig { create: true, keyring, admin: self.admin.clone(), ..NodeConfig::at(&self.data) };
@@ -79,14 +82,22 @@ impl InitArgs {
             node.stop().await;
             founded.ok_or_else(|| Failure::new("vault_exists", "this directory was founded before"))
         })?;
-        self.hand_over(output, &serve::token_text(&token.token))
+        let data = self.data.display();
+        self.hand_over(output, token_file, &serve::token_text(&token.token)).map_err(|failure| {
+            let why = match failure {
+                Failure::Told(told) => told.detail,
+                Failure::ReaderGone => "nobody read it".to_owned(),
+            };
+            let detail = format!("made a vault in {data}, and could not hand its admin token over: {why}");
+            Failure::new("token_lost", detail).with_hint(format!("remove {data} and make it anew"))
+        })
     }
 
-    fn hand_over(&self, output: &Output, token: &str) -> Result<(), Failure> {
+    fn hand_over(&self, output: &Output, file: Option<PrivateFile>, token: &str) -> Result<(), Failure> {
         let data = self.data.display();
         match &self.token_out {
             Some(path) => {
-                write_private(path, token.as_bytes())?;
+                file.map_or_else(|| PrivateFile::begin(path), Ok)?.finish(token.as_bytes())?;
                 output.note(&format!("made a vault in {data}; the admin token is in {}", path.display()));
             }
             None => {

@@ -43,24 +43,51 @@ pub fn read_private(path: &Path, bytes_max: u64) -> Result<Zeroizing<Vec<u8>>, F
 /// # Errors
 /// When it cannot be written.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let unfinished = unfinished_name(path);
-    let written = write_new(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, path));
-    written.map_err(|error| {
-        // It is in the way of nothing if it cannot be removed.
-        let _ = fs::remove_file(&unfinished);
-        Failure::file("write", path, &error)
-    })
+    PrivateFile::begin(path)?.finish(bytes)
 }
 
-fn unfinished_name(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    path.with_file_name(format!(".{name}.{}", process::id()))
+/// A file that only its owner can read, begun before there is anything to write: whoever can have what is to be in it
+/// only once makes sure of its place first. It is in place once it is finished, and gone when it is dropped before.
+pub struct PrivateFile {
+    path: PathBuf,
+    unfinished: PathBuf,
+    file: File,
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+impl PrivateFile {
+    /// Begins one beside `path`.
+    ///
+    /// # Errors
+    /// When no file can be made there.
+    pub fn begin(path: &Path) -> Result<Self, Failure> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let unfinished = path.with_file_name(format!(".{name}.{}", process::id()));
+        let begin = || {
+            if path.is_dir() {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)
+        };
+        let file = begin().map_err(|error| Failure::file("write", path, &error))?;
+        Ok(Self { path: path.into(), unfinished, file })
+    }
+
+    /// Writes all of it, and puts it in its place.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let written = self.file.write_all(bytes).and_then(|()| self.file.sync_all());
+        let placed = written.and_then(|()| fs::rename(&self.unfinished, &self.path));
+        placed.map_err(|error| Failure::file("write", &self.path, &error))
+    }
+}
+
+impl Drop for PrivateFile {
+    fn drop(&mut self) {
+        // It is not there any more if it is finished, and else in the way of nothing.
+        let _ = fs::remove_file(&self.unfinished);
+    }
 }
 
 #[cfg(test)]

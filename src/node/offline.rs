@@ -4,14 +4,14 @@
 
 use std::{
     collections::BTreeSet,
-    fs::DirBuilder,
-    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
 use covault_model::{id::NodeId, name::SecretPath};
 use covault_net::NodeIdentity;
-use covault_store::{BackupError, Manifest, OpenError, RestoreAs, SETTLES_WITHIN, Store, StoreError};
+use covault_store::{
+    BackupError, Manifest, OpenError, RestoreAs, SETTLES_WITHIN, Store, StoreError, make_scratch,
+};
 
 use super::{
     config::NodeConfig,
@@ -77,7 +77,7 @@ pub fn back_up_with_log(data: &Path, to: &Path) -> Result<(Manifest, u64), Backu
         return Err(OpenError::InUse(data.into()).into());
     }
     let copy_dir = beside(to, "copy");
-    DirBuilder::new().mode(0o700).create(&copy_dir)?;
+    make_scratch(&copy_dir)?;
     let copied = back_up_copy(&copy_dir, &store, to, &config);
     std::fs::remove_dir_all(&copy_dir)?;
     copied

@@ -9,7 +9,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use covault_model::hlc::Hlc;
@@ -51,6 +51,14 @@ pub enum BackupError {
     /// Something in the backup does not agree with itself.
     #[error("the backup contradicts itself: {0}")]
     Inconsistent(String),
+    /// The folder in which the copy is read back cannot be made: one that was killed left it, or something else is there.
+    #[error("cannot make the folder {} for the check of the backup: {why}; if it is there, remove it", .folder.display())]
+    Scratch {
+        /// The folder.
+        folder: PathBuf,
+        /// Why not.
+        why: io::Error,
+    },
     /// The operating system refused.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -88,13 +96,21 @@ pub enum RestoreAs {
 }
 
 impl Store {
-    /// Writes a backup of this moment to a new file at `to`, and reads it back.
+    /// Writes a backup of this moment to a new file at `to`, and reads it back in a new directory `scratch`, which is
+    /// removed again; one that exists is refused.
     pub fn back_up(&self, to: &Path, scratch: &Path) -> Result<Manifest, BackupError> {
+        make_scratch(scratch)?;
+        let read_back = self.write_and_read_back(to, scratch);
+        std::fs::remove_dir_all(scratch)?;
+        read_back
+    }
+
+    fn write_and_read_back(&self, to: &Path, scratch: &Path) -> Result<Manifest, BackupError> {
         let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(to)?;
         let written = self
             .write_backup(&mut file)
             .and_then(|()| Ok(sync_names(folder_of(to))?))
-            .and_then(|()| verify_backup(to, scratch));
+            .and_then(|()| read_in(to, scratch));
         if written.is_err() {
             // The reason it was not written says more than why its beginning could not be taken away.
             let _ = std::fs::remove_file(to);
@@ -127,10 +143,20 @@ impl Store {
 /// Checks the digest of a backup, opens it in a new directory `scratch` and compares every view with its
 /// records. `scratch` is removed again; one that exists is refused.
 pub fn verify_backup(backup: &Path, scratch: &Path) -> Result<Manifest, BackupError> {
-    std::fs::DirBuilder::new().mode(0o700).create(scratch)?;
-    let checked = unpack(backup, scratch).and_then(|bytes| check(scratch, bytes));
+    make_scratch(scratch)?;
+    let checked = read_in(backup, scratch);
     std::fs::remove_dir_all(scratch)?;
     checked
+}
+
+/// Makes a directory that is not there yet for what is read once and removed again.
+pub fn make_scratch(folder: &Path) -> Result<(), BackupError> {
+    let made = std::fs::DirBuilder::new().mode(0o700).create(folder);
+    made.map_err(|why| BackupError::Scratch { folder: folder.into(), why })
+}
+
+fn read_in(backup: &Path, scratch: &Path) -> Result<Manifest, BackupError> {
+    unpack(backup, scratch).and_then(|bytes| check(scratch, bytes))
 }
 
 /// Makes a store at the empty or absent directory `dir` from a backup, verified. A restore that fails or is

@@ -28,7 +28,7 @@ mod unspread;
 mod view;
 mod writer;
 
-pub use backup::{BackupError, Manifest, RestoreAs, restore, verify_backup};
+pub use backup::{BackupError, Manifest, RestoreAs, make_scratch, restore, verify_backup};
 pub use capacity::Room;
 pub use changes::{Change, Newest};
 pub use error::{OpenError, StoreError};

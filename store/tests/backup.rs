@@ -257,7 +257,8 @@ fn a_scratch_directory_that_exists_is_not_touched() {
     fs::create_dir(&scratch).unwrap();
     fs::write(scratch.join("file"), b"of somebody").unwrap();
     let (_store_dir, store) = store_of(1);
-    assert!(matches!(store.back_up(&dir.path().join("backup"), &scratch), Err(BackupError::Io(_))));
+    let said = store.back_up(&dir.path().join("backup"), &scratch);
+    assert!(matches!(&said, Err(BackupError::Scratch { folder, .. }) if *folder == scratch));
     assert_eq!(fs::read(scratch.join("file")).unwrap(), b"of somebody");
     assert!(!dir.path().join("backup").exists(), "a backup that failed leaves no file");
 }

@@ -158,3 +158,17 @@ fn a_backup_of_a_killed_node_has_everything_acknowledged_or_says_what_to_do() {
     back_up(&place, &place.path("after")).expect(0);
     println!("{refusals} of 12 kills came before the commit");
 }
+
+#[test]
+fn a_backup_says_which_folder_of_a_killed_one_is_in_its_way() {
+    let place = Place::initialised();
+    let backup = place.path("backup");
+    let left = place.path("backup.check");
+    fs::create_dir(&left).unwrap();
+    let refused = back_up(&place, &backup).expect(1);
+    assert!(refused.stderr.contains("backup.check"), "{}", refused.stderr);
+    assert!(!backup.exists());
+    fs::remove_dir(&left).unwrap();
+    back_up(&place, &backup).expect(0);
+    assert!(!left.exists());
+}

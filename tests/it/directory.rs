@@ -52,6 +52,20 @@ fn init_does_not_touch_a_directory_that_is_in_use() {
 }
 
 #[test]
+fn init_makes_no_vault_whose_only_token_it_cannot_keep() {
+    let place = Place::empty();
+    let (data, token) = (place.data(), place.path("no/such/folder/token"));
+    let init = |token: &Path| {
+        covault(&["init", "--data", data.to_str().unwrap(), "--token-out", token.to_str().unwrap()])
+    };
+    let refused = init(&token).expect(1);
+    assert!(refused.stderr.contains("no/such/folder/token"), "{}", refused.stderr);
+    assert!(!data.join("data.mdb").exists());
+    init(&place.data().join("token")).expect(0);
+    assert!(place.data().join("token").exists());
+}
+
+#[test]
 fn a_missing_or_empty_directory_is_refused() {
     let place = Place::empty();
     check_refused(&place, &["init", "not found", "no such", "does not exist", "no vault"]);
