@@ -32,7 +32,7 @@ use crate::{
     },
     relay::{
         Answered, Asked, Effect, NoAnswer, PresentedToken, Seen, Serving, Vaults,
-        message::{ANSWER_BODY_BYTES_MAX, TEXT_BYTES_MAX},
+        message::{ANSWER_BODY_BYTES_MAX, HEADERS_MAX, TEXT_BYTES_MAX},
     },
     vault::{Asker, RequestId, Vault},
 };
@@ -98,7 +98,7 @@ impl Api {
             None => Bytes::new(),
         };
         let (effect, may_be_kept) = (effect_of(route), may_be_kept(route, &matched.headers));
-        let asked = asked(matched, body, effect, || relay.vaults.draw_key());
+        let asked = asked(matched, body, effect, || relay.vaults.draw_key())?;
         let (vaults, time) = (relay.vaults.clone(), limits.time);
         let carried_out = async move {
             let told = match may_be_kept && vaults.count(Seen::Majority) != 0 {
@@ -110,7 +110,10 @@ impl Api {
         };
         if effect == Effect::Nothing {
             let told = timeout(time, carried_out).await;
-            return told.map_or_else(|_| Err(read_too_late()), answer_of);
+            // What is done again without harm may have been done: a node goes on with it.
+            let makes = route.operation == Operation::Tokenize;
+            let too_late = if makes { write_too_late } else { read_too_late };
+            return told.map_or_else(|_| Err(too_late()), answer_of);
         }
         match timeout(time, tokio::spawn(carried_out)).await {
             Ok(Ok(told)) => answer_of(told),
@@ -201,7 +204,12 @@ fn effect_of(route: &Route) -> Effect {
     }
 }
 
-fn asked(matched: Matched<'_>, body: Bytes, effect: Effect, draw_key: impl FnOnce() -> String) -> Asked {
+fn asked(
+    matched: Matched<'_>,
+    body: Bytes,
+    effect: Effect,
+    draw_key: impl FnOnce() -> String,
+) -> Result<Asked, Problem> {
     let Matched { route, captured, query, headers, request } = matched;
     let mut said: Vec<(String, ByteBuf)> = Vec::new();
     for name in headers::OF_OPERATIONS {
@@ -217,7 +225,15 @@ fn asked(matched: Matched<'_>, body: Bytes, effect: Effect, draw_key: impl FnOnc
         let key = draw_key().into_bytes();
         said.push((headers::IDEMPOTENCY_KEY.as_str().to_owned(), key.into()));
     }
-    Asked {
+    if HEADERS_MAX < said.len() {
+        // No node would read the request.
+        let often =
+            headers::OF_OPERATIONS.into_iter().max_by_key(|name| headers.get_all(name).iter().count());
+        let detail = format!("An API process takes {HEADERS_MAX} lines of headers that mean something.");
+        let problem = Problem::new(Code::InvalidHeader, detail);
+        return Err(problem.with_field(often.as_ref().map_or("", |name| name.as_str())));
+    }
+    Ok(Asked {
         operation: route.id.to_owned(),
         token: headers::bearer(&headers).map(PresentedToken::new),
         request: request.as_str().to_owned(),
@@ -225,7 +241,7 @@ fn asked(matched: Matched<'_>, body: Bytes, effect: Effect, draw_key: impl FnOnc
         query: query.to_owned(),
         headers: said,
         body: body.into(),
-    }
+    })
 }
 
 /// Whether a node may keep what is asked for without a majority.
@@ -404,18 +420,23 @@ mod tests {
             let request = RequestId::parse("r").unwrap();
             let route = route(id);
             let matched = Matched { route, captured: ["a", ""], query: "", headers, request };
-            asked(matched, Bytes::new(), effect_of(route), || "drawn".into()).headers
+            asked(matched, Bytes::new(), effect_of(route), || "drawn".into()).map(|asked| asked.headers)
         };
         let drawn = [("idempotency-key".to_owned(), ByteBuf::from(b"drawn".as_slice()))];
-        assert_eq!(asked_with("create_secret", HeaderMap::new()), drawn);
+        assert_eq!(asked_with("create_secret", HeaderMap::new()).unwrap(), drawn);
         let mut own = HeaderMap::new();
         own.insert(headers::IDEMPOTENCY_KEY, HeaderValue::from_static("mine"));
         assert_eq!(
-            asked_with("create_secret", own),
+            asked_with("create_secret", own).unwrap(),
             [("idempotency-key".into(), ByteBuf::from(b"mine".as_slice()))]
         );
-        assert!(asked_with("read_secret", HeaderMap::new()).is_empty());
-        assert!(asked_with("remove_caller", HeaderMap::new()).is_empty());
+        assert!(asked_with("read_secret", HeaderMap::new()).unwrap().is_empty());
+        assert!(asked_with("remove_caller", HeaderMap::new()).unwrap().is_empty());
+        let mut many = HeaderMap::new();
+        for _ in 0..=HEADERS_MAX {
+            many.append(header::IF_NONE_MATCH, HeaderValue::from_static("\"x\""));
+        }
+        assert_eq!(asked_with("read_secret", many).unwrap_err().code(), Code::InvalidHeader);
     }
 
     #[test]

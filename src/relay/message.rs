@@ -16,7 +16,7 @@ pub const TEXT_BYTES_MAX: usize = 64 << 10;
 /// What the body of an answer may have, in bytes, so that it fits its frame with all that is around it.
 pub const ANSWER_BODY_BYTES_MAX: usize = Channel::Serve.bytes_max() - TEXT_BYTES_MAX - 1024;
 /// Headers of one request or answer.
-const HEADERS_MAX: usize = 64;
+pub const HEADERS_MAX: usize = 64;
 
 /// What an API process asks.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]

@@ -134,7 +134,10 @@ fn a_write_grant_lets_another_create_and_update_and_history_says_who() {
     let vault = Vault::start();
     let (ann, bob) = (vault.caller("ann"), vault.caller("bob"));
     ann.post("/v1/grants", &json!({"prefix": "team/", "grantee": "bob", "access": "write"})).expect(201);
-    bob.post("/v1/secrets", &json!({"name": "team/x", "value": "1", "owner": "ann"})).expect(201);
+    let created =
+        bob.post("/v1/secrets", &json!({"name": "team/x", "value": "1", "owner": "ann"})).expect(201);
+    let location = created.header("location").unwrap_or_default();
+    assert_eq!(bob.get(location).expect(200).at("/value"), "1", "{location}");
     bob.put("/v1/secrets/team/x?owner=ann", &json!({"value": "2"})).expect(200);
     ann.update("team/x", "3");
     let callers: Vec<_> = ann.history("team/x").iter().map(|row| row["caller"].clone()).collect();

@@ -72,10 +72,11 @@ pub async fn create(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
     let NewSecret { owner, name, value } = create_body(&call.body, call.value_bytes_max)?;
     call.body.clear();
     let owner = owner.unwrap_or_else(|| call.asker.session.caller.clone());
+    let whose = if call.asker.session.owns(&owner) { String::new() } else { format!("?owner={owner}") };
     let written = vault.create(&call.asker, &SecretPath { owner, name }, value, key).await?;
     let mut answer = answer::written(&written, true);
-    let location = HeaderValue::try_from(format!("/v1/secrets/{}", written.name));
-    answer.set(header::LOCATION, location.expect("a name's alphabet fits a header"));
+    let location = HeaderValue::try_from(format!("/v1/secrets/{}{whose}", written.name));
+    answer.set(header::LOCATION, location.expect("names' alphabets fit a header"));
     Ok(answer)
 }
 
@@ -235,7 +236,7 @@ fn new_value(fields: &mut Fields, value_bytes_max: usize) -> Result<NewValue, Pr
 
 /// The value: text or base64, exactly one of them.
 fn value(fields: &mut Fields, max: usize) -> Result<Plaintext, Problem> {
-    let (field, bytes) = match (fields.nullable("value"), fields.nullable("value_base64")) {
+    let (field, bytes) = match (fields.optional("value"), fields.optional("value_base64")) {
         (Some(_), Some(both)) => return Err(both.invalid("cannot come together with value")),
         (None, None) => return Err(fields.missing("value")),
         (Some(text), None) => ("value", text.text()?.as_bytes().to_vec()),
@@ -332,7 +333,8 @@ mod tests {
         check(r#"{"name":"a b","value":"hunter2"}"#, Code::InvalidField, "name");
         check(r#"{"name":"a/../b","value":"hunter2"}"#, Code::InvalidField, "name");
         check(r#"{"name":"a","value":["hunter2"]}"#, Code::InvalidField, "value");
-        check(r#"{"name":"a","value":null}"#, Code::InvalidField, "value");
+        check(r#"{"name":"a","value":null}"#, Code::MissingField, "value");
+        assert!(create_body(br#"{"name":"a","value":null,"value_base64":"AA=="}"#, MAX).is_ok());
         check(r#"{"name":"a","value":"hunter2","value_base64":""}"#, Code::InvalidField, "value_base64");
         check(r#"{"name":"a","value_base64":"hunter2"}"#, Code::InvalidField, "value_base64");
         check(r#"{"name":"a","value":"hunter2hunter2hunter2"}"#, Code::ValueTooLarge, "value");
