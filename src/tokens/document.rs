@@ -11,7 +11,7 @@ use covault_model::{
 use covault_seal::Plaintext;
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -134,8 +134,14 @@ impl<'t> Document<'t> {
         let mut places = Vec::new();
         for rule in rules {
             let segments: Vec<String> = rule.pointer.segments().collect();
-            let mut found = Vec::new();
-            walk(self.0, &segments, String::new(), &mut found)?;
+            let (mut found, mut fault) = (Vec::new(), None);
+            let follow =
+                Follow { segments: &segments, pointer: String::new(), found: &mut found, fault: &mut fault };
+            let followed = follow.deserialize(&mut serde_json::Deserializer::from_str(self.0.get()));
+            if followed.is_err() {
+                let missing = || FieldFault { pointer: rule.pointer.to_string(), why: Why::Missing };
+                return Err(fault.unwrap_or_else(missing));
+            }
             places.extend(found.into_iter().map(|(pointer, raw)| (rule, pointer, raw)));
         }
         places.sort_by_key(|(_, _, raw)| self.range_of(raw).start);
@@ -153,66 +159,101 @@ impl<'t> Document<'t> {
     }
 }
 
-/// Follows the segments of a pointer into `raw`; `*` leads into each element of a list.
-fn walk<'t>(
-    raw: &'t RawValue,
-    segments: &[String],
+/// Follows the segments of a pointer; `*` leads into each element of a list. It goes once through the text, however deep
+/// the pointer leads.
+struct Follow<'f, 't> {
+    segments: &'f [String],
+    /// The way so far.
     pointer: String,
-    found: &mut Vec<(String, &'t RawValue)>,
-) -> Result<(), FieldFault> {
-    let Some((segment, rest)) = segments.split_first() else {
-        found.push((pointer, raw));
-        return Ok(());
-    };
-    let below = |name: &str| format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
-    let missing = || FieldFault { pointer: below(segment), why: Why::Missing };
-    if raw.get().starts_with('[') {
-        let elements: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| missing())?;
-        if segment == "*" {
-            let mut each = elements.into_iter().enumerate();
-            return each.try_for_each(|(at, element)| walk(element, rest, below(&at.to_string()), found));
+    found: &'f mut Vec<(String, &'t RawValue)>,
+    /// What is wrong if the text ends here, or cannot be followed.
+    fault: &'f mut Option<FieldFault>,
+}
+
+impl<'t> Follow<'_, 't> {
+    /// One step further, to what is called `name` here.
+    fn below(&mut self, name: &str) -> Follow<'_, 't> {
+        let pointer = format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"));
+        Follow { segments: &self.segments[1..], pointer, found: self.found, fault: self.fault }
+    }
+
+    fn miss(&mut self) {
+        let segment = self.segments[0].clone();
+        let pointer = self.below(&segment).pointer;
+        *self.fault = Some(FieldFault { pointer, why: Why::Missing });
+    }
+}
+
+impl<'t> DeserializeSeed<'t> for Follow<'_, 't> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'t>>(mut self, from: D) -> Result<(), D::Error> {
+        if self.segments.is_empty() {
+            let raw = <&RawValue>::deserialize(from)?;
+            self.found.push((self.pointer, raw));
+            return Ok(());
         }
-        let element = place_in_list(segment).and_then(|at| elements.get(at));
-        return walk(element.ok_or_else(missing)?, rest, below(segment), found);
+        // So it is unless there is a list or an object.
+        self.miss();
+        from.deserialize_any(self)
     }
-    if !raw.get().starts_with('{') {
-        return Err(missing());
+}
+
+impl<'t> Visitor<'t> for Follow<'_, 't> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list or an object")
     }
-    let member = member(raw, segment).ok_or_else(missing)?;
-    walk(member, rest, below(segment), found)
+
+    fn visit_seq<A: SeqAccess<'t>>(mut self, mut elements: A) -> Result<(), A::Error> {
+        let segment = self.segments[0].clone();
+        if segment == "*" {
+            *self.fault = None;
+            let mut at = 0;
+            while elements.next_element_seed(self.below(&at.to_string()))?.is_some() {
+                at += 1;
+            }
+            return Ok(());
+        }
+        let place = place_in_list(&segment).ok_or_else(missing)?;
+        for _ in 0..place {
+            elements.next_element::<IgnoredAny>()?.ok_or_else(missing)?;
+        }
+        elements.next_element_seed(self.below(&segment))?.ok_or_else(missing)?;
+        *self.fault = None;
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'t>>(mut self, mut members: A) -> Result<(), A::Error> {
+        let segment = self.segments[0].clone();
+        let mut followed = false;
+        while let Some(Name(name)) = members.next_key()? {
+            if !followed && name == segment {
+                members.next_value_seed(self.below(&segment))?;
+                followed = true;
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
+        }
+        if !followed {
+            return Err(missing());
+        }
+        *self.fault = None;
+        Ok(())
+    }
+}
+
+/// Ends the way where there is nothing; what is missing was noted.
+fn missing<E: Error>() -> E {
+    E::custom("there is no such field")
 }
 
 /// A place in a list, as RFC 6901 writes it.
 fn place_in_list(segment: &str) -> Option<usize> {
     let plain = segment == "0" || (!segment.starts_with('0') && segment.bytes().all(|b| b.is_ascii_digit()));
     segment.parse().ok().filter(|_| plain)
-}
-
-/// The member of an object that has this name.
-fn member<'t>(object: &'t RawValue, name: &str) -> Option<&'t RawValue> {
-    struct Members<'n>(&'n str);
-
-    impl<'de> Visitor<'de> for Members<'_> {
-        type Value = Option<&'de RawValue>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-            let mut found = None;
-            while let Some(Name(name)) = members.next_key()? {
-                if found.is_none() && name == self.0 {
-                    found = Some(members.next_value()?);
-                } else {
-                    members.next_value::<IgnoredAny>()?;
-                }
-            }
-            Ok(found)
-        }
-    }
-
-    serde_json::Deserializer::from_str(object.get()).deserialize_map(Members(name)).ok()?
 }
 
 /// A member's name, copied only if it has escapes.

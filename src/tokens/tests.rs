@@ -56,6 +56,18 @@ fn fields_are_replaced_and_every_other_byte_stays() {
 }
 
 #[test]
+fn many_fields_are_found_however_deep_they_stand() {
+    const DEEP: usize = 110;
+    let large = "x".repeat(100_000);
+    let innermost = (0..64).map(|field| format!("{field}")).collect::<Vec<_>>().join(",");
+    let text = format!("{}\"{large}\",{innermost}{}", "[".repeat(DEEP), "]".repeat(DEEP));
+    let pointers: Vec<String> = (1..=64).map(|field| format!("{}/{field}", "/0".repeat(DEEP - 1))).collect();
+    let (written, found) = marked(&text, &pointers.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+    assert_eq!(found, pointers);
+    assert!(written.contains("x\",#,#") && written.contains("#,#]]"));
+}
+
+#[test]
 fn what_is_not_there_is_refused_by_its_pointer() {
     let text = r#"{"a":{"b":1},"list":[{"c":1},{}]}"#;
     for (pointer, named, why) in [
