@@ -32,7 +32,10 @@ impl Vault {
             let action = CommandAction::AddGrant(grant.clone());
             let command = self.command(&asker.session, idempotency, action)?;
             self.agree(command, 0, None).await?;
-            Ok(GrantInfo { id: grant.id(), grant: grant.clone() })
+            // The same grant may have been there before, and stays as it is.
+            let given = self.look()?.rows().grants_by(&grant.owner).map_err(storage_refusal)?;
+            let held = given.into_iter().find(|(id, _)| *id == grant.id());
+            Ok(GrantInfo { id: grant.id(), grant: held.map_or_else(|| grant.clone(), |(_, held)| held) })
         };
         self.audited(asker, about, |_| None, add).await
     }

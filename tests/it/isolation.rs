@@ -147,6 +147,21 @@ fn a_write_grant_lets_another_create_and_update_and_history_says_who() {
 }
 
 #[test]
+fn a_grant_that_is_given_again_is_the_one_that_is_there() {
+    let vault = Vault::start();
+    let (ann, _bob) = (vault.caller("ann"), vault.caller("bob"));
+    let give = || {
+        let grant = json!({"prefix": "team/", "grantee": "bob", "access": "read"});
+        ann.post("/v1/grants", &grant).expect(201).body_json()
+    };
+    let given = give();
+    // Some of these are in another millisecond.
+    for _ in 0..20 {
+        assert_eq!(give(), given);
+    }
+}
+
+#[test]
 fn a_grant_can_be_taken_back_only_by_its_owner() {
     let vault = Vault::start();
     let (ann, bob) = (vault.caller("ann"), vault.caller("bob"));
