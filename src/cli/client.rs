@@ -138,6 +138,8 @@ pub struct Reply {
     pub text: Zeroizing<String>,
     /// Whether the node said that it is cut off from its majority.
     pub cut_off: bool,
+    /// Whether it was done on that node, and a majority is not known to have it (`202`).
+    pub is_kept: bool,
 }
 
 /// A vault that is talked to as one caller.
@@ -268,7 +270,7 @@ impl Answered {
         if matches!(self.status, 200..=299)
             && let Some(body) = self.body
         {
-            return Ok(Reply { body, text: self.text, cut_off });
+            return Ok(Reply { body, text: self.text, cut_off, is_kept: self.status == 202 });
         }
         let (Some(code), Some(problem)) = (self.code(), &self.body) else {
             let detail = format!("status {} and no answer of a vault; is this its address?", self.status);

@@ -35,6 +35,8 @@ impl TokenizeArgs {
         let reply = self.connection.client()?.send(&Call::post_text("/v1/tokenize", body, &self.write))?;
         if reply.cut_off {
             output.note("this node is cut off from its majority; the tokens are kept here and merge later");
+        } else if reply.is_kept {
+            output.note("no majority has taken the tokens yet; they are kept on this node and merge later");
         }
         output.text(if output.is_json() { &reply.text } else { document_of(&reply.text)? })
     }
