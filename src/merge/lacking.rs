@@ -2,7 +2,10 @@
 //! records it has and a few older ones, farther and farther back; whatever those build on it has too.
 //! Knows nothing of peers and of what is in a record.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use covault_model::{id::RecordId, name::SecretPath, record::Record};
 use covault_store::{StoreError, View};
@@ -15,19 +18,36 @@ pub fn known(view: &View<'_>, path: &SecretPath) -> Result<Known, StoreError> {
     let Some(held) = rows.secret_view(path)? else {
         return Ok(Known { path: path.clone(), has: Vec::new(), awaits: Vec::new() });
     };
-    // All or none of these: one that is left out would be taken for one that is here.
-    if KNOWN_MAX < held.awaited.len() {
-        return Ok(Known { path: path.clone(), has: Vec::new(), awaits: Vec::new() });
+    let (mut records, mut awaits) = (rows.records(path)?, held.awaited);
+    records.sort_by_key(|record| Reverse((record.header().depth, record.id())));
+    if KNOWN_MAX < awaits.len() {
+        // One that is left out would be taken for one that is here: what builds on any is not told of instead.
+        (records, awaits) = (whole(records), Vec::new());
     }
-    let mut records = rows.records(path)?;
-    records.sort_by_key(|record| std::cmp::Reverse((record.header().depth, record.id())));
-    let heads = held.heads.iter().map(|head| head.id).take(KNOWN_MAX / 2);
+    let named: BTreeSet<&RecordId> = records.iter().flat_map(parents).collect();
+    let heads = records.iter().map(Record::id).filter(|id| !named.contains(id)).take(KNOWN_MAX / 2);
     let older = (0..usize::BITS).map_while(|doublings| records.get((1 << doublings) - 1));
     let mut has: Vec<RecordId> = heads.chain(older.map(Record::id)).collect();
     has.sort_unstable();
     has.dedup();
     has.truncate(KNOWN_MAX);
-    Ok(Known { path: path.clone(), has, awaits: held.awaited })
+    Ok(Known { path: path.clone(), has, awaits })
+}
+
+/// Those of the records, which come deepest first, that build on nothing that is not among them.
+fn whole(mut records: Vec<Record>) -> Vec<Record> {
+    let mut whole = BTreeSet::new();
+    for record in records.iter().rev() {
+        if parents(record).all(|parent| whole.contains(parent)) {
+            whole.insert(record.id());
+        }
+    }
+    records.retain(|record| whole.contains(&record.id()));
+    records
+}
+
+fn parents(record: &Record) -> impl Iterator<Item = &RecordId> {
+    record.header().parents.iter().map(|parent| &parent.0)
 }
 
 /// The records of a secret that a node lacks which has this much of it, parents before children. A few that it

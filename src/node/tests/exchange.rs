@@ -110,6 +110,31 @@ async fn a_node_that_was_away_gets_exactly_what_it_lacks() {
     nodes.iter().for_each(Node::check_views);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lacked_in_many_places_of_a_long_history_is_found() {
+    let mut nodes = three(None).await;
+    nodes[0].create("long", "v").await;
+    let update = async |node: &Node| {
+        let terms = UpdateTerms::default();
+        node.running().vault.update(&ann(), &path("long"), new_value("w"), terms, None).await.unwrap();
+    };
+    for _ in 0..260 {
+        update(&nodes[0]).await;
+    }
+    // Versions come with the log; of labels nobody is told.
+    restart(&mut nodes[0], true).await;
+    for number in 0..70 {
+        nodes[0].label("long", &format!("l{}", number % 10), &number.to_string()).await;
+        update(&nodes[0]).await;
+    }
+    restart(&mut nodes[0], false).await;
+    nodes[2].confirm().await;
+    assert_eq!(nodes[2].says("long").unwrap().0.awaited.len(), 70);
+    assert_eq!(nodes[2].running().records.reconcile(id(1)).await.unwrap(), 70);
+    assert!(nodes[2].says("long") == nodes[0].says("long"));
+    nodes[2].check_views();
+}
+
 /// Three nodes of which the last has its registry from a snapshot, and none of the 150 histories.
 async fn third_by_snapshot() -> Vec<Node> {
     let mut nodes = three(None).await;
