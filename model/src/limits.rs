@@ -20,6 +20,8 @@ pub const DESCRIPTION_BYTES_MAX: usize = 1024;
 pub const CONTENT_TYPE_BYTES_MAX: usize = 128;
 /// Parents one record may name.
 pub const PARENTS_MAX: usize = 16;
+/// Greatest depth of a record.
+pub const DEPTH_MAX: u64 = u32::MAX as u64;
 /// Marks one record may carry.
 pub const MARKS_MAX: usize = 128;
 /// Largest signed record, in bytes.

@@ -12,7 +12,7 @@ use crate::{
     hlc::{Hlc, Millis},
     id::{ChangeHash, Digest, NodeId, PayloadHash, RecordId, SecretId, derive},
     key::NodeKey,
-    limits::{MARKS_MAX, PARENTS_MAX, PAYLOAD_BYTES_MAX, RECORD_BYTES_MAX},
+    limits::{DEPTH_MAX, MARKS_MAX, PARENTS_MAX, PAYLOAD_BYTES_MAX, RECORD_BYTES_MAX},
     marks::Mark,
     mutant::Mutant,
     name::{CallerName, ContentType},
@@ -165,7 +165,7 @@ impl Header {
             return Err(DecodeError::InvalidField("parents"));
         }
         let depth_fits = if self.parents.is_empty() { self.depth == 1 } else { 1 < self.depth };
-        if !depth_fits || self.depth > u64::from(u32::MAX) {
+        if !depth_fits || self.depth > DEPTH_MAX {
             return Err(DecodeError::InvalidField("depth"));
         }
         match &self.body {

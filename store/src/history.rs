@@ -5,7 +5,7 @@
 
 use covault_model::{
     id::{PayloadHash, RecordId, VersionId},
-    limits::PARENTS_MAX,
+    limits::{DEPTH_MAX, PARENTS_MAX},
     line::Place,
     marks::{Mark, Stamp, Stamped},
     mutant::Mutant,
@@ -243,9 +243,11 @@ impl Txn<'_> {
 
 impl SecretView {
     /// The records that a new one should name as its parents, rising by id, and its depth. Of more heads
-    /// than a record may name, those with the greatest depth.
+    /// than a record may name, those with the greatest depth; but for one that is so deep that a version after it, with
+    /// marks after that, would not fit: nobody comes to that but somebody who lies, of a record whose parents are not here.
     pub fn parents(&self) -> (Vec<RecordId>, u64) {
-        let mut heads: Vec<&HeadRow> = self.heads.iter().collect();
+        let can_be_followed = |head: &&HeadRow| head.depth <= DEPTH_MAX - 2;
+        let mut heads: Vec<&HeadRow> = self.heads.iter().filter(can_be_followed).collect();
         heads.sort_by_key(|head| std::cmp::Reverse((head.depth, head.id)));
         heads.truncate(PARENTS_MAX);
         let depth = 1 + heads.first().map_or(0, |head| head.depth);

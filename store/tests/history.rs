@@ -16,14 +16,14 @@ use covault_model::{
     command::{Action, SealedVersion},
     hlc::Hlc,
     id::{PayloadHash, RecordId},
-    limits::PARENTS_MAX,
+    limits::{DEPTH_MAX, PARENTS_MAX},
     line::Place,
     marks::{Mark, Stamp, Stamped},
     name::{Description, LabelKey, LabelValue},
     record::Record,
     registry::Registry,
 };
-use covault_store::{Counts, LineRow, SecretView, Store, StoreError, Txn};
+use covault_store::{Counts, HeadRow, LineRow, SecretView, Store, StoreError, Txn};
 use tempfile::TempDir;
 
 use self::{
@@ -467,4 +467,25 @@ fn the_line_is_read_by_time_from_either_side() {
     assert_eq!(rows.place_of(&id, &places[2].id).unwrap(), Some(places[2]));
     assert_eq!(rows.place_of(&secret("t"), &places[2].id).unwrap(), None, "another secret's id is a miss");
     assert_eq!(rows.record(&id, &places[2].id).unwrap().map(|record| record.id()), Some(places[2].id));
+}
+
+#[test]
+fn a_head_that_is_too_deep_to_be_followed_is_no_parent() {
+    let (_dir, store) = store();
+    let first = version("s", 10, &[], b"first");
+    let id = first.record.id();
+    let inserting = store.write_now(move |txn| {
+        txn.insert_version(&secret("s"), &first.record, None, None)?;
+        Ok(txn.rows().secret_view(&secret("s"))?.unwrap())
+    });
+    let mut view = inserting.unwrap();
+    let deep = |below: u64| HeadRow { id: RecordId([9; 32]), depth: DEPTH_MAX - below };
+    for below in [0, 1] {
+        view.heads = vec![HeadRow { id, depth: 1 }, deep(below)];
+        assert_eq!(view.parents(), (vec![id], 2));
+        view.heads = vec![deep(below)];
+        assert_eq!(view.parents(), (Vec::new(), 1));
+    }
+    view.heads = vec![deep(2)];
+    assert_eq!(view.parents(), (vec![RecordId([9; 32])], DEPTH_MAX - 1));
 }
