@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use covault_model::{
-    epoch::{Epoch, Epochs},
+    epoch::{Epoch, Epochs, epochs_of},
     id::{IssueId, MappingId},
     issue::{Issue, Mapping, Scope},
     name::CallerName,
@@ -162,7 +162,14 @@ impl Rows<'_> {
         let mut seen = [0; 3];
         let mut last = None;
         while let Some(scope) = self.next_scope(last.as_ref())? {
-            let of_scope = self.compare_scope(&scope, differences)?;
+            let mut of_scope_differ = Vec::new();
+            let of_scope = self.compare_scope(&scope, &mut of_scope_differ)?;
+            // What is left of an epoch that was destroyed is being erased, a part at a time.
+            let epochs = epochs_of(self, &scope.owner)?;
+            let entry = epochs.as_ref().and_then(|epochs| epochs.get(scope.epoch));
+            if entry.is_none_or(|entry| entry.destroyed_at.is_none()) {
+                differences.append(&mut of_scope_differ);
+            }
             seen.iter_mut().zip(of_scope).for_each(|(seen, rows)| *seen += rows);
             last = Some(scope);
         }
