@@ -2,7 +2,10 @@
 //! node misses, its own search finds ([`super::search`]), so a push promises nothing.
 //! Knows nothing of what is in a record, and takes in only what [`Intake`] lets in.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{self, Arc, PoisonError},
+};
 
 use covault_model::{
     arrival::Fault,
@@ -25,8 +28,8 @@ use super::{
 };
 use crate::host::Host;
 
-/// Pushes on their way at a time. One more is not sent; the peers' searches find what it was about.
-const PUSHES_MAX: usize = 256;
+/// Pushes on their way to one peer at a time. One more is not sent; the peer's search finds what it was about.
+const PUSHES_MAX: usize = 128;
 
 /// The peers and the way to them; there are none for a node that is alone.
 #[derive(Clone)]
@@ -49,7 +52,8 @@ struct Parts {
     intake: Intake,
     /// Absent until it is asked for.
     index: Mutex<Option<Index>>,
-    pushes: Arc<Semaphore>,
+    /// Room for pushes to each peer: one that is silent holds up what is for itself, and nothing else.
+    pushes: sync::Mutex<BTreeMap<NodeId, Arc<Semaphore>>>,
     outboxes: Outboxes,
 }
 
@@ -57,7 +61,6 @@ impl Records {
     /// The records of the node `me`, which are in `store`.
     pub fn new(store: Arc<Store>, host: Arc<dyn Host>, me: NodeId, neighbours: Option<Neighbours>) -> Self {
         let intake = Intake::new(store.clone(), host.clone());
-        let pushes = Arc::new(Semaphore::new(PUSHES_MAX));
         Self(Arc::new(Parts {
             store,
             host,
@@ -65,7 +68,7 @@ impl Records {
             neighbours,
             intake,
             index: Mutex::default(),
-            pushes,
+            pushes: sync::Mutex::default(),
             outboxes: Outboxes::default(),
         }))
     }
@@ -119,7 +122,7 @@ impl Records {
         let sent = Sent(path.clone(), record.to_bytes().into(), payload.map(|bytes| bytes.to_vec().into()));
         let ask = bytes::Bytes::from(write(&Ask::Push(vec![sent])));
         for peer in peers {
-            let Ok(permit) = self.0.pushes.clone().try_acquire_owned() else { return };
+            let Ok(permit) = self.room_for_pushes(peer).try_acquire_owned() else { continue };
             let (endpoint, ask) = (endpoint.clone(), ask.clone());
             tokio::spawn(async move {
                 if let Err(error) = endpoint.call(peer, Channel::Records, ask, ASK_DEADLINE).await {
@@ -128,6 +131,11 @@ impl Records {
                 drop(permit);
             });
         }
+    }
+
+    fn room_for_pushes(&self, peer: NodeId) -> Arc<Semaphore> {
+        let mut pushes = self.0.pushes.lock().unwrap_or_else(PoisonError::into_inner);
+        pushes.entry(peer).or_insert_with(|| Arc::new(Semaphore::new(PUSHES_MAX))).clone()
     }
 
     /// Answers a peer; nothing when what it sent ends its connection, or this node cannot look.

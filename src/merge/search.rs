@@ -9,7 +9,7 @@
 //!
 //! Knows nothing of when to ask.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use covault_model::{
     id::{NodeId, RecordId},
@@ -133,19 +133,16 @@ impl Records {
                 tokio::task::yield_now().await;
             }
             let (sent, more) = self.ask_records(peer, &Ask::Lacking(known)).await?;
-            let of: BTreeSet<SecretPath> = sent.iter().map(|sent| sent.0.clone()).collect();
-            if !of.iter().all(|path| paths.contains(path)) || (more && of.is_empty()) {
-                return Err(SearchError::Garbled);
-            }
+            let places = sent.iter().map(|sent| paths.iter().position(|path| *path == sent.0));
+            let last = places.collect::<Option<Vec<_>>>().ok_or(SearchError::Garbled)?.into_iter().max();
             let new = self.take_in(sent).await?;
             gained += new;
             if !more {
                 break;
             }
-            if new == 0 {
-                // What came does not count yet, and would only come again.
-                paths.retain(|path| !of.contains(path));
-            }
+            // A peer goes through them in order: of those before the last one that it sent of it has no more. Of that one
+            // nothing more is of use if all that came does not count yet, and would only come again.
+            paths.drain(..last.ok_or(SearchError::Garbled)? + usize::from(new == 0));
         }
         Ok(gained)
     }
