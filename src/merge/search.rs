@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use covault_model::{
+    arrival::Fault,
     id::{NodeId, RecordId},
     name::SecretPath,
 };
@@ -135,7 +136,7 @@ impl Records {
             let (sent, more) = self.ask_records(peer, &Ask::Lacking(known)).await?;
             let places = sent.iter().map(|sent| paths.iter().position(|path| *path == sent.0));
             let last = places.collect::<Option<Vec<_>>>().ok_or(SearchError::Garbled)?.into_iter().max();
-            let new = self.take_in(sent).await?;
+            let new = self.take_in_found(sent).await?;
             gained += new;
             if !more {
                 break;
@@ -157,7 +158,19 @@ impl Records {
         let late = SearchError::Call(CallError::Lost(Loss::Deadline));
         let told = timeout(FETCH_DEADLINE, self.ask_records(peer, &ask)).await;
         let (sent, _) = told.unwrap_or(Err(late))?;
-        Ok(self.take_in(sent).await?)
+        Ok(self.take_in_found(sent).await?)
+    }
+
+    /// Takes in what a peer has. What a record states of its parents could not be judged where these were not there when
+    /// it came: that it is not true is not held against who has it.
+    async fn take_in_found(&self, sent: Vec<Sent>) -> Result<usize, IntakeError> {
+        match self.take_in(sent).await {
+            Err(IntakeError::Fault(fault @ Fault::FalseParents)) => {
+                tracing::warn!(code = fault.code(), "a record that another node has was refused");
+                Ok(0)
+            }
+            taken => taken,
+        }
     }
 
     async fn ask_records(&self, peer: NodeId, ask: &Ask) -> Result<(Vec<Sent>, bool), SearchError> {

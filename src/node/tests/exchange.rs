@@ -4,14 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use covault_model::{
-    id::RecordId,
-    name::{LabelKey, SecretPath},
+    id::{ChangeHash, RecordId},
+    marks::Mark,
+    name::{Description, LabelKey, SecretPath},
+    record::{Body, Header, Parent, Record},
     refusal::{CallerMistake, NoAuthority, Refusal},
 };
 
-use super::{EAGER, Node, ann, eventually, id, new_value, path, three};
+use super::{EAGER, Node, ann, eventually, id, key, new_value, path, three};
 use crate::{
     host::Host,
+    merge::{change_hash_of, message::Sent},
     vault::{Consistency, HistoryQuery, IdempotencyKey, Patch, UpdateTerms, Which},
 };
 
@@ -133,6 +136,36 @@ async fn what_is_lacked_in_many_places_of_a_long_history_is_found() {
     assert_eq!(nodes[2].running().records.reconcile(id(1)).await.unwrap(), 70);
     assert!(nodes[2].says("long") == nodes[0].says("long"));
     nodes[2].check_views();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_could_not_be_judged_where_it_came_first_is_not_held_against_a_node_that_has_it() {
+    let nodes = three(None).await;
+    nodes[0].create("app/db", "v").await;
+    for node in &nodes {
+        node.confirm().await;
+    }
+    // The third lies: what follows on its first record states another change of it.
+    let first = nodes[0].says("app/db").unwrap().1.remove(0);
+    let follow = |parent: Parent, depth, text: &str| {
+        let described = Mark::Description(Some(Description::parse(text).unwrap()));
+        let (body, author) = (Body::Marks(vec![described]), id(3));
+        let header = Header { parents: vec![parent], depth, author, body, ..first.header().clone() };
+        Record::sign(Header { time: first.header().time.next(), idempotency: None, ..header }, &key(3))
+    };
+    let parent = follow(Parent(first.id(), change_hash_of(&first)), 2, "one");
+    let child = follow(Parent(parent.id(), ChangeHash([5; 32])), 3, "other");
+    for (node, record) in [(&nodes[1], &parent), (&nodes[0], &child)] {
+        let sent = Sent(path("app/db"), record.to_bytes().into(), None);
+        assert_eq!(node.running().records.intake().take_in(vec![sent]).await.unwrap(), 1);
+    }
+    nodes[0].label("app/db", "after", "it").await;
+    for _ in 0..2 {
+        nodes[1].running().records.reconcile(id(1)).await.unwrap();
+    }
+    assert_eq!(nodes[1].labels("app/db"), labels(&[("after", "it")]), "the rest comes");
+    let refused = nodes[1].running().records.refused_peers();
+    assert!(refused.iter().all(|(reason, count)| *reason != "bad_record" || *count == 0), "{refused:?}");
 }
 
 /// Three nodes of which the last has its registry from a snapshot, and none of the 150 histories.
