@@ -58,8 +58,14 @@ impl Segment {
     /// Makes an empty file.
     pub fn create(dir: &Path, number: u64) -> io::Result<Self> {
         let segment = Self::open_file(dir, number, OpenOptions::new().create_new(true))?;
-        File::open(dir)?.sync_all()?;
-        Ok(segment)
+        match File::open(dir).and_then(|dir| dir.sync_all()) {
+            Ok(()) => Ok(segment),
+            Err(error) => {
+                // The next try makes it anew, under the same name.
+                segment.remove()?;
+                Err(error)
+            }
+        }
     }
 
     /// Opens a file that is there, and gives its bytes.
