@@ -115,6 +115,8 @@ struct Desk {
     bench: Bench,
     /// Gathered jobs whose commit found no room.
     again: Vec<Job>,
+    /// Who asks after what is being committed: the first of the next transaction.
+    held: Option<Turn>,
     filer: Filer,
     closed: bool,
 }
@@ -136,7 +138,7 @@ impl fmt::Debug for Writer {
 impl Writer {
     pub(crate) fn start(mode: WriterMode, bench: Bench, filer: Filer) -> std::io::Result<Self> {
         let patience = filer.has_work().then_some(FILE_WHEN_IDLE_FOR);
-        let desk = Arc::new(Mutex::new(Desk { bench, again: Vec::new(), filer, closed: false }));
+        let desk = Arc::new(Mutex::new(Desk { bench, again: Vec::new(), held: None, filer, closed: false }));
         if mode == WriterMode::Inline {
             return Ok(Self { desk, queue: None, thread: None });
         }
@@ -273,7 +275,8 @@ fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
 /// The thread: whatever waits when its turn comes goes into one commit.
 fn drain(desk: &Mutex<Desk>, receiver: &Receiver<Turn>, mut patience: Option<Duration>) {
     loop {
-        let first = match wait(receiver, patience) {
+        let held = lock(desk).held.take().map(Ok);
+        let first = match held.unwrap_or_else(|| wait(receiver, patience)) {
             Ok(turn) => Some(turn),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
@@ -359,7 +362,7 @@ impl Desk {
         gathered.append(&mut mem::take(&mut self.again));
         let Bench { env, tables, unsettled, feed } = &self.bench;
         let (mut turn, piles) = (first, self.filer.piles());
-        let is_idle = turn.is_none();
+        let is_idle = turn.is_none() && gathered.is_empty();
         let mut outer = match Outer::begin_again(env, tables, &piles, gathered) {
             Ok(begun) => begun,
             Err(error) => {
@@ -388,6 +391,8 @@ impl Desk {
                 || GATHERED_SECRETS_MAX <= unsettled.len()
                 || GATHERED_BYTES_MAX <= unsettled.bytes();
             turn = if is_full { None } else { next(untold.is_empty()) };
+            // It would be told of what is not committed yet and may never be.
+            self.held = turn.take_if(|turn| matches!(turn.kind, Kind::Asks) && !untold.is_empty());
         }
         let Outer { mut txn, changed, news, .. } = outer;
         let filed = self.filer.file(env, tables, &mut txn, &news, is_idle)?;

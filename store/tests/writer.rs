@@ -473,6 +473,20 @@ fn who_asks_sees_what_was_written_before_and_changes_nothing() {
 }
 
 #[test]
+fn who_asks_is_told_nothing_of_what_is_not_committed_yet() {
+    let (_dir, store) = store(WriterMode::Thread);
+    let release = hold(&store, WriterMode::Thread);
+    let (told, tells) = channel();
+    let (of_write, of_ask) = (told.clone(), told);
+    store.gather(Vec::new(), 8, |txn| put(txn, 1), |_| ());
+    store.write(|txn| put(txn, 2), move |result| of_write.send(("write", result.unwrap())).unwrap());
+    store.ask(|rows| rows.secrets(), move |result| of_ask.send(("ask", result.unwrap())).unwrap());
+    drop(release);
+    let in_order = [self::told(&tells), self::told(&tells)];
+    assert_eq!(in_order, [("write", 2), ("ask", 2)]);
+}
+
+#[test]
 fn asking_without_end_does_not_put_off_the_commit() {
     const ASKED: usize = 2000;
     let (_dir, store) = store(WriterMode::Thread);
