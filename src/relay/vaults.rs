@@ -47,6 +47,8 @@ const REQUESTS_MAX: usize = 112;
 const REQUEST_BYTES_MAX: usize = 24 << 20;
 /// Refusals after which surely nothing was done.
 const NOTHING_DONE: [&str; 4] = ["quorum_unavailable", "unconfirmed", "shutting_down", "overloaded"];
+/// Refusals after which it may have been done, or may be agreed yet: what another node says does not undo them.
+const MAY_BE_DONE: [&str; 4] = ["outcome_unknown", "timeout", "storage_failed", "audit_unavailable"];
 
 /// What a request does, and so whether it may be asked again when nobody knows what became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -297,8 +299,11 @@ enum Tried {
 
 /// Whether no other node is to be asked: it is an answer, or one that another could only give again.
 fn is_final(answer: &Answered, effect: Effect) -> bool {
-    let nothing_done = answer.code.as_deref().is_some_and(|code| NOTHING_DONE.contains(&code));
-    answer.status != 503 || (effect == Effect::Once && !nothing_done)
+    answer.status != 503 || (effect == Effect::Once && !says_one_of(answer, &NOTHING_DONE))
+}
+
+fn says_one_of(answer: &Answered, codes: &[&str]) -> bool {
+    answer.code.as_deref().is_some_and(|code| codes.contains(&code))
 }
 
 /// What came of all tries.
@@ -307,6 +312,8 @@ struct SoFar {
     refused_by: BTreeSet<NodeId>,
     /// The last refusal.
     last: Option<Answered>,
+    /// A refusal of a node that may have done it, or whose cluster may do it yet.
+    may_be_done: Option<Answered>,
     /// Whether a node was asked that has not answered.
     lost: bool,
 }
@@ -314,15 +321,22 @@ struct SoFar {
 impl SoFar {
     fn refused(&mut self, node: NodeId, answer: Option<Answered>) {
         self.refused_by.insert(node);
-        self.last = answer.or(self.last.take());
+        match answer {
+            Some(answer) if says_one_of(&answer, &MAY_BE_DONE) => self.may_be_done = Some(answer),
+            answer => self.last = answer.or(self.last.take()),
+        }
     }
 
     /// A refusal says what was done by the node that gave it, not what became of an earlier try.
     fn outcome(self, effect: Effect) -> Result<Answered, NoAnswer> {
-        match self.last {
-            Some(answer) if !self.lost || effect == Effect::Nothing => Ok(answer),
-            _ if self.lost && effect != Effect::Nothing => Err(NoAnswer::Unknown),
-            _ => Err(NoAnswer::Nobody),
+        if effect == Effect::Nothing {
+            return self.last.or(self.may_be_done).ok_or(NoAnswer::Nobody);
+        }
+        match (self.may_be_done, self.last) {
+            (Some(answer), _) => Ok(answer),
+            (None, _) if self.lost => Err(NoAnswer::Unknown),
+            (None, Some(answer)) => Ok(answer),
+            (None, None) => Err(NoAnswer::Nobody),
         }
     }
 }

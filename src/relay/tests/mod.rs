@@ -247,6 +247,18 @@ async fn that_nothing_was_done_is_not_said_when_an_earlier_try_was_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn that_it_may_be_done_is_not_taken_back_by_a_node_that_did_nothing() {
+    for code in ["outcome_unknown", "timeout"] {
+        let silence = Manner::Answer(503, Some("quorum_unavailable"));
+        let scene = Scene::new(Manner::Answer(503, Some(code)), silence).await;
+        let told = async |effect| scene.vaults.carry_out(asked("one"), effect, PATIENCE).await.unwrap().code;
+        assert_eq!(told(Effect::Keyed).await.as_deref(), Some(code));
+        assert_eq!(told(Effect::Nothing).await.as_deref(), Some("quorum_unavailable"));
+        assert_eq!(scene.second.asked().len(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_does_not_serve_is_passed_by() {
     let scene = Scene::new(Manner::NotServing, Manner::Answer(200, None)).await;
     assert_eq!(scene.ask("once", Effect::Once).await, Ok(200));
