@@ -50,6 +50,12 @@ impl Vault {
         recall_in(self.look()?.rows(), caller, key).map_err(storage_refusal)
     }
 
+    /// Whether a request with this key was agreed, as far as this node knows.
+    pub(super) fn is_agreed(&self, caller: &CallerName, key: &Digest) -> Result<bool, Refusal> {
+        let agreed = self.look()?.rows().remembered(caller, key).map_err(storage_refusal)?;
+        Ok(agreed.is_some())
+    }
+
     /// What an earlier request with this key came to, if it needed no agreement.
     pub(super) fn recall_apart(
         &self,

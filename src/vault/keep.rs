@@ -11,11 +11,12 @@ use std::{
 
 use covault_model::{
     command::{Action, Command, NewVersion, SealedVersion},
+    hlc::Millis,
     id::{CommandId, NodeId, RecordId},
     line::Place,
     name::SecretPath,
     record::{Idempotency, Record, key_apart},
-    refusal::{NoAuthority, Refusal},
+    refusal::{CallerMistake, NoAuthority, Refusal},
     registry::{Outcome, Registry, Remembered},
 };
 
@@ -23,6 +24,8 @@ use super::{UpdateTerms, Vault, Written, storage_refusal};
 
 /// Secrets looked at between two turns of other tasks.
 const SECRETS_PER_TURN: usize = 512;
+/// The least time between two looks at all secrets, in milliseconds.
+const LOOK_AGAIN_AFTER_MS: u64 = 10_000;
 /// What a command takes beside its payload, in bytes.
 const FIXED_BYTES: usize = 2048;
 
@@ -34,8 +37,20 @@ pub(super) struct Kept(Mutex<ToOffer>);
 struct ToOffer {
     /// The nodes of whose making it is; none before all secrets were looked at.
     by: BTreeSet<NodeId>,
+    /// When all secrets were looked at, and how many versions had no number then.
+    looked: (Millis, u64),
     /// The secrets with such versions, each with those that this node has kept since its start.
     paths: BTreeMap<SecretPath, Vec<RecordId>>,
+}
+
+impl ToOffer {
+    /// Whether all secrets are to be looked at, now and with so many versions that have no number. What others made may
+    /// still come; of its own making a node knows.
+    fn is_to_look(&self, by: &BTreeSet<NodeId>, (now, without_number): (Millis, u64)) -> bool {
+        let (at, had) = self.looked;
+        self.by != *by
+            || (1 < by.len() && without_number != had && LOOK_AGAIN_AFTER_MS <= now.0.abs_diff(at.0))
+    }
 }
 
 impl Kept {
@@ -82,10 +97,12 @@ impl Vault {
             return Ok(());
         }
         let by = self.authors_to_offer()?;
-        if self.kept.held().by != by {
+        let now = (self.now(), self.look()?.rows().counts().map_err(storage_refusal)?.provisional);
+        if self.kept.held().is_to_look(&by, now) {
             let found = self.find_kept().await?;
             let mut held = self.kept.held();
             held.by.clone_from(&by);
+            held.looked = now;
             for path in found {
                 held.paths.entry(path).or_default();
             }
@@ -112,7 +129,8 @@ impl Vault {
     async fn offer_kept_of(&self, path: &SecretPath, by: &BTreeSet<NodeId>) -> Result<(), Refusal> {
         let _turn = self.turns.wait(path).await;
         self.settled(path).await?;
-        while let Some(version) = self.next_kept(path, by)? {
+        let mut passed = None;
+        while let Some((place, version)) = self.next_kept(path, by, passed)? {
             let (id, bytes) = (version.record.id(), version.payload.len());
             let applied =
                 self.parts.consensus.propose(self.offering(path, version), bytes + FIXED_BYTES).await?;
@@ -120,8 +138,11 @@ impl Vault {
                 Ok(Outcome::Agreed(agreed)) if agreed.iter().any(|(agreed, _)| *agreed == id) => {}
                 // Something newer was agreed, which this node has applied by now.
                 Err(Refusal::NotNow(NoAuthority::StaleTime)) => {}
-                // Another try of the same request was agreed, or the secret can have no version.
-                _ => break,
+                // Another try of the same request was agreed, or another request with its key: this one never is, and
+                // what was kept after it may be.
+                Ok(_) | Err(Refusal::Caller(CallerMistake::IdempotencyConflict)) => passed = Some(place),
+                // The secret can have no version.
+                Err(_) => break,
             }
             self.settled(path).await?;
         }
@@ -151,14 +172,20 @@ impl Vault {
         Command { id, by, at: self.now(), idempotency, action: Action::Agree(Box::new(new)) }
     }
 
-    /// The first version of these authors' after the last agreed one.
-    fn next_kept(&self, path: &SecretPath, by: &BTreeSet<NodeId>) -> Result<Option<SealedVersion>, Refusal> {
+    /// The first version of these authors' after the last agreed one and after `passed`, and its place.
+    fn next_kept(
+        &self,
+        path: &SecretPath,
+        by: &BTreeSet<NodeId>,
+        passed: Option<Place>,
+    ) -> Result<Option<(Place, SealedVersion)>, Refusal> {
         let view = self.look()?;
         let rows = view.rows();
         let find = || {
             let Some(entry) = rows.secret(path)? else { return Ok(None) };
             // Only what is later can be agreed, whatever its id.
-            let mut last = Place::last_of(entry.last.time);
+            let agreed = Place::last_of(entry.last.time);
+            let mut last = passed.map_or(agreed, |passed| passed.max(agreed));
             while let Some(place) = rows.next_place(path, &last)? {
                 last = place;
                 let row = rows.line_row(path, &place)?;
@@ -167,7 +194,7 @@ impl Vault {
                 };
                 let (record, payload) = (rows.record(path, &place.id)?, rows.payload(path, &row.payload)?);
                 if let (Some(record), Some(payload)) = (record, payload) {
-                    return Ok(Some(SealedVersion { record, payload: payload.to_vec() }));
+                    return Ok(Some((place, SealedVersion { record, payload: payload.to_vec() })));
                 }
             }
             Ok(None)
@@ -202,5 +229,28 @@ impl Vault {
             last = Some(path);
             tokio::task::yield_now().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_made_is_looked_for_again_once_more_has_no_number() {
+        let [me, other] = [1, 2].map(|number| NodeId([number; 32]));
+        let at = |ms| Millis(1_000_000 + ms);
+        let to_offer = |by: &[NodeId]| ToOffer {
+            by: by.iter().copied().collect(),
+            looked: (at(0), 3),
+            ..ToOffer::default()
+        };
+        let both = to_offer(&[me, other]);
+        assert!(both.is_to_look(&[me].into(), (at(0), 3)), "of other nodes' making");
+        assert!(both.is_to_look(&both.by.clone(), (at(LOOK_AGAIN_AFTER_MS), 4)));
+        assert!(!both.is_to_look(&both.by.clone(), (at(LOOK_AGAIN_AFTER_MS), 3)), "nothing came");
+        assert!(!both.is_to_look(&both.by.clone(), (at(LOOK_AGAIN_AFTER_MS - 1), 4)), "not that soon");
+        let own = to_offer(&[me]);
+        assert!(!own.is_to_look(&own.by.clone(), (at(LOOK_AGAIN_AFTER_MS), 4)), "it knows of its own");
     }
 }

@@ -177,7 +177,14 @@ impl Vault {
         let _turn = self.turns.wait(draft.path).await;
         self.permit_existing(session, draft.path, Access::Write).await?;
         if let Some(written) = self.repeated_apart(session, draft.path, idempotency.as_ref())? {
-            return if terms.agreed_only { self.once_agreed(draft.path, written).await } else { Ok(written) };
+            if !terms.agreed_only {
+                return Ok(written);
+            }
+            if let Some(written) =
+                self.once_agreed(session, draft.path, idempotency.as_ref(), written).await?
+            {
+                return Ok(written);
+            }
         }
         if !draft.labels.is_empty() {
             self.settled(draft.path).await?;
@@ -222,7 +229,7 @@ impl Vault {
         self.written(path, None, &applied).await.map(Some)
     }
 
-    /// The same, if it was kept without agreement.
+    /// The same, if it was kept without agreement, and no other try of it was agreed.
     fn repeated_apart(
         &self,
         session: &Session,
@@ -230,6 +237,9 @@ impl Vault {
         idempotency: Option<&Idempotency>,
     ) -> Result<Option<Written>, Refusal> {
         let Some(key) = idempotency else { return Ok(None) };
+        if self.is_agreed(&session.caller, key.key())? {
+            return Ok(None);
+        }
         let Some(found) = self.recall_apart(&session.caller, key.key())? else { return Ok(None) };
         is_same_request(idempotency, &found)?;
         let Outcome::Marked(id) = found.outcome else { return Err(NodeFault::Corrupt.into()) };
@@ -239,17 +249,27 @@ impl Vault {
     }
 
     /// The answer to a request that is to be agreed or refused, of which a version came here without a number: it may have
-    /// been agreed elsewhere. If it was not, then the key came with a request that let it be kept, which is another one.
-    async fn once_agreed(&self, path: &SecretPath, written: Written) -> Result<Written, Refusal> {
+    /// been agreed elsewhere, or another try of it, which is for the registry to answer. If neither was, then the key came
+    /// with a request that let it be kept, which is another one.
+    async fn once_agreed(
+        &self,
+        session: &Session,
+        path: &SecretPath,
+        idempotency: Option<&Idempotency>,
+        written: Written,
+    ) -> Result<Option<Written>, Refusal> {
         let id = written.version.id;
         if written.version.number.is_some() {
-            return Ok(written);
+            return Ok(Some(written));
         }
         self.confirm().await.map_err(|_| NoAuthority::OutcomeUnknown(Some(id)))?;
+        if idempotency.map(|it| self.is_agreed(&session.caller, it.key())).transpose()? == Some(true) {
+            return Ok(None);
+        }
         let kept = self.look()?.rows().record(path, &id).map_err(storage_refusal)?;
         let written = self.written_apart(path, &kept.ok_or(Refusal::from(NodeFault::Corrupt))?, true)?;
         if written.version.number.is_some() {
-            Ok(written)
+            Ok(Some(written))
         } else {
             Err(CallerMistake::IdempotencyConflict.into())
         }
@@ -360,6 +380,7 @@ impl Vault {
         // The registry knows nothing of what needed no agreement: a key of that is not free for a command.
         if let Some(key) = &command.idempotency
             && self.recall_apart(&command.by, key.key())?.is_some()
+            && !self.is_agreed(&command.by, key.key())?
         {
             return Err(CallerMistake::IdempotencyConflict.into());
         }

@@ -168,6 +168,55 @@ async fn a_retry_finds_what_was_kept_wherever_it_has_come_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_retry_is_answered_with_what_was_agreed_and_not_with_what_was_kept_of_it() {
+    let mut nodes = three_stopped().await;
+    alone(&mut nodes[1]).await;
+    let kept = update(&nodes[1], "one", UpdateTerms::default(), Some("k")).await.unwrap();
+    nodes[1].stop().await;
+    for at in [0, 2] {
+        nodes[at].clock.advance(1000);
+        nodes[at].start(at == 0, &[], None).await;
+    }
+    let agreed = update(&nodes[2], "one", UpdateTerms::default(), Some("k")).await.unwrap();
+    assert_eq!((agreed.version.number, agreed.version.id == kept.version.id), (Some(2), false));
+    for at in [0, 2] {
+        nodes[at].stop().await;
+    }
+    start_all(&mut nodes).await;
+    settle(&nodes, |node| numbers(node) == [Some(1), None, Some(2)]).await;
+    for node in &nodes {
+        for agreed_only in [false, true] {
+            let terms = UpdateTerms { agreed_only, condition: None };
+            let again = update(node, "one", terms, Some("k")).await.unwrap();
+            assert_eq!((again.version.id, again.version.number), (agreed.version.id, Some(2)));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_kept_after_a_version_whose_key_another_request_has_is_agreed() {
+    let mut nodes = three_stopped().await;
+    alone(&mut nodes[1]).await;
+    update(&nodes[1], "one", UpdateTerms::default(), Some("k")).await.unwrap();
+    let later = update(&nodes[1], "two", UpdateTerms::default(), None).await.unwrap();
+    nodes[1].stop().await;
+    for at in [0, 2] {
+        nodes[at].start(at == 0, &[], None).await;
+    }
+    let key = IdempotencyKey::parse("k");
+    let vault = &nodes[0].running().vault;
+    vault.create(&ann(), &path("b"), new_value("other"), Some(key.unwrap())).await.unwrap();
+    for at in [0, 2] {
+        nodes[at].stop().await;
+    }
+    start_all(&mut nodes).await;
+    settle(&nodes, |node| numbers(node) == [Some(1), None, Some(2)]).await;
+    for node in &nodes {
+        assert_eq!(read(node, Which::Number(2)).await.summary.version.id, later.version.id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_to_be_agreed_is_not_answered_with_what_was_only_kept() {
     let agreed_only = || UpdateTerms { agreed_only: true, condition: None };
     let mut nodes = three_stopped().await;
