@@ -57,8 +57,8 @@ impl Vault {
         Ok(())
     }
 
-    /// A version that the registry has given a number, fetched if it has not arrived: the answer to a request that is
-    /// asked again is made of it. Unknown if it cannot be had now.
+    /// A version of which this node knows by its id, fetched if it has not arrived: the answer to a request that is asked
+    /// again is made of it. Unknown if it cannot be had now.
     pub(super) async fn named_record(&self, path: &SecretPath, id: &VersionId) -> Result<Record, Refusal> {
         if let Some(here) = self.look()?.rows().record(path, id).map_err(storage_refusal)? {
             return Ok(here);

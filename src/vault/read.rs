@@ -173,17 +173,18 @@ impl Vault {
         self.parts.store.view().map_err(storage_refusal)
     }
 
-    /// Refuses unless the caller may do this and the secret exists; a miss is confirmed first.
+    /// Refuses unless the caller may do this and the secret exists; that it does not, or may not, is confirmed first.
     pub(super) async fn permit_existing(
         &self,
         session: &Session,
         target: &SecretPath,
         wanted: Access,
     ) -> Result<(), Refusal> {
-        if self.may_and_exists(session, target, wanted).await? {
-            return Ok(());
+        match self.may_and_exists(session, target, wanted).await {
+            Ok(true) => return Ok(()),
+            Ok(false) | Err(Refusal::Caller(CallerMistake::Forbidden)) => self.confirm().await?,
+            Err(other) => return Err(other),
         }
-        self.confirm().await?;
         if self.may_and_exists(session, target, wanted).await? {
             Ok(())
         } else {

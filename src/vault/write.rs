@@ -176,7 +176,7 @@ impl Vault {
     ) -> Result<Written, Refusal> {
         let _turn = self.turns.wait(draft.path).await;
         self.permit_existing(session, draft.path, Access::Write).await?;
-        if let Some(written) = self.repeated_apart(session, draft.path, idempotency.as_ref())? {
+        if let Some(written) = self.repeated_apart(session, draft.path, idempotency.as_ref()).await? {
             if !terms.agreed_only {
                 return Ok(written);
             }
@@ -219,7 +219,7 @@ impl Vault {
         path: &SecretPath,
         idempotency: Option<&Idempotency>,
     ) -> Result<Option<Written>, Refusal> {
-        if let Some(written) = self.repeated_apart(session, path, idempotency)? {
+        if let Some(written) = self.repeated_apart(session, path, idempotency).await? {
             return Ok(Some(written));
         }
         let Some(key) = idempotency else { return Ok(None) };
@@ -230,7 +230,7 @@ impl Vault {
     }
 
     /// The same, if it was kept without agreement, and no other try of it was agreed.
-    fn repeated_apart(
+    async fn repeated_apart(
         &self,
         session: &Session,
         path: &SecretPath,
@@ -243,8 +243,8 @@ impl Vault {
         let Some(found) = self.recall_apart(&session.caller, key.key())? else { return Ok(None) };
         is_same_request(idempotency, &found)?;
         let Outcome::Marked(id) = found.outcome else { return Err(NodeFault::Corrupt.into()) };
-        let kept = self.look()?.rows().record(path, &id).map_err(storage_refusal)?;
-        let kept = kept.ok_or(Refusal::from(NodeFault::Corrupt))?;
+        // What is remembered comes with a snapshot, and the record it is of later.
+        let kept = self.named_record(path, &id).await?;
         self.written_apart(path, &kept, true).map(Some)
     }
 

@@ -194,6 +194,20 @@ async fn a_retry_is_answered_with_what_was_agreed_and_not_with_what_was_kept_of_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_retry_of_what_was_kept_and_has_not_come_here_yet_is_unknown() {
+    let mut nodes = three_stopped().await;
+    alone(&mut nodes[1]).await;
+    let kept = update(&nodes[1], "apart", UpdateTerms::default(), Some("k")).await.unwrap();
+    let registry = nodes[1].running().store.export_registry().unwrap();
+    nodes[1].stop().await;
+    nodes[2].agrees_only = true;
+    alone(&mut nodes[2]).await;
+    nodes[2].running().store.write_now(move |txn| txn.install_registry(&registry)).unwrap();
+    let retried = update(&nodes[2], "apart", UpdateTerms::default(), Some("k")).await;
+    assert_eq!(retried.err(), Some(NoAuthority::OutcomeUnknown(Some(kept.version.id)).into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_kept_after_a_version_whose_key_another_request_has_is_agreed() {
     let mut nodes = three_stopped().await;
     alone(&mut nodes[1]).await;

@@ -11,7 +11,7 @@ use covault_model::{
 };
 
 use super::{Node, ann, new_value, path, three};
-use crate::vault::AuthFailure;
+use crate::vault::{AuthFailure, UpdateTerms};
 
 /// Has a caller made on a node; its token.
 async fn added(node: &Node, name: &str) -> String {
@@ -59,6 +59,30 @@ async fn a_caller_and_a_grant_that_a_node_has_not_heard_of_yet_are_known_to_it()
     nodes[2].running().vault.create(&asker, &path("shared/a"), new_value("v"), None).await.unwrap();
     let elsewhere = nodes[2].running().vault.create(&asker, &path("b"), new_value("v"), None).await;
     assert_eq!(elsewhere.err(), Some(CallerMistake::Forbidden.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_grant_beside_a_read_grant_is_known_to_a_node_that_has_not_heard_of_it_yet() {
+    let mut nodes = three(None).await;
+    let (_, carl) = (added(&nodes[0], "carl").await, CallerName::parse("carl").unwrap());
+    nodes[0].create("shared/a", "v").await;
+    let give = async |nodes: &[Node], access| {
+        let prefix = NamePrefix::parse("shared/").unwrap();
+        nodes[0].running().vault.add_grant(&ann(), prefix, carl.clone(), access, None).await.unwrap();
+    };
+    let mut asker = ann();
+    (asker.session.caller, asker.session.role) = (carl.clone(), Role::Member);
+    let update = async |node: &Node| {
+        let (terms, vault) = (UpdateTerms::default(), &node.running().vault);
+        vault.update(&asker, &path("shared/a"), new_value("w"), terms, None).await.map(drop)
+    };
+    give(&nodes, Access::Read).await;
+    nodes[2].confirm().await;
+    assert_eq!(update(&nodes[2]).await.err(), Some(CallerMistake::Forbidden.into()));
+    nodes[2].stop().await;
+    give(&nodes, Access::Write).await;
+    nodes[2].start(false, &[], None).await;
+    assert_eq!(update(&nodes[2]).await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
