@@ -36,6 +36,7 @@ use super::{
     message::{Change, LeaderAsk, LeaderTold},
     network::{AskError, Peers},
     news::News,
+    shared::Shared,
     types::{Batch, Raft},
 };
 
@@ -59,12 +60,15 @@ pub struct Leader {
     gate: Arc<RwLock<()>>,
     /// Whether this node is about to stop.
     stops: Arc<AtomicBool>,
+    confirmed: Arc<Shared<()>>,
+    read_index: Arc<Shared<Option<u64>>>,
 }
 
 impl Leader {
     pub fn new(raft: Raft, peers: Peers, store: Arc<Store>, me: NodeId, news: News) -> Self {
         let (leadership, gate, stops) = (raft.server_metrics(), Arc::default(), Arc::default());
-        Self { raft, peers, store, leadership, me, news, gate, stops }
+        let (confirmed, read_index) = (Arc::new(Shared::new()), Arc::new(Shared::new()));
+        Self { raft, peers, store, leadership, me, news, gate, stops, confirmed, read_index }
     }
 
     /// Has `commands` agreed and applied here. While `sent` says so they may be agreed whatever becomes of
@@ -138,22 +142,40 @@ impl Leader {
         }
     }
 
-    /// Returns once this node has applied everything that was agreed before the call.
+    /// Returns once this node has applied everything that was agreed before the call. Many may ask at once, and each
+    /// confirmation is a question to every voter, before which heartbeats wait: so all share one at a time.
     pub async fn confirm(&self) {
+        self.confirmed.answer(self.confirm_anew()).await;
+    }
+
+    async fn confirm_anew(&self) {
         loop {
             let leader = self.known().await;
-            if leader == self.me {
-                if self.raft.ensure_linearizable().await.is_ok() {
-                    return;
+            let index = if leader == self.me {
+                self.read_index().await
+            } else {
+                match self.ask_while_it_leads(leader, &LeaderAsk::ReadIndex).await {
+                    Some(Ok(LeaderTold::ReadIndex(index))) => Some(index),
+                    _ => None,
                 }
-            } else if let Some(Ok(LeaderTold::ReadIndex(index))) =
-                self.ask_while_it_leads(leader, &LeaderAsk::ReadIndex).await
+            };
+            if let Some(index) = index
                 && self.applied(index).await
             {
                 return;
             }
             sleep(ASK_AGAIN_AFTER).await;
         }
+    }
+
+    /// Up to where the log is agreed, if this node leads and a majority says so. This node's own reads and those of its
+    /// peers share it.
+    async fn read_index(&self) -> Option<u64> {
+        let ask = async {
+            let (index, _) = self.raft.get_read_log_id().await.ok()?;
+            Some(index.map_or(0, |id| id.index))
+        };
+        self.read_index.answer(ask).await
     }
 
     /// Has the members changed. As for [`Self::order`], `sent` says whether it may still come about.
@@ -239,10 +261,9 @@ impl Leader {
         self.news.is_asked_for();
         match ask {
             _ if self.has_failed() => LeaderTold::NotProposed(None),
-            LeaderAsk::ReadIndex => match self.raft.ensure_linearizable().await {
-                Ok(id) => LeaderTold::ReadIndex(id.map_or(0, |id| id.index)),
-                Err(_) => LeaderTold::NotProposed(None),
-            },
+            LeaderAsk::ReadIndex => {
+                self.read_index().await.map_or(LeaderTold::NotProposed(None), LeaderTold::ReadIndex)
+            }
             LeaderAsk::Order(commands) => self.order_for(from, commands).await,
             LeaderAsk::Change(change) => self.change_here(change).await,
             LeaderAsk::Stand => self.stand(from),

@@ -10,6 +10,7 @@ mod message;
 mod network;
 mod news;
 mod proposer;
+mod shared;
 mod silence;
 mod snapshot;
 mod succession;

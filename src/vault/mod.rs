@@ -25,7 +25,6 @@ mod pace;
 mod read;
 mod request;
 mod session;
-mod shared;
 mod spread;
 mod status;
 mod tokens;
@@ -102,8 +101,6 @@ pub struct Vault {
     parts: Arc<VaultParts>,
     turns: Arc<write::Turns>,
     tokens: Arc<session::CheckedTokens>,
-    /// What a majority confirms to all who wait for it together.
-    confirmed: Arc<shared::Shared<Result<(), Refusal>>>,
     kept: Arc<keep::Kept>,
     pace: Arc<pace::Pace>,
     spread: Arc<spread::Spread>,
@@ -117,7 +114,6 @@ impl Vault {
             parts: Arc::new(parts),
             turns: Arc::new(write::Turns::new()),
             tokens: Arc::new(session::CheckedTokens::new()),
-            confirmed: Arc::new(shared::Shared::new()),
             kept: Arc::default(),
             spread: Arc::default(),
         }

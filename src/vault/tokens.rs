@@ -182,7 +182,7 @@ impl Vault {
         if !self.parts.consensus.has_majority() {
             return false;
         }
-        let confirmed = timeout(CONFIRM_DEADLINE, self.confirmed.answer(self.confirm())).await;
+        let confirmed = timeout(CONFIRM_DEADLINE, self.confirm()).await;
         matches!(confirmed, Ok(Ok(())))
     }
 

@@ -120,6 +120,25 @@ async fn what_the_leader_cannot_sync_it_answers_to_nobody_and_leads_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn confirmations_that_are_asked_for_together_are_one_question() {
+    const TOGETHER: usize = 300;
+    let (nodes, leader, _) = level().await;
+    let follower = &nodes[(leader + 1) % 3];
+    for asker in [nodes[leader].consensus(), follower.consensus()] {
+        let before = heard(follower);
+        let asking = (0..TOGETHER).map(|_| {
+            let asker = asker.clone();
+            tokio::spawn(async move { asker.confirm().await })
+        });
+        for confirmed in asking.collect::<Vec<_>>() {
+            confirmed.await.unwrap().unwrap();
+        }
+        let asked = heard(follower) - before;
+        assert!(asked < TOGETHER / 3, "{asked} questions, heartbeats among them");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_follower_whose_raft_has_ended_confirms_nothing() {
     let (nodes, leader, _) = level().await;
     let follower = nodes[(leader + 1) % 3].consensus();
