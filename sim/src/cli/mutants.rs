@@ -66,7 +66,7 @@ fn found_by(mutant: Mutant) -> u64 {
         Mutant::MajorityOfOne => 20,
         Mutant::UnsyncedLog => 14,
         Mutant::ForgottenVote => 5,
-        Mutant::OutOfOrder => 7,
+        Mutant::OutOfOrder => 11,
         Mutant::OpenHistory => 4,
         Mutant::UnconditionalEpoch => 3,
         Mutant::SharedTokens | Mutant::ForgedRecords | Mutant::EarlyToken => 2,
