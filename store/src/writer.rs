@@ -392,7 +392,9 @@ impl Desk {
                 || GATHERED_BYTES_MAX <= unsettled.bytes();
             turn = if is_full { None } else { next(untold.is_empty()) };
             // It would be told of what is not committed yet and may never be.
-            self.held = turn.take_if(|turn| matches!(turn.kind, Kind::Asks) && !untold.is_empty());
+            if let Some(asker) = turn.take_if(|turn| matches!(turn.kind, Kind::Asks) && !untold.is_empty()) {
+                self.held = Some(asker);
+            }
         }
         let Outer { mut txn, changed, news, .. } = outer;
         let filed = self.filer.file(env, tables, &mut txn, &news, is_idle)?;

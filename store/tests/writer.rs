@@ -479,7 +479,13 @@ fn who_asks_is_told_nothing_of_what_is_not_committed_yet() {
     let (told, tells) = channel();
     let (of_write, of_ask) = (told.clone(), told);
     store.gather(Vec::new(), 8, |txn| put(txn, 1), |_| ());
-    store.write(|txn| put(txn, 2), move |result| of_write.send(("write", result.unwrap())).unwrap());
+    let other = store.clone();
+    let told_of_write = move |result: Result<u64, StoreError>| {
+        of_write.send(("write", result.unwrap())).unwrap();
+        // Another commit, before the thread goes on with who asks.
+        other.write_now(|_| Ok(())).unwrap();
+    };
+    store.write(|txn| put(txn, 2), told_of_write);
     store.ask(|rows| rows.secrets(), move |result| of_ask.send(("ask", result.unwrap())).unwrap());
     drop(release);
     let in_order = [self::told(&tells), self::told(&tells)];
