@@ -384,7 +384,8 @@ async fn start_raft(
     let sole_voter = members.as_ref().is_some_and(|stored| stored.voter_ids().eq([node]));
     let news = News::default();
     let log = LogStore::new(store.clone(), node, config.own_thread, news.clone()).map_err(engine_error)?;
-    let links = Links::new(peers.clone(), log.clone(), news.clone());
+    let (busy, is_busy) = watch::channel(());
+    let links = Links::new(peers.clone(), log.clone(), news.clone(), busy);
     let machine = Machine::new(log.clone());
     let raft = Raft::new(node, Arc::new(raft_config(config)?), links, log.clone(), machine).await;
     let raft = raft.map_err(engine_error)?;
@@ -402,6 +403,7 @@ async fn start_raft(
     }
     tokio::spawn(keep_short(raft.clone(), store.clone(), config.log_bytes_max));
     let leader = Leader::new(raft.clone(), peers.clone(), store.clone(), node, news.clone());
+    tokio::spawn(leader.clone().remind(is_busy));
     tokio::spawn(keep_quiet(raft.clone(), leader.clone(), peers));
     tokio::spawn(news.spread(raft.clone()));
     let (proposer, _) = Proposer::start(leader.clone(), store, config.deadline);

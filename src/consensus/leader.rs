@@ -8,7 +8,7 @@ mod handover;
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -29,7 +29,7 @@ use openraft::{
 };
 use tokio::{
     sync::{RwLock, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -62,13 +62,16 @@ pub struct Leader {
     stops: Arc<AtomicBool>,
     confirmed: Arc<Shared<()>>,
     read_index: Arc<Shared<Option<u64>>>,
+    /// When the last question for the read index was asked that a majority answered.
+    answered: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Leader {
     pub fn new(raft: Raft, peers: Peers, store: Arc<Store>, me: NodeId, news: News) -> Self {
         let (leadership, gate, stops) = (raft.server_metrics(), Arc::default(), Arc::default());
         let (confirmed, read_index) = (Arc::new(Shared::new()), Arc::new(Shared::new()));
-        Self { raft, peers, store, leadership, me, news, gate, stops, confirmed, read_index }
+        let answered = Arc::default();
+        Self { raft, peers, store, leadership, me, news, gate, stops, confirmed, read_index, answered }
     }
 
     /// Has `commands` agreed and applied here. While `sent` says so they may be agreed whatever becomes of
@@ -172,7 +175,9 @@ impl Leader {
     /// peers share it.
     async fn read_index(&self) -> Option<u64> {
         let ask = async {
+            let asked = Instant::now();
             let (index, _) = self.raft.get_read_log_id().await.ok()?;
+            *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
             Some(index.map_or(0, |id| id.index))
         };
         self.read_index.answer(ask).await
@@ -294,10 +299,7 @@ impl Leader {
             None => false,
             Some(leader) if leader != self.me => true,
             Some(_) if self.is_alone(&leadership) => true,
-            Some(_) => {
-                let silent = self.raft.data_metrics().borrow().millis_since_quorum_ack;
-                silent.is_some_and(|millis| millis < LEADER_SILENT_MAX_MILLIS)
-            }
+            Some(_) => self.unanswered_millis().is_some_and(|millis| millis < LEADER_SILENT_MAX_MILLIS),
         }
     }
 
@@ -317,7 +319,22 @@ impl Leader {
         let leadership = self.leadership.borrow();
         let leads = leadership.current_leader == Some(self.me);
         let alone = self.is_alone(&leadership);
-        self.raft.data_metrics().borrow().millis_since_quorum_ack.filter(|_| leads && !alone)
+        self.unanswered_millis().filter(|_| leads && !alone)
+    }
+
+    /// Since when no majority has answered this node, as a leader, in milliseconds.
+    fn unanswered_millis(&self) -> Option<u64> {
+        let told = self.raft.data_metrics().borrow().millis_since_quorum_ack;
+        let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        told.into_iter().chain(answered.map(|asked| asked.elapsed().as_millis() as u64)).min()
+    }
+
+    /// Has all who vote hear that this node leads, and this node whether a majority follows it, as often as one is busy
+    /// with what it was sent: until it has that, Raft tells it nothing else. Ends when Raft does.
+    pub async fn remind(self, mut is_busy: watch::Receiver<()>) {
+        while is_busy.changed().await.is_ok() {
+            self.read_index().await;
+        }
     }
 
     /// Whether nobody else votes. Every read asks, so that no list of voters is made for it.

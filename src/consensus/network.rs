@@ -25,7 +25,10 @@ use openraft::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
-use tokio::time::Instant;
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval},
+};
 
 use super::{
     log::LogStore,
@@ -44,6 +47,8 @@ const SNAPSHOT_PART_LEN: usize = if cfg!(test) { 1024 } else { 4 << 20 };
 const APPEND_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a peer may take over a piece of a snapshot, and to install it.
 const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(60);
+/// How often it is said of a snapshot that it is still on its way; less than the shortest wait for an election.
+const SNAPSHOT_LASTS: Duration = Duration::from_millis(200);
 
 /// The way to the other nodes; there is none for a node that is alone.
 #[derive(Clone)]
@@ -129,16 +134,19 @@ impl From<AskError> for Unreachable {
 }
 
 /// The ways of Raft's questions to the peers.
+#[derive(Clone)]
 pub struct Links {
     peers: Peers,
     log: LogStore,
     news: News,
+    busy: watch::Sender<()>,
 }
 
 impl Links {
-    /// The ways to `peers` for the node that keeps `log` and has this news.
-    pub fn new(peers: Peers, log: LogStore, news: News) -> Self {
-        Self { peers, log, news }
+    /// The ways to `peers` for the node that keeps `log` and has this news. While one of them is busy with what it was
+    /// sent, `busy` hears so every now and then.
+    pub fn new(peers: Peers, log: LogStore, news: News, busy: watch::Sender<()>) -> Self {
+        Self { peers, log, news, busy }
     }
 }
 
@@ -147,6 +155,7 @@ pub struct Link {
     peers: Peers,
     log: LogStore,
     news: News,
+    busy: watch::Sender<()>,
     to: NodeId,
     /// What the peer said last.
     pub(super) heard: Option<Heard>,
@@ -205,7 +214,10 @@ impl Link {
         request: AppendEntriesRequest<Types>,
     ) -> Result<(Reach, Result<AppendTold, AskError>), RpcError> {
         let sent = match self.sent.take().filter(|sent| sent.begins(&request)) {
-            Some(sent) => sent,
+            Some(sent) => {
+                self.busy.send_replace(());
+                sent
+            }
             None => self.begin_to_send(request)?,
         };
         let sent = self.sent.insert(sent);
@@ -251,6 +263,16 @@ impl Link {
         }
     }
 
+    /// Says of a snapshot that it is still on its way, for as long as this is waited for.
+    async fn say_busy<T>(&self) -> T {
+        let mut ticks = interval(SNAPSHOT_LASTS);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.busy.send_replace(());
+        }
+    }
+
     /// Whether a question need not be asked now, since the peer has just said what it would say to it: either there is
     /// nothing in it that the peer was not told then, or nothing but news, which waits.
     fn is_answered(&self, request: &AppendEntriesRequest<Types>) -> bool {
@@ -270,8 +292,8 @@ impl RaftNetworkFactory<Types> for Links {
     type Network = Link;
 
     async fn new_client(&mut self, to: NodeId, _: &BasicNode) -> Link {
-        let Self { peers, log, news } = self;
-        Link { peers: peers.clone(), log: log.clone(), news: news.clone(), to, heard: None, sent: None }
+        let Self { peers, log, news, busy } = self.clone();
+        Link { peers, log, news, busy, to, heard: None, sent: None }
     }
 }
 
@@ -339,6 +361,7 @@ impl RaftNetwork<Types> for Link {
         let told = tokio::select! {
             biased;
             closed = cancelled => return Err(StreamingError::Closed(closed)),
+            never = self.say_busy() => never,
             told = self.send_snapshot(vote, meta, &rows) => told.map_err(|error| unreachable(&error))?,
         };
         told.map_err(|error| StreamingError::RemoteError(RemoteError::new(self.to, error)))

@@ -16,6 +16,7 @@ use openraft::{
     raft::{AppendEntriesRequest, AppendEntriesResponse},
 };
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 use super::three::{DEADLINE, eventually, id, know_key, leader_of, three};
 use crate::consensus::{
@@ -53,7 +54,9 @@ async fn link_to_nobody(news: News) -> (Link, TempDir) {
     };
     let store = Arc::new(Store::open(dir.path(), options).unwrap());
     let log = LogStore::new(store, id(1), true, news.clone()).unwrap();
-    let link = Links::new(Peers::over(None), log, news).new_client(id(2), &BasicNode::default()).await;
+    let link = Links::new(Peers::over(None), log, news, watch::channel(()).0)
+        .new_client(id(2), &BasicNode::default())
+        .await;
     (link, dir)
 }
 

@@ -8,7 +8,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -35,8 +35,6 @@ use crate::consensus::{
 };
 
 pub const DEADLINE: Duration = Duration::from_secs(30);
-/// Raft asks again after 75 ms.
-const LONGER_THAN_A_HEARTBEAT: Duration = Duration::from_millis(300);
 
 /// One node: what it keeps, and what runs.
 pub struct Node {
@@ -52,8 +50,8 @@ pub struct Running {
     pub endpoint: Endpoint,
     /// What each of Raft's questions that came said to be agreed.
     pub agreed: Arc<Mutex<Vec<Option<u64>>>>,
-    /// Whether entries that come lie for longer than from one heartbeat to the next, as on a thin wire.
-    pub slow: Arc<AtomicBool>,
+    /// For how many milliseconds entries and pieces of snapshots lie that come, as on a thin wire.
+    pub slow: Arc<AtomicU64>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -152,18 +150,17 @@ async fn answer(
     mut inbox: Inbox,
     consensus: Consensus,
     agreed: Arc<Mutex<Vec<Option<u64>>>>,
-    slow: Arc<AtomicBool>,
+    slow: Arc<AtomicU64>,
 ) {
     while let Some(incoming) = inbox.next().await {
-        let lies = slow.load(Ordering::Relaxed) && has_entries(&incoming);
+        let lies = slow.load(Ordering::Relaxed);
+        let lies = Duration::from_millis(if carries_something(&incoming) { lies } else { 0 });
         if incoming.channel == Channel::Raft {
             agreed.lock().unwrap().push(said_to_be_agreed(&incoming.request));
         }
         let consensus = consensus.clone();
         tokio::spawn(async move {
-            if lies {
-                tokio::time::sleep(LONGER_THAN_A_HEARTBEAT).await;
-            }
+            tokio::time::sleep(lies).await;
             let Asker::Peer(from) = incoming.from else { return };
             let told = match incoming.channel {
                 Channel::Raft => consensus.answer_raft(&incoming.request).await,
@@ -176,9 +173,13 @@ async fn answer(
     }
 }
 
-fn has_entries(Incoming { channel, request, .. }: &Incoming) -> bool {
+fn carries_something(Incoming { channel, request, .. }: &Incoming) -> bool {
     *channel == Channel::Raft
-        && matches!(message::read(request), Ok(RaftAsk::Append(ask)) if !ask.entries.is_empty())
+        && match message::read(request).unwrap() {
+            RaftAsk::Append(ask) => !ask.entries.is_empty(),
+            RaftAsk::Snapshot(_) => true,
+            RaftAsk::Vote(_) => false,
+        }
 }
 
 fn said_to_be_agreed(ask: &[u8]) -> Option<u64> {
