@@ -200,6 +200,11 @@ impl Consensus {
         answer.unwrap_or(Err(NoAuthority::OutcomeUnknown(None).into()))
     }
 
+    /// Has `command` agreed by `peer`, if that leads, whoever leads to this node's knowledge. Whether it was.
+    pub async fn propose_through(&self, peer: NodeId, command: Command) -> bool {
+        self.leader.order_through(peer, command).await
+    }
+
     /// Returns once a look at the store sees everything that was agreed before the call.
     pub async fn confirm(&self) -> Result<(), Refusal> {
         if Mutant::StaleMiss.is_on() {

@@ -116,6 +116,13 @@ impl Leader {
         }
     }
 
+    /// Has `command` agreed by `peer`, if that leads. Whether it was.
+    pub async fn order_through(&self, peer: NodeId, command: Command) -> bool {
+        let ask = LeaderAsk::Order(vec![command]);
+        let told = self.peers.ask(peer, Channel::Forward, &ask, ASK_DEADLINE).await;
+        matches!(told, Ok(LeaderTold::Ordered(_, applied)) if applied.iter().all(|one| one.outcome.is_ok()))
+    }
+
     /// Asks the leader, for as long as it is that to this node: one that was killed does not say so. `None` when
     /// another was elected meanwhile.
     async fn ask_while_it_leads(

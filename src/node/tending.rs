@@ -46,7 +46,7 @@ impl Tending {
         tokio::spawn(async move {
             let mut ticks = interval(EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut stood = true;
+            let (mut stood, mut told) = (true, false);
             loop {
                 ticks.tick().await;
                 note_standing(&mut stood, self.consensus.has_majority());
@@ -55,7 +55,11 @@ impl Tending {
                         tracing::error!(code = "removed", "this node was taken away from its cluster");
                         return;
                     }
-                    Ok(roster) => self.tend(&roster).await,
+                    Ok(roster) => {
+                        told = told
+                            || (!stood && self.has_moved(&roster) && self.have_said_where(&roster).await);
+                        self.tend(&roster).await;
+                    }
                     Err(error) => tracing::error!(%error, "the roster cannot be read"),
                 }
             }
@@ -76,8 +80,7 @@ impl Tending {
         if !standing.majority {
             return;
         }
-        if !roster.is_removed(&self.node)
-            && roster.nodes.get(&self.node).is_none_or(|entry| entry.address != self.address)
+        if self.has_moved(roster)
             && let Err(refusal) = self.say_where().await
         {
             tracing::warn!(code = refusal.code(), "the cluster was not told yet where this node is reached");
@@ -99,12 +102,32 @@ impl Tending {
         }
     }
 
+    /// Whether the registry has another address of this node, or none.
+    fn has_moved(&self, roster: &Roster) -> bool {
+        !roster.is_removed(&self.node)
+            && roster.nodes.get(&self.node).is_none_or(|entry| entry.address != self.address)
+    }
+
     async fn say_where(&self) -> Result<(), Refusal> {
+        self.consensus.propose(self.whereabouts(), COMMAND_BYTES).await?.outcome.map(drop)
+    }
+
+    /// Has another node say it, if one of them leads: the leader does not find this one where it is now, so this one
+    /// does not know it for the leader. Whether it was said.
+    async fn have_said_where(&self, roster: &Roster) -> bool {
+        for node in roster.nodes.keys().filter(|node| **node != self.node && !roster.is_removed(node)) {
+            if self.consensus.propose_through(*node, self.whereabouts()).await {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn whereabouts(&self) -> Command {
         let mut id = CommandId::default();
         self.host.fill(&mut id.0);
         let action = Action::Reach(self.node, self.address);
-        let command = Command { id, by: self.by.clone(), at: self.host.now(), idempotency: None, action };
-        self.consensus.propose(command, COMMAND_BYTES).await?.outcome.map(drop)
+        Command { id, by: self.by.clone(), at: self.host.now(), idempotency: None, action }
     }
 }
 

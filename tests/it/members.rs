@@ -10,6 +10,7 @@ use crate::support::{
     command::run,
     eventually,
     joining::{invite, join, roles, start, until_all_vote},
+    node::free_port,
 };
 
 /// A cluster of one whose node peers can reach, serving.
@@ -242,6 +243,32 @@ fn the_leader_can_be_removed_as_well() {
     eventually("the others to agree again", || {
         let made = cluster.member(other).post("/v1/secrets", &json!({"name": "on", "value": "on"}));
         (made.status == 201 || made.code() == "secret_exists").then_some(())
+    });
+}
+
+#[test]
+fn a_node_that_missed_something_and_starts_elsewhere_says_where_it_is() {
+    let mut cluster = Cluster::start(3);
+    let leader = cluster.leader(0);
+    let moved = (leader + 1) % 3;
+    cluster.stop(moved);
+    for number in 0..3 {
+        cluster.member(leader).create(&format!("missed-{number}"), "by the one that moves");
+    }
+    let address = format!("127.0.0.1:{}", free_port());
+    let config = cluster.data(moved).join("covault.toml");
+    let mut settings: toml::Table = fs::read_to_string(&config).unwrap().parse().unwrap();
+    settings["quic"].as_table_mut().unwrap().insert("listen".into(), address.clone().into());
+    fs::write(config, settings.to_string()).unwrap();
+    cluster.restart(moved);
+    eventually("the one that moved to be among them again", || {
+        (cluster.member(moved).get("/v1/status").expect(200).at("/standing") == "majority").then_some(())
+    });
+    assert_eq!(cluster.member(moved).value("missed-2"), "by the one that moves");
+    eventually("the others to know where it is", || {
+        let members = cluster.admin(leader).get("/v1/members").expect(200).at("/members");
+        let known = |member: &Value| member["node"] == cluster.id(moved) && member["address"] == address;
+        members.as_array().unwrap().iter().any(known).then_some(())
     });
 }
 
