@@ -157,7 +157,7 @@ impl Standing {
 pub struct Consensus {
     pub(super) raft: Raft,
     leadership: watch::Receiver<RaftServerMetrics<NodeId, BasicNode>>,
-    leader: Leader,
+    pub(super) leader: Leader,
     proposer: Proposer,
     peers: Peers,
     pub(super) log: LogStore,
@@ -407,7 +407,7 @@ async fn start_raft(
         led.await.map_err(|_| StartError::NoLeader(config.deadline))?;
     }
     tokio::spawn(keep_short(raft.clone(), store.clone(), config.log_bytes_max));
-    let leader = Leader::new(raft.clone(), peers.clone(), store.clone(), node, news.clone());
+    let leader = Leader::new(raft.clone(), peers.clone(), log.clone(), node, news.clone());
     tokio::spawn(leader.clone().remind(is_busy));
     tokio::spawn(keep_quiet(raft.clone(), leader.clone(), peers));
     tokio::spawn(news.spread(raft.clone()));

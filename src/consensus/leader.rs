@@ -21,7 +21,7 @@ use covault_model::{
     registry::Registry,
 };
 use covault_net::Channel;
-use covault_store::{Applied, Store};
+use covault_store::Applied;
 use openraft::{
     BasicNode, ChangeMembers, Membership,
     error::{ClientWriteError, RaftError},
@@ -33,6 +33,7 @@ use tokio::{
 };
 
 use super::{
+    log::LogStore,
     message::{Change, LeaderAsk, LeaderTold},
     network::{AskError, Peers},
     news::News,
@@ -52,7 +53,7 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 pub struct Leader {
     raft: Raft,
     peers: Peers,
-    store: Arc<Store>,
+    log: LogStore,
     leadership: watch::Receiver<RaftServerMetrics<NodeId, BasicNode>>,
     me: NodeId,
     news: News,
@@ -67,11 +68,11 @@ pub struct Leader {
 }
 
 impl Leader {
-    pub fn new(raft: Raft, peers: Peers, store: Arc<Store>, me: NodeId, news: News) -> Self {
+    pub fn new(raft: Raft, peers: Peers, log: LogStore, me: NodeId, news: News) -> Self {
         let (leadership, gate, stops) = (raft.server_metrics(), Arc::default(), Arc::default());
         let (confirmed, read_index) = (Arc::new(Shared::new()), Arc::new(Shared::new()));
         let answered = Arc::default();
-        Self { raft, peers, store, leadership, me, news, gate, stops, confirmed, read_index, answered }
+        Self { raft, peers, log, leadership, me, news, gate, stops, confirmed, read_index, answered }
     }
 
     /// Has `commands` agreed and applied here. While `sent` says so they may be agreed whatever becomes of
@@ -144,9 +145,13 @@ impl Leader {
             return LeaderTold::NotProposed(Some(NodeFault::StorageFailed.into()));
         }
         let _passes = self.gate.read().await;
+        let cuts = self.log.cuts();
         match self.raft.client_write(Batch(commands)).await {
             Ok(response) => LeaderTold::Ordered(response.log_id.index, response.data),
-            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => LeaderTold::NotProposed(None),
+            // Raft says the same of an entry that was cut off here, which others may still have.
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) if self.log.cuts() == cuts => {
+                LeaderTold::NotProposed(None)
+            }
             // The disk may have failed after the others had been sent it.
             Err(RaftError::Fatal(_) | RaftError::APIError(_)) => LeaderTold::Unknown,
         }
@@ -212,7 +217,7 @@ impl Leader {
     /// Changes that were made already are not made again. The registry comes first: who is a member is agreed
     /// there, and a peer that has been taken over cannot bring in others.
     async fn change_here(&self, change: Change) -> LeaderTold {
-        match self.store.view().and_then(|view| view.rows().roster()) {
+        match self.log.store().view().and_then(|view| view.rows().roster()) {
             Ok(roster) if change.follows(&roster) => {}
             Ok(_) => return LeaderTold::NotProposed(None),
             Err(_) => return LeaderTold::NotProposed(Some(NodeFault::StorageFailed.into())),
@@ -288,7 +293,7 @@ impl Leader {
             return LeaderTold::NotProposed(Some(NodeFault::Corrupt.into()));
         }
         let bytes = commands.iter().map(Command::payload_len).sum();
-        match self.store.room() {
+        match self.log.store().room() {
             Ok(room) if room.fits(bytes) => {}
             Ok(_) => return LeaderTold::NotProposed(Some(NodeFault::StorageFull.into())),
             Err(_) => return LeaderTold::NotProposed(Some(NodeFault::StorageFailed.into())),

@@ -9,7 +9,10 @@ use std::{
     fmt::Debug,
     future::ready,
     ops::{Bound, RangeBounds},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -48,6 +51,8 @@ pub struct LogStore {
     to_purge: Option<LogId>,
     /// Whether a snapshot could not be installed; sent whenever one was, too.
     installed: Arc<watch::Sender<bool>>,
+    /// How often entries were cut off since the start.
+    cuts: Arc<AtomicU64>,
     /// What the others are told once the disk has it, among what else they are not told yet.
     news: News,
     /// Lets a test withhold the syncs of what runs ahead of the disk, and have them fail.
@@ -69,6 +74,7 @@ impl LogStore {
             own_thread,
             to_purge: None,
             installed: Arc::default(),
+            cuts: Arc::default(),
             news,
             #[cfg(test)]
             fails: Arc::default(),
@@ -154,6 +160,11 @@ impl LogStore {
 
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// How often entries were cut off since the start, since another leader had others in their places.
+    pub fn cuts(&self) -> u64 {
+        self.cuts.load(Ordering::Acquire)
     }
 
     fn newest(&self) -> MutexGuard<'_, VecDeque<Entry>> {
@@ -335,6 +346,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn truncate(&mut self, from: LogId) -> Result<(), StorageError> {
+        self.cuts.fetch_add(1, Ordering::AcqRel);
         self.newest().retain(|entry| entry.log_id.index < from.index);
         self.store.log().map_err(failed)?.cut_from(from.index);
         Ok(())

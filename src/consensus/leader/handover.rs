@@ -47,7 +47,7 @@ impl Leader {
     }
 
     fn has_room_to_lead(&self) -> bool {
-        self.store.room().is_ok_and(|room| room.fits(ROOM_TO_LEAD_BYTES))
+        self.log.store().room().is_ok_and(|room| room.fits(ROOM_TO_LEAD_BYTES))
     }
 
     async fn pass_on_in_time(&self) {

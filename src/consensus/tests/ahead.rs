@@ -4,21 +4,33 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use covault_model::{
     refusal::{NoAuthority, Refusal},
     registry::Outcome,
 };
 use covault_store::{Applied, LogEntry, Options, Store, WriterMode};
-use openraft::{Vote, storage::RaftLogStorage};
+use openraft::{CommittedLeaderId, EntryPayload, Vote, raft::AppendEntriesRequest, storage::RaftLogStorage};
 use tokio::{sync::OwnedRwLockWriteGuard, task::JoinHandle, time::timeout};
 
 use super::{
     small_store,
     three::{Node, config, eventually, id, know_key, leader_of, three},
 };
-use crate::consensus::{Consensus, log::LogStore, news::News};
+use crate::consensus::{
+    Consensus,
+    leader::within,
+    log::LogStore,
+    news::News,
+    types::{Entry, LogId},
+};
 
 /// Questions that a follower waits for to see that one of them would have told it.
 const ENOUGH: usize = 5;
@@ -117,6 +129,34 @@ async fn what_the_leader_cannot_sync_it_answers_to_nobody_and_leads_no_more() {
     let other = nodes[(leader + 1) % 3].consensus();
     other.propose(know_key(2, 1), 100).await.unwrap();
     assert!(last + 1 < nodes[(leader + 1) % 3].last_index());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_leader_had_cut_off_may_still_be_agreed() {
+    let (mut nodes, leader, last) = level().await;
+    for at in [(leader + 1) % 3, (leader + 2) % 3] {
+        nodes[at].stop().await;
+    }
+    let consensus = nodes[leader].consensus().clone();
+    let sent = AtomicBool::new(false);
+    let proposed = consensus.leader.order(Arc::new(vec![know_key(1, 1)]), &sent);
+    let elected = async {
+        eventually("it is in the log", || nodes[leader].last_index() == last + 1).await;
+        let before = consensus.raft.metrics().borrow().last_applied.unwrap();
+        let other = CommittedLeaderId::new(before.leader_id.term + 1, id(nodes[(leader + 1) % 3].number));
+        let entry = Entry { log_id: LogId::new(other, last + 1), payload: EntryPayload::Blank };
+        let vote = Vote::new_committed(other.term, other.node_id);
+        let told = AppendEntriesRequest {
+            vote,
+            prev_log_id: Some(before),
+            entries: vec![entry],
+            leader_commit: Some(before),
+        };
+        consensus.raft.append_entries(told).await.unwrap();
+        consensus.raft.wait(None).metrics(|now| now.current_leader == Some(other.node_id), "").await.unwrap();
+    };
+    let outcome = within(Duration::from_secs(3), &sent, async { tokio::join!(proposed, elected).0 }).await;
+    assert_eq!(outcome, Err(NoAuthority::OutcomeUnknown(None).into()), "it may be on another node");
 }
 
 #[tokio::test(flavor = "multi_thread")]
