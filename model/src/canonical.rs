@@ -107,8 +107,7 @@ fn number(text: &str) -> Result<Zeroizing<Vec<u8>>, Unfit> {
     let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let exponent: i64 = exponent.parse().map_err(|_| Unfit::NotANumber)?;
     let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !all_digits(whole) || !all_digits(part) || EXPONENT_MAX < exponent.saturating_abs()
-    {
+    if whole.is_empty() || !all_digits(whole) || !all_digits(part) {
         return Err(Unfit::NotANumber);
     }
     let mut digits = Zeroizing::new([whole.as_bytes(), part.as_bytes()].concat());
@@ -117,7 +116,7 @@ fn number(text: &str) -> Result<Zeroizing<Vec<u8>>, Unfit> {
     while digits.last() == Some(&b'0') {
         digits.pop();
     }
-    let point = whole.len() as i64 - zeros as i64 + exponent;
+    let point = exponent.saturating_add(whole.len() as i64 - zeros as i64);
     written(is_negative, &digits, point)
 }
 
@@ -141,6 +140,8 @@ fn written(is_negative: bool, digits: &[u8], point: i64) -> Result<Zeroizing<Vec
         text.extend_from_slice(b"0.");
         text.extend(core::iter::repeat_n(b'0', -point as usize));
         text.extend_from_slice(digits);
+    } else if EXPONENT_MAX < point.saturating_sub(1).saturating_abs() {
+        return Err(Unfit::NotANumber);
     } else {
         text.push(*first);
         if !rest.is_empty() {

@@ -86,7 +86,26 @@ fn what_has_no_form_is_refused() {
     }
 }
 
+#[test]
+fn the_bound_of_an_exponent_is_that_of_its_form() {
+    assert_eq!(number("0.1e1000000001"), "1e+1000000000");
+    assert_eq!(number("10e-1000000001"), "1e-1000000000");
+    for text in ["10e1000000000", "0.1e-1000000000", "12.5e1000000000", "1e9223372036854775807"] {
+        assert_eq!(Scalar::Number(text).canonical().unwrap_err(), Unfit::NotANumber, "{text}");
+    }
+    assert_eq!(number("0e9223372036854775807"), "0");
+}
+
 proptest! {
+    #[test]
+    fn a_number_that_has_a_form_is_read_back(
+        whole in "[0-9]{1,12}", part in "(\\.[0-9]{1,12})?", sign in "-?", power in "(1000000|999999)[0-9]{3}",
+    ) {
+        if let Ok(form) = Scalar::Number(&format!("{whole}{part}e{sign}{power}")).canonical() {
+            prop_assert!(Scalar::read(&form).is_some());
+        }
+    }
+
     #[test]
     fn the_form_of_a_number_is_its_own_form(
         sign in "-?", whole in "0|[1-9][0-9]{0,30}", part in "(\\.[0-9]{1,30})?", power in "([eE][+-]?[0-9]{1,3})?",
