@@ -42,6 +42,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Log entries that a member may lack and still be made a voter.
 const LEVEL_WITHIN: u64 = 100;
+/// How long ago it was heard of at most. One that died would be a vote that nobody can do without.
+const HEARD_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long after its deadline a proposal is given up that nobody has answered.
 const HUNG_AFTER: Duration = Duration::from_millis(500);
@@ -143,12 +145,13 @@ impl Standing {
         self.members.iter().filter(|member| member.voter).map(|member| member.node).collect()
     }
 
-    /// The members that do not vote yet and lack little of the log; none unless this node leads.
+    /// The members that do not vote yet, were heard of a moment ago and lack little of the log; none unless this node leads.
     pub fn caught_up(&self) -> Vec<NodeId> {
         let has = |node: &NodeId| self.matched.get(node).copied().flatten();
         let is_level = |node: &NodeId| has(node).is_some_and(|index| self.last_log <= index + LEVEL_WITHIN);
+        let is_there = |node: &NodeId| self.heard.get(node).is_some_and(|ago| *ago < HEARD_WITHIN);
         let learners = self.members.iter().filter(|member| !member.voter).map(|member| member.node);
-        learners.filter(is_level).collect()
+        learners.filter(|node| is_level(node) && is_there(node)).collect()
     }
 }
 
@@ -453,4 +456,34 @@ fn raft_config(config: ConsensusConfig) -> Result<Config, StartError> {
 
 fn engine_error(error: impl std::fmt::Display) -> StartError {
     StartError::Engine(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, time::Duration};
+
+    use covault_model::id::NodeId;
+
+    use super::{Member, Standing};
+
+    #[test]
+    fn who_lacks_much_or_is_silent_is_made_no_voter() {
+        let caught_up = |matched: u64, heard: Option<u64>| {
+            let node = NodeId([2; 32]);
+            let standing = Standing {
+                leader: Some(NodeId([1; 32])),
+                term: 1,
+                last_log: 1000,
+                applied: 1000,
+                members: vec![Member { node, address: String::new(), voter: false }],
+                majority: true,
+                matched: BTreeMap::from([(node, Some(matched))]),
+                heard: heard.map(|secs| (node, Duration::from_secs(secs))).into_iter().collect(),
+            };
+            standing.caught_up() == [node]
+        };
+        assert!(caught_up(950, Some(0)));
+        assert!(!caught_up(850, Some(0)));
+        assert!(!caught_up(950, Some(60)) && !caught_up(950, None));
+    }
 }

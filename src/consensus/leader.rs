@@ -282,7 +282,10 @@ impl Leader {
                 self.read_index().await.map_or(LeaderTold::NotProposed(None), LeaderTold::ReadIndex)
             }
             LeaderAsk::Order(commands) => self.order_for(from, commands).await,
-            LeaderAsk::Change(change) => self.change_here(change).await,
+            // Whoever asks has given up by then; meanwhile it would keep one of its places and the gate.
+            LeaderAsk::Change(change) => {
+                timeout(ASK_DEADLINE, self.change_here(change)).await.unwrap_or(LeaderTold::Unknown)
+            }
             LeaderAsk::Stand => self.stand(from),
         }
     }
