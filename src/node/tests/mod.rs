@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod api;
+mod behind;
 mod clocks;
 mod exchange;
 mod intruder;
