@@ -3,7 +3,7 @@
 //! Keeps A2: the process that brings a request adds nothing to what its token may do.
 //! Knows nothing of how nodes are found and asked; `relay` does.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -98,12 +98,14 @@ impl Api {
             None => Bytes::new(),
         };
         let (effect, may_be_kept) = (effect_of(route), may_be_kept(route, &matched.headers));
-        let asked = asked(matched, body, effect, || relay.vaults.draw_key())?;
+        let headers_max = HEADERS_MAX - usize::from(may_be_kept);
+        let asked = asked(matched, body, effect, headers_max, || relay.vaults.draw_key())?;
         let (vaults, time) = (relay.vaults.clone(), limits.time);
+        let until = Instant::now() + time;
         let carried_out = async move {
             let told = match may_be_kept && vaults.count(Seen::Majority) != 0 {
-                true => ask_twice(&vaults, asked, time).await,
-                false => vaults.carry_out(asked, effect, time).await,
+                true => ask_twice(&vaults, asked, until).await,
+                false => vaults.carry_out(asked, effect, until).await,
             };
             drop(room);
             told
@@ -208,6 +210,7 @@ fn asked(
     matched: Matched<'_>,
     body: Bytes,
     effect: Effect,
+    headers_max: usize,
     draw_key: impl FnOnce() -> String,
 ) -> Result<Asked, Problem> {
     let Matched { route, captured, query, headers, request } = matched;
@@ -225,11 +228,11 @@ fn asked(
         let key = draw_key().into_bytes();
         said.push((headers::IDEMPOTENCY_KEY.as_str().to_owned(), key.into()));
     }
-    if HEADERS_MAX < said.len() {
+    if headers_max < said.len() {
         // No node would read the request.
         let often =
             headers::OF_OPERATIONS.into_iter().max_by_key(|name| headers.get_all(name).iter().count());
-        let detail = format!("An API process takes {HEADERS_MAX} lines of headers that mean something.");
+        let detail = format!("An API process takes {headers_max} lines of headers that mean something.");
         let problem = Problem::new(Code::InvalidHeader, detail);
         return Err(problem.with_field(often.as_ref().map_or("", |name| name.as_str())));
     }
@@ -252,14 +255,14 @@ fn may_be_kept(route: &Route, headers: &HeaderMap) -> bool {
 
 /// Has an update agreed; only if no majority answers, so that nothing was stored, or if it was kept before under the same
 /// key, is it asked for as the client did. A node that dies, or is cut off, is not to keep what another then agrees.
-async fn ask_twice(vaults: &Vaults, asked: Asked, time: Duration) -> Result<Answered, NoAnswer> {
+async fn ask_twice(vaults: &Vaults, asked: Asked, until: Instant) -> Result<Answered, NoAnswer> {
     let (name, value) = headers::agreed();
     let mut agreed_only = asked.clone();
     agreed_only.headers.push((name.as_str().to_owned(), ByteBuf::from(value.as_bytes())));
-    let told = vaults.carry_out(agreed_only, Effect::Keyed, time).await?;
+    let told = vaults.carry_out(agreed_only, Effect::Keyed, until).await?;
     let as_asked = [Code::QuorumUnavailable, Code::IdempotencyConflict];
     if as_asked.iter().any(|code| told.code.as_deref() == Some(code.as_str())) {
-        return vaults.carry_out(asked, Effect::Keyed, time).await;
+        return vaults.carry_out(asked, Effect::Keyed, until).await;
     }
     Ok(told)
 }
@@ -420,7 +423,8 @@ mod tests {
             let request = RequestId::parse("r").unwrap();
             let route = route(id);
             let matched = Matched { route, captured: ["a", ""], query: "", headers, request };
-            asked(matched, Bytes::new(), effect_of(route), || "drawn".into()).map(|asked| asked.headers)
+            asked(matched, Bytes::new(), effect_of(route), HEADERS_MAX, || "drawn".into())
+                .map(|asked| asked.headers)
         };
         let drawn = [("idempotency-key".to_owned(), ByteBuf::from(b"drawn".as_slice()))];
         assert_eq!(asked_with("create_secret", HeaderMap::new()).unwrap(), drawn);

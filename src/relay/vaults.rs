@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex as Lock, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -22,7 +22,7 @@ use covault_net::{CallError, Channel, Endpoint, Loss, Peer, Reason, Trust};
 use tokio::{
     sync::{Mutex, Semaphore, SemaphorePermit},
     task::JoinHandle,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout_at},
 };
 
 use super::{
@@ -42,7 +42,7 @@ const SEARCH_AGAIN_AFTER: Duration = Duration::from_millis(50);
 const TRIES_MAX: u32 = 8;
 /// Requests on their way at a time; more wait. Fewer than a node takes of one peer, so that it is never these that
 /// keep the lookout from asking.
-const REQUESTS_MAX: usize = 112;
+pub(super) const REQUESTS_MAX: usize = 112;
 /// Bytes of requests on their way at a time, as few for the same reason. Any one request fits.
 const REQUEST_BYTES_MAX: usize = 24 << 20;
 /// Refusals after which surely nothing was done.
@@ -83,8 +83,10 @@ pub(super) struct Shared {
     pub cluster: ClusterId,
     pub data: PathBuf,
     host: Arc<dyn Host>,
-    /// Held by whoever looks for a node, so that one look serves all who wait.
-    searching: Mutex<()>,
+    /// What the last look for a node has found; held by whoever looks, so that one look serves all who wait.
+    searching: Mutex<Option<NodeId>>,
+    /// Looks that have ended.
+    searched: AtomicU64,
     /// Whether all nodes said, when they were last asked, that they do not know this process.
     pub put_out: AtomicBool,
     requests: Semaphore,
@@ -113,7 +115,8 @@ impl Vaults {
             cluster: known.cluster,
             data: data.into(),
             host,
-            searching: Mutex::new(()),
+            searching: Mutex::new(None),
+            searched: AtomicU64::new(0),
             put_out: AtomicBool::new(false),
             requests: Semaphore::new(REQUESTS_MAX),
             request_bytes: Semaphore::new(REQUEST_BYTES_MAX),
@@ -157,22 +160,23 @@ impl Vaults {
         format!("api-{}", hex(&drawn))
     }
 
-    /// Has a node carry out what a client asks for. Each try may take as long as `within`; whoever waits bounds all
-    /// of them together.
+    /// Has a node carry out what a client asks for. After `until` no node is asked any more: the client has been told
+    /// something else by then.
     pub async fn carry_out(
         &self,
         asked: Asked,
         effect: Effect,
-        within: Duration,
+        until: Instant,
     ) -> Result<Answered, NoAnswer> {
         if self.is_put_out() {
             return Err(NoAnswer::PutOut);
         }
         let frame = Bytes::from(Ask::CarryOut(Box::new(asked)).to_bytes());
-        let _room = self.room_for(&frame).await;
+        let Ok(_room) = timeout_at(until, self.room_for(&frame)).await else { return Err(NoAnswer::Nobody) };
         let mut so_far = SoFar::default();
         for _ in 0..TRIES_MAX {
-            let Some(node) = self.next(&so_far.refused_by).await else { break };
+            let Ok(Some(node)) = timeout_at(until, self.next(&so_far.refused_by)).await else { break };
+            let within = until.saturating_duration_since(Instant::now());
             match self.try_at(node, &frame, effect, within).await {
                 Tried::Answered(answer) if is_final(&answer, effect) => {
                     self.0.board.answered_by(node);
@@ -220,13 +224,25 @@ impl Vaults {
         if let Some(node) = board.choice() {
             return Some(node);
         }
-        let _turn = self.0.searching.lock().await;
+        let searched = || self.0.searched.load(Relaxed);
+        let before = searched();
+        let mut last = self.0.searching.lock().await;
+        if let Some(node) = board.choice() {
+            return Some(node);
+        }
+        if before == searched() {
+            *last = self.search().await;
+            self.0.searched.fetch_add(1, Relaxed);
+        }
+        *last
+    }
+
+    /// Looks for a node until no client has been answered meanwhile.
+    async fn search(&self) -> Option<NodeId> {
+        let board = &self.0.board;
         loop {
-            if let Some(node) = board.choice() {
-                return Some(node);
-            }
             let doubts = board.begin_search();
-            let found = self.search().await;
+            let found = self.look().await;
             if board.settle(found, doubts) {
                 return board.choice().or(found.map(|chosen| chosen.node));
             }
@@ -235,7 +251,7 @@ impl Vaults {
 
     /// Looks for a node that confirms that it has all that was agreed, so that a client which has seen something of
     /// the one before sees it here too; if there is none, for one that answers.
-    async fn search(&self) -> Option<Chosen> {
+    async fn look(&self) -> Option<Chosen> {
         let board = &self.0.board;
         let until = Instant::now() + SEARCH_WITHIN;
         loop {

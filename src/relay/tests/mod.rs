@@ -17,12 +17,16 @@ use covault_model::{
 };
 use covault_net::{Channel, Doors, Endpoint, Inbox, Limits, NodeIdentity, Peer, Role, Setup, Socket, Trust};
 use tempfile::TempDir;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{
     Answered, Ask, Asked, Effect, Known, NOT_SERVING, NoAnswer, Seen, Standing, StartError, Told,
     VAULTS_FILE, Vaults,
     message::{ANSWER_BODY_BYTES_MAX, TEXT_BYTES_MAX},
+    vaults::REQUESTS_MAX,
 };
 use crate::host::{Host, Machine};
 
@@ -179,7 +183,7 @@ impl Scene {
     }
 
     async fn ask(&self, request: &str, effect: Effect) -> Result<u16, NoAnswer> {
-        let asking = self.vaults.carry_out(asked(request), effect, PATIENCE);
+        let asking = self.vaults.carry_out(asked(request), effect, Instant::now() + PATIENCE);
         timeout(PATIENCE, asking).await.unwrap().map(|answered| answered.status)
     }
 
@@ -251,7 +255,8 @@ async fn that_it_may_be_done_is_not_taken_back_by_a_node_that_did_nothing() {
     for code in ["outcome_unknown", "timeout"] {
         let silence = Manner::Answer(503, Some("quorum_unavailable"));
         let scene = Scene::new(Manner::Answer(503, Some(code)), silence).await;
-        let told = async |effect| scene.vaults.carry_out(asked("one"), effect, PATIENCE).await.unwrap().code;
+        let until = Instant::now() + PATIENCE;
+        let told = async |effect| scene.vaults.carry_out(asked("one"), effect, until).await.unwrap().code;
         assert_eq!(told(Effect::Keyed).await.as_deref(), Some(code));
         assert_eq!(told(Effect::Nothing).await.as_deref(), Some("quorum_unavailable"));
         assert_eq!(scene.second.asked().len(), 2);
@@ -281,6 +286,41 @@ async fn a_request_that_waits_for_a_node_which_falls_silent_goes_to_another() {
     scene.second.endpoint.close().await;
     scene.until_seen(2, Seen::Silent).await;
     assert_eq!(scene.ask("last", Effect::Keyed).await, Err(NoAnswer::Nobody));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_who_wait_for_a_node_share_one_look_that_finds_none() {
+    // Each look takes three seconds: one after the other they would take longer than anybody waits.
+    const TOGETHER: usize = 30;
+    let scene = Scene::new(Manner::Answer(200, None), Manner::Answer(200, None)).await;
+    scene.first.endpoint.close().await;
+    scene.second.endpoint.close().await;
+    scene.until_seen(2, Seen::Silent).await;
+    let mut asking = JoinSet::new();
+    for _ in 0..TOGETHER {
+        let vaults = scene.vaults.clone();
+        let until = Instant::now() + PATIENCE;
+        asking.spawn(async move { vaults.carry_out(asked("x"), Effect::Keyed, until).await.err() });
+    }
+    let told = timeout(PATIENCE, asking.join_all()).await.unwrap();
+    assert!(told.iter().all(|error| *error == Some(NoAnswer::Nobody)), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_found_no_room_in_time_is_not_asked_later() {
+    let scene = Scene::new(Manner::Hang, Manner::Hang).await;
+    let mut hanging = JoinSet::new();
+    for _ in 0..REQUESTS_MAX {
+        let (vaults, until) = (scene.vaults.clone(), Instant::now() + PATIENCE);
+        hanging.spawn(async move { vaults.carry_out(asked("hangs"), Effect::Keyed, until).await.is_ok() });
+    }
+    eventually(|| scene.first.asked().len() == REQUESTS_MAX).await;
+    let late = scene.vaults.carry_out(asked("late"), Effect::Keyed, Instant::now());
+    assert_eq!(timeout(PATIENCE, late).await.unwrap().err(), Some(NoAnswer::Nobody));
+    hanging.shutdown().await;
+    scene.first.told(|script| script.manner = Manner::Answer(200, None));
+    assert_eq!(scene.ask("next", Effect::Keyed).await, Ok(200));
+    assert!(!scene.first.asked().contains(&"late".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
