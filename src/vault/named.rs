@@ -78,18 +78,41 @@ impl Vault {
         if self.permit(view.rows(), session, path, Access::Read).is_err() {
             return Ok(None);
         }
-        let rows = view.rows();
-        let Some(entry) = rows.secret(path).map_err(storage_refusal)? else { return Ok(None) };
-        let named = match which {
-            Which::Current => Ok(Some(entry.last)),
-            Which::Number(number) => rows.numbered(path, number),
-            Which::At(at) => last_named(&rows, path, &entry, &last_place_at(at)),
-            Which::Id(id) => named_so(&rows, path, &entry, &id),
-        };
-        let Some(Place { id, .. }) = named.map_err(storage_refusal)? else { return Ok(None) };
-        let here = rows.has_record(path, &id).map_err(storage_refusal)?;
-        Ok((!here).then_some(id))
+        lacked(view.rows(), path, which).map_err(storage_refusal)
     }
+}
+
+/// The version that is meant, if the registry names it and it is not here.
+fn lacked(rows: Rows<'_>, path: &SecretPath, which: Which) -> Result<Option<VersionId>, StoreError> {
+    let Some(entry) = rows.secret(path)? else { return Ok(None) };
+    let named = match which {
+        Which::Current => Some(entry.last),
+        Which::Number(number) => rows.numbered(path, number)?,
+        Which::At(at) => last_named(&rows, path, &entry, &last_place_at(at))?,
+        Which::Id(id) => named_so(&rows, path, &entry, &id)?,
+    };
+    let Some(Place { id, .. }) = named else { return Ok(None) };
+    Ok((!rows.has_record(path, &id)?).then_some(id))
+}
+
+/// Whether the registry names a later version than the one at `found`, which was found for `which`, and that is not here:
+/// what was found was current before it.
+pub(super) fn is_outdated(
+    rows: Rows<'_>,
+    path: &SecretPath,
+    which: Which,
+    found: &Place,
+) -> Result<bool, Refusal> {
+    let is_later = match which {
+        Which::Number(_) | Which::Id(_) => Ok(false),
+        Which::Current | Which::At(_) => {
+            rows.secret(path).map(|entry| entry.is_some_and(|entry| *found < entry.last))
+        }
+    };
+    if !is_later.map_err(storage_refusal)? {
+        return Ok(false);
+    }
+    lacked(rows, path, which).map(|lacked| lacked.is_some()).map_err(storage_refusal)
 }
 
 /// The agreed version with this id. The registry has no index of them, so this looks at all; what is here

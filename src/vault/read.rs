@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Asker, Consistency, Opened, Standing, Summary, Vault, Version, Which, audited::About, keys::seal_refusal,
-    storage_refusal,
+    named::is_outdated, storage_refusal,
 };
 use crate::audit::{Action, VersionRef};
 
@@ -117,6 +117,9 @@ impl Vault {
     ) -> Result<Opened, Refusal> {
         self.permit(rows, session, target, Access::Read)?;
         let found = find(rows, target, which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
+        if is_outdated(rows, target, which, &found.place)? {
+            return Err(CallerMistake::NotFound.into());
+        }
         readable(&found.row, self.now())?;
         let sealed = rows.payload(target, &found.row.payload).map_err(storage_refusal)?;
         let sealed = sealed.ok_or(Refusal::from(NodeFault::Corrupt))?;
