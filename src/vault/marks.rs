@@ -104,11 +104,10 @@ impl Vault {
         let idempotency = self.idempotency(&session.caller, key, fields, None)?;
         let _turn = self.turns.wait(target).await;
         self.permit_existing(session, target, Access::Write).await?;
-        let by_time = which.iter().any(|which| matches!(which, Which::Current | Which::At(_)));
-        if by_time && self.parts.consensus.has_majority() {
+        if which.iter().any(|which| matches!(which, Which::Current | Which::At(_))) {
             // A node that has not heard of the newest version yet would mark the one before. One that nobody answers
             // marks what it has.
-            let _ = self.confirm().await;
+            let _ = self.is_confirmed().await;
         }
         self.have(session, target, &[&[Which::Current], which].concat()).await?;
         let recalled = idempotency.as_ref().map(|it| self.recall(&session.caller, it.key()));

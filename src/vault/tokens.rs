@@ -5,10 +5,7 @@
 //! said that it is not; with `spread.rs`).
 //! Knows nothing of documents or of how a token is computed.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use covault_model::{
     epoch::{Epoch, Epochs, epochs_of},
@@ -23,7 +20,7 @@ use covault_model::{
 };
 use covault_seal::{EpochKey, Misfit, Plaintext};
 use covault_store::{Rows, StoreError};
-use tokio::{time::timeout, try_join};
+use tokio::try_join;
 
 use super::{
     Asker, IdempotencyKey, Issued, Replication, Standing, Vault, audited::About, digest::recall_in,
@@ -36,8 +33,6 @@ use crate::{
 
 /// Times a proposal is computed anew when another epoch was activated just before it.
 const RECOMPUTED_MAX: usize = 4;
-/// How long a client waits for a majority to confirm that the epoch of its tokens was not destroyed.
-const CONFIRM_DEADLINE: Duration = Duration::from_secs(1);
 /// Bytes of mappings in one issue; one more always fits.
 const ISSUE_BYTES_MAX: usize = 40 * 1024;
 /// Bytes of values that one request opens (4 MiB). A token may be named many times, and each time takes its room.
@@ -174,16 +169,6 @@ impl Vault {
             standing: self.standing(),
             replayed: terms.replayed,
         })
-    }
-
-    /// Whether a majority has confirmed, in time, that this node knows all that was agreed before the call. All who
-    /// give tokens wait for the same confirmation.
-    async fn is_confirmed(&self) -> bool {
-        if !self.parts.consensus.has_majority() {
-            return false;
-        }
-        let confirmed = timeout(CONFIRM_DEADLINE, self.confirm()).await;
-        matches!(confirmed, Ok(Ok(())))
     }
 
     /// Stores the mappings that do not exist, and has a majority store them and those of which it is not known. How
