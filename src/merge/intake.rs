@@ -66,6 +66,17 @@ struct Waiting {
     looks: u32,
 }
 
+/// What became of the records of one message.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// How many are new here.
+    pub new: usize,
+    /// Those that count, with their depths.
+    pub counted: Vec<(u64, RecordId)>,
+    /// Why one of them never will.
+    pub refused: Option<Fault>,
+}
+
 /// What became of one record.
 enum Verdict {
     /// It counts; whether it is new here, and whether the payload beside it was erased long ago.
@@ -96,11 +107,17 @@ impl Intake {
     /// Takes in a message from another node, and says how many records of it are new here. Nothing of a
     /// message is taken in of which one record does not verify.
     pub async fn take_in(&self, sent: Vec<Sent>) -> Result<usize, IntakeError> {
+        let Settled { new, refused, .. } = self.take_in_each(sent).await?;
+        refused.map_or(Ok(new), |fault| Err(IntakeError::Fault(fault)))
+    }
+
+    /// The same, where a record that cannot count here is not held against whoever sent it.
+    pub async fn take_in_each(&self, sent: Vec<Sent>) -> Result<Settled, IntakeError> {
         let judged = sent.into_iter().map(|Sent(path, record, payload)| {
             Arrival::judge(path, &record, payload.map(serde_bytes::ByteBuf::into_vec))
         });
         let arrivals = judged.collect::<Result<Vec<_>, _>>().map_err(|fault| self.refuse(fault))?;
-        self.settle(arrivals.into_iter().map(|arrival| (arrival, LOOKS_MAX)).collect()).await
+        Ok(self.settle(arrivals.into_iter().map(|arrival| (arrival, LOOKS_MAX)).collect()).await?)
     }
 
     /// Looks again at what waits. To be called every second. What cannot be written now is let go of, since a
@@ -109,11 +126,8 @@ impl Intake {
         let waiting = mem::take(&mut *locked(&self.waiting));
         let arrivals: Vec<_> =
             waiting.into_values().map(|waiting| (waiting.arrival, waiting.looks)).collect();
-        match self.settle(arrivals).await {
-            // What waited is counted and dropped; whoever sent it is not known any more.
-            Ok(_) | Err(IntakeError::Fault(_)) => Ok(()),
-            Err(IntakeError::Store(error)) => Err(error),
-        }
+        // What is refused now is counted and dropped; whoever sent it is not known any more.
+        self.settle(arrivals).await.map(drop)
     }
 
     /// Records that lie further ahead of this node's clock than any may, and wait for their time.
@@ -145,25 +159,30 @@ impl Intake {
     }
 
     /// Writes what counts, keeps waiting what does not yet.
-    async fn settle(&self, arrivals: Vec<(Arrival, u32)>) -> Result<usize, IntakeError> {
+    async fn settle(&self, arrivals: Vec<(Arrival, u32)>) -> Result<Settled, StoreError> {
         let now = self.host.now();
         let is_ahead = |(arrival, _): &(Arrival, u32)| arrival.record().header().time.is_beyond_skew(now);
         let (ahead, ripe): (Vec<_>, Vec<_>) = arrivals.into_iter().partition(is_ahead);
         ahead.into_iter().for_each(|(arrival, looks)| self.wait(arrival, looks, Fault::Early));
-        let (mut new, mut misbehaved) = (0, None);
+        let mut settled = Settled::default();
         for (arrival, looks, verdict) in self.write(ripe).await? {
             match verdict {
-                Verdict::Counts { new: is_new, destroyed } => {
-                    new += usize::from(is_new);
+                Verdict::Counts { new, destroyed } => {
+                    settled.new += usize::from(new);
+                    let record = arrival.record();
+                    settled.counted.push((record.header().depth, record.id()));
                     if destroyed {
                         self.count(Fault::Destroyed);
                     }
                 }
                 Verdict::Waits(why) => self.wait(arrival, looks, why),
-                Verdict::Refused(fault) => misbehaved = Some(self.refuse(fault)),
+                Verdict::Refused(fault) => {
+                    self.count(fault);
+                    settled.refused = Some(fault);
+                }
             }
         }
-        misbehaved.map_or(Ok(new), Err)
+        Ok(settled)
     }
 
     async fn write(&self, arrivals: Vec<(Arrival, u32)>) -> Result<Vec<(Arrival, u32, Verdict)>, StoreError> {

@@ -12,6 +12,30 @@ use covault_store::{StoreError, View};
 
 use super::message::{KNOWN_MAX, Known};
 
+/// How many of the records that a peer sent though they were here it is told of.
+const FLOOR_MAX: usize = KNOWN_MAX / 4;
+
+/// What a peer sent of a secret though it was here, since it could not tell. So that it goes on behind that, it is told
+/// of the deepest of it.
+#[derive(Default)]
+pub struct Floor(BTreeSet<(u64, RecordId)>);
+
+impl Floor {
+    /// Adds records with their depths; false if all of them were there.
+    pub fn rises(&mut self, records: Vec<(u64, RecordId)>) -> bool {
+        let before = self.0.len();
+        self.0.extend(records);
+        before < self.0.len()
+    }
+
+    /// Has what is known of the secret say so.
+    pub fn lift(&self, known: &mut Known) {
+        let deepest: Vec<RecordId> = self.0.iter().rev().take(FLOOR_MAX).map(|(_, id)| *id).collect();
+        known.has.truncate(KNOWN_MAX - deepest.len());
+        known.has.extend(deepest);
+    }
+}
+
 /// What is here of the secret at `path`.
 pub fn known(view: &View<'_>, path: &SecretPath) -> Result<Known, StoreError> {
     let rows = view.rows();

@@ -20,7 +20,7 @@ use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use super::{
     index::Index,
-    intake::{Intake, IntakeError, Taken},
+    intake::{Intake, IntakeError, Settled, Taken},
     lacking::lacked,
     message::{Ask, Known, RECORDS_BYTES_MAX, RECORDS_MAX, Sent, Told, write},
     outbox::Outboxes,
@@ -168,6 +168,12 @@ impl Records {
     pub(super) async fn take_in(&self, sent: Vec<Sent>) -> Result<usize, IntakeError> {
         self.know_authors();
         self.0.intake.take_in(sent).await
+    }
+
+    /// Takes in what a peer has of others: a record that cannot count here is not held against it.
+    pub(super) async fn take_in_each(&self, sent: Vec<Sent>) -> Result<Settled, IntakeError> {
+        self.know_authors();
+        self.0.intake.take_in_each(sent).await
     }
 
     /// Looks again at what waits. To be called every second.

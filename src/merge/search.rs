@@ -12,7 +12,6 @@
 use std::time::Duration;
 
 use covault_model::{
-    arrival::Fault,
     id::{NodeId, RecordId},
     name::SecretPath,
 };
@@ -22,8 +21,8 @@ use tokio::time::timeout;
 
 use super::{
     index::{Garbled, Search},
-    intake::IntakeError,
-    lacking,
+    intake::{IntakeError, Settled},
+    lacking::{self, Floor},
     message::{Ask, NAMED_MAX, Sent, Told, write},
     records::Records,
 };
@@ -126,24 +125,35 @@ impl Records {
 
     /// Asks for what is lacked of these secrets, until there is no more or nothing more is of use.
     async fn take_lacked(&self, peer: NodeId, mut paths: Vec<SecretPath>) -> Result<usize, SearchError> {
-        let mut gained = 0;
-        while !paths.is_empty() {
+        let (mut gained, mut floor) = (0, Floor::default());
+        for _ in 0..MESSAGES_MAX {
+            if paths.is_empty() {
+                break;
+            }
             let mut known = Vec::with_capacity(paths.len());
             for path in &paths {
                 known.push(lacking::known(&self.store().view()?, path)?);
                 tokio::task::yield_now().await;
             }
+            floor.lift(&mut known[0]);
             let (sent, more) = self.ask_records(peer, &Ask::Lacking(known)).await?;
             let places = sent.iter().map(|sent| paths.iter().position(|path| *path == sent.0));
             let last = places.collect::<Option<Vec<_>>>().ok_or(SearchError::Garbled)?.into_iter().max();
-            let new = self.take_in_found(sent).await?;
+            let Settled { new, counted, .. } = self.take_in_found(sent).await?;
             gained += new;
             if !more {
                 break;
             }
             // A peer goes through them in order: of those before the last one that it sent of it has no more. Of that one
             // nothing more is of use if all that came does not count yet, and would only come again.
-            paths.drain(..last.ok_or(SearchError::Garbled)? + usize::from(new == 0));
+            let done = last.ok_or(SearchError::Garbled)?;
+            if 0 < done {
+                paths.drain(..done);
+                floor = Floor::default();
+            } else if new == 0 && !floor.rises(counted) {
+                paths.remove(0);
+                floor = Floor::default();
+            }
         }
         Ok(gained)
     }
@@ -158,19 +168,17 @@ impl Records {
         let late = SearchError::Call(CallError::Lost(Loss::Deadline));
         let told = timeout(FETCH_DEADLINE, self.ask_records(peer, &ask)).await;
         let (sent, _) = told.unwrap_or(Err(late))?;
-        Ok(self.take_in_found(sent).await?)
+        Ok(self.take_in_found(sent).await?.new)
     }
 
     /// Takes in what a peer has. What a record states of its parents could not be judged where these were not there when
     /// it came: that it is not true is not held against who has it.
-    async fn take_in_found(&self, sent: Vec<Sent>) -> Result<usize, IntakeError> {
-        match self.take_in(sent).await {
-            Err(IntakeError::Fault(fault @ Fault::FalseParents)) => {
-                tracing::warn!(code = fault.code(), "a record that another node has was refused");
-                Ok(0)
-            }
-            taken => taken,
+    async fn take_in_found(&self, sent: Vec<Sent>) -> Result<Settled, IntakeError> {
+        let settled = self.take_in_each(sent).await?;
+        if let Some(fault) = settled.refused {
+            tracing::warn!(code = fault.code(), "a record that another node has was refused");
         }
+        Ok(settled)
     }
 
     async fn ask_records(&self, peer: NodeId, ask: &Ask) -> Result<(Vec<Sent>, bool), SearchError> {

@@ -117,18 +117,14 @@ async fn a_node_that_was_away_gets_exactly_what_it_lacks() {
 async fn what_is_lacked_in_many_places_of_a_long_history_is_found() {
     let mut nodes = three(None).await;
     nodes[0].create("long", "v").await;
-    let update = async |node: &Node| {
-        let terms = UpdateTerms::default();
-        node.running().vault.update(&ann(), &path("long"), new_value("w"), terms, None).await.unwrap();
-    };
     for _ in 0..260 {
-        update(&nodes[0]).await;
+        update_long(&nodes[0]).await;
     }
     // Versions come with the log; of labels nobody is told.
     restart(&mut nodes[0], true).await;
     for number in 0..70 {
         nodes[0].label("long", &format!("l{}", number % 10), &number.to_string()).await;
-        update(&nodes[0]).await;
+        update_long(&nodes[0]).await;
     }
     restart(&mut nodes[0], false).await;
     nodes[2].confirm().await;
@@ -166,6 +162,54 @@ async fn a_record_that_could_not_be_judged_where_it_came_first_is_not_held_again
     assert_eq!(nodes[1].labels("app/db"), labels(&[("after", "it")]), "the rest comes");
     let refused = nodes[1].running().records.refused_peers();
     assert!(refused.iter().all(|(reason, count)| *reason != "bad_record" || *count == 0), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lacked_behind_much_that_is_here_is_found() {
+    let mut nodes = three(None).await;
+    nodes[0].create("long", "v").await;
+    for _ in 0..300 {
+        update_long(&nodes[0]).await;
+    }
+    restart(&mut nodes[0], true).await;
+    for number in 0..50 {
+        nodes[0].label("long", "by", &number.to_string()).await;
+        for _ in 0..12 {
+            update_long(&nodes[0]).await;
+        }
+    }
+    restart(&mut nodes[0], false).await;
+    nodes[2].confirm().await;
+    assert_eq!(nodes[2].says("long").unwrap().0.awaited.len(), 50);
+    assert_eq!(nodes[2].running().records.reconcile(id(1)).await.unwrap(), 50);
+    assert!(nodes[2].says("long") == nodes[0].says("long"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_histories_made_on_both_sides_of_a_cut_come_together() {
+    let mut nodes = three(None).await;
+    nodes[0].create("long", "v").await;
+    for _ in 0..300 {
+        update_long(&nodes[0]).await;
+    }
+    nodes[2].confirm().await;
+    for at in [0, 2] {
+        restart(&mut nodes[at], true).await;
+        for number in 0..600 {
+            nodes[at].label("long", &format!("of-{at}"), &number.to_string()).await;
+        }
+        restart(&mut nodes[at], false).await;
+    }
+    for (node, peer) in [(2, 1), (0, 3)] {
+        nodes[node].running().records.reconcile(id(peer)).await.unwrap();
+    }
+    assert!(nodes[2].says("long") == nodes[0].says("long"));
+    assert_eq!(nodes[0].labels("long"), labels(&[("of-0", "599"), ("of-2", "599")]));
+}
+
+async fn update_long(node: &Node) {
+    let terms = UpdateTerms::default();
+    node.running().vault.update(&ann(), &path("long"), new_value("w"), terms, None).await.unwrap();
 }
 
 /// Three nodes of which the last has its registry from a snapshot, and none of the 150 histories.
