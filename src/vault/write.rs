@@ -186,10 +186,7 @@ impl Vault {
                 return Ok(written);
             }
         }
-        if !draft.labels.is_empty() {
-            self.settled(draft.path).await?;
-            self.require_room_for_labels(draft.path, draft.labels.keys(), iter::empty())?;
-        }
+        self.require_room_for_new_labels(session, draft, idempotency.as_ref()).await?;
         for _ in 0..RESTAMPS_MAX {
             let (history, last) = self.place_in_history(draft.path).await?;
             let (version, marks) = self.seal_version(session, draft, history, last, idempotency)?;
@@ -210,6 +207,27 @@ impl Vault {
             }
         }
         Err(NoAuthority::StaleTime.into())
+    }
+
+    /// Refuses labels that there is no room for, but of a request that was agreed, which is answered as it was then.
+    async fn require_room_for_new_labels(
+        &self,
+        session: &Session,
+        draft: &Draftable<'_>,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<(), Refusal> {
+        if draft.labels.is_empty() {
+            return Ok(());
+        }
+        self.settled(draft.path).await?;
+        let fits = self.require_room_for_labels(draft.path, draft.labels.keys(), iter::empty());
+        match (fits, idempotency) {
+            (Err(refusal), Some(key)) => {
+                self.confirm().await?;
+                if self.is_agreed(&session.caller, key.key())? { Ok(()) } else { Err(refusal) }
+            }
+            (fits, _) => fits,
+        }
     }
 
     /// The answer to this very request if it was made before.

@@ -1,5 +1,7 @@
 //! Retries: the same key with the same request replays the first answer, with another it is refused (I1).
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Client, Vault, vault::new_caller};
@@ -105,6 +107,19 @@ fn a_retry_after_later_updates_still_gives_the_first_version() {
     let again = keyed(&member, "PUT", "/v1/secrets/later", "k", &json!({"value": "2"})).expect(200);
     assert_eq!(again.text("/version/id"), first.text("/version/id"));
     assert_eq!(member.value("later"), "3");
+}
+
+#[test]
+fn a_retry_is_answered_as_it_was_though_there_is_no_room_for_its_labels_any_more() {
+    let vault = Vault::start();
+    let member = vault.member();
+    let labels: BTreeMap<_, _> = (0..63).map(|number| (format!("l{number}"), "x")).collect();
+    member.post("/v1/secrets", &json!({"name": "full", "value": "v", "labels": labels})).expect(201);
+    let body = json!({"value": "w", "labels": {"last": "x"}});
+    let first = keyed(&member, "PUT", "/v1/secrets/full", "k", &body).expect(200);
+    member.patch("/v1/secrets/full", &json!({"labels": {"last": null, "other": "x"}})).expect(200);
+    let again = keyed(&member, "PUT", "/v1/secrets/full", "k", &body).expect(200);
+    assert_eq!(again.at("/version/id"), first.at("/version/id"));
 }
 
 #[test]
