@@ -20,7 +20,7 @@ use covault_model::{
     registry::{Outcome, Registry, Remembered},
 };
 
-use super::{UpdateTerms, Vault, Written, storage_refusal};
+use super::{UpdateTerms, Vault, Written, digest::recall_in, storage_refusal};
 
 /// Secrets looked at between two turns of other tasks.
 const SECRETS_PER_TURN: usize = 512;
@@ -37,7 +37,7 @@ pub(super) struct Kept(Mutex<ToOffer>);
 struct ToOffer {
     /// The nodes of whose making it is; none before all secrets were looked at.
     by: BTreeSet<NodeId>,
-    /// When all secrets were looked at, and how many versions had no number then.
+    /// When all secrets were looked at, and how many versions had no number then, or fewer since.
     looked: (Millis, u64),
     /// The secrets with such versions, each with those that this node has kept since its start.
     paths: BTreeMap<SecretPath, Vec<RecordId>>,
@@ -46,10 +46,12 @@ struct ToOffer {
 impl ToOffer {
     /// Whether all secrets are to be looked at, now and with so many versions that have no number. What others made may
     /// still come; of its own making a node knows.
-    fn is_to_look(&self, by: &BTreeSet<NodeId>, (now, without_number): (Millis, u64)) -> bool {
-        let (at, had) = self.looked;
+    fn is_to_look(&mut self, by: &BTreeSet<NodeId>, (now, without_number): (Millis, u64)) -> bool {
+        let (at, had) = &mut self.looked;
+        // Fewer, once some were agreed: what comes then makes them more again.
+        *had = (*had).min(without_number);
         self.by != *by
-            || (1 < by.len() && without_number != had && LOOK_AGAIN_AFTER_MS <= now.0.abs_diff(at.0))
+            || (1 < by.len() && *had < without_number && LOOK_AGAIN_AFTER_MS <= now.0.abs_diff(at.0))
     }
 }
 
@@ -78,13 +80,21 @@ impl Vault {
         let keeping = self.store_write(move |txn| {
             let header = kept.record.header();
             if let Some(Idempotency(key, request)) = header.idempotency {
+                // Another request may have come with the key while this one waited for a majority.
+                if recall_in(txn.rows(), &header.caller, &key)?.is_some_and(|found| found.request != request)
+                {
+                    return Ok(false);
+                }
                 let outcome = Outcome::Marked(kept.record.id());
                 txn.remember(&header.caller, &key_apart(&key), &Remembered { request, outcome })?;
             }
             txn.insert_version(&to, &kept.record, Some(&kept.payload), None)?;
-            kept_marks.iter().try_for_each(|marks| txn.insert_marks(&to, marks).map(drop))
+            kept_marks.iter().try_for_each(|marks| txn.insert_marks(&to, marks).map(drop))?;
+            Ok(true)
         });
-        keeping.await?;
+        if !keeping.await? {
+            return Err(CallerMistake::IdempotencyConflict.into());
+        }
         self.parts.records.push(path, &version.record, Some(&version.payload));
         marks.iter().for_each(|marks| self.parts.records.push(path, marks, None));
         self.kept.held().paths.entry(path.clone()).or_default().push(made.id());
@@ -98,7 +108,8 @@ impl Vault {
         }
         let by = self.authors_to_offer()?;
         let now = (self.now(), self.look()?.rows().counts().map_err(storage_refusal)?.provisional);
-        if self.kept.held().is_to_look(&by, now) {
+        let is_to_look = self.kept.held().is_to_look(&by, now);
+        if is_to_look {
             let found = self.find_kept().await?;
             let mut held = self.kept.held();
             held.by.clone_from(&by);
@@ -245,12 +256,15 @@ mod tests {
             looked: (at(0), 3),
             ..ToOffer::default()
         };
-        let both = to_offer(&[me, other]);
+        let mut both = to_offer(&[me, other]);
         assert!(both.is_to_look(&[me].into(), (at(0), 3)), "of other nodes' making");
         assert!(both.is_to_look(&both.by.clone(), (at(LOOK_AGAIN_AFTER_MS), 4)));
         assert!(!both.is_to_look(&both.by.clone(), (at(LOOK_AGAIN_AFTER_MS), 3)), "nothing came");
         assert!(!both.is_to_look(&both.by.clone(), (at(LOOK_AGAIN_AFTER_MS - 1), 4)), "not that soon");
-        let own = to_offer(&[me]);
+        let mut offered = to_offer(&[me, other]);
+        assert!(!offered.is_to_look(&both.by, (at(1), 2)), "one was agreed");
+        assert!(offered.is_to_look(&both.by, (at(LOOK_AGAIN_AFTER_MS), 3)), "and one came");
+        let mut own = to_offer(&[me]);
         assert!(!own.is_to_look(&own.by.clone(), (at(LOOK_AGAIN_AFTER_MS), 4)), "it knows of its own");
     }
 }

@@ -1,17 +1,18 @@
 //! Updates that no majority answers: kept, merged, adopted when a majority is back, or passed over. Shows X7.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use covault_model::{
     command::Condition,
     line::State,
+    name::Description,
     refusal::{CallerMistake, NoAuthority, Refusal},
 };
 
-use tokio::time::timeout;
+use tokio::{join, time::timeout};
 
 use super::{EAGER, Node, ann, eventually, new_value, path, three};
-use crate::vault::{Consistency, IdempotencyKey, Opened, UpdateTerms, Which, Written};
+use crate::vault::{Consistency, IdempotencyKey, Opened, Patch, UpdateTerms, Which, Written};
 
 async fn update(node: &Node, value: &str, terms: UpdateTerms, key: Option<&str>) -> Result<Written, Refusal> {
     let key = key.map(|key| IdempotencyKey::parse(key).unwrap());
@@ -205,6 +206,25 @@ async fn a_retry_of_what_was_kept_and_has_not_come_here_yet_is_unknown() {
     nodes[2].running().store.write_now(move |txn| txn.install_registry(&registry)).unwrap();
     let retried = update(&nodes[2], "apart", UpdateTerms::default(), Some("k")).await;
     assert_eq!(retried.err(), Some(NoAuthority::OutcomeUnknown(Some(kept.version.id)).into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_is_not_kept_under_a_key_that_another_request_took_while_it_waited() {
+    let mut nodes = three_stopped_that_know(&["a", "b"]).await;
+    alone(&mut nodes[1]).await;
+    let vault = &nodes[1].running().vault;
+    let patch =
+        Patch { labels: BTreeMap::new(), description: Some(Some(Description::parse("new").unwrap())) };
+    let (asker, key, name) = (ann(), IdempotencyKey::parse("k").unwrap(), path("b"));
+    // The update waits for a majority first; nothing else does.
+    let (updated, patched) = join!(
+        update(&nodes[1], "apart", UpdateTerms::default(), Some("k")),
+        vault.patch(&asker, &name, patch, Some(key)),
+    );
+    assert!(patched.is_ok());
+    // Unknown if it was sent to a leader that was thought to be there.
+    assert!(updated.is_err(), "it was given the key of another");
+    assert_eq!(numbers(&nodes[1]), [Some(1)], "nothing is kept");
 }
 
 #[tokio::test(flavor = "multi_thread")]
