@@ -4,16 +4,16 @@
 use covault_model::{
     name::MasterKeyName,
     refusal::{NodeFault, Refusal},
-    registry::KeyCheck,
+    registry::{KeyCheck, Registry},
 };
 use covault_seal::{Keyring, SealError, Verdict};
+use covault_store::Rows;
 
-use super::KeyStatus;
+use super::{KeyStatus, storage_refusal};
 
-/// The usable keys of this node.
+/// The keys of this node. One that the cluster came to know under another value since it started is still among them.
 pub struct Keys {
     ring: Option<Keyring>,
-    unavailable: Vec<MasterKeyName>,
 }
 
 /// What is wrong with a keyring, seen from the cluster.
@@ -32,20 +32,37 @@ impl Keys {
     pub fn judge(ring: Option<Keyring>, known: &[(MasterKeyName, KeyCheck)]) -> (Self, KeyVerdict) {
         let Some(ring) = ring else {
             let all: Vec<_> = known.iter().map(|(name, _)| name.clone()).collect();
-            return (Self { ring: None, unavailable: all.clone() }, KeyVerdict::Missing(all));
+            return (Self { ring: None }, KeyVerdict::Missing(all));
         };
-        let with = |wanted: Verdict| -> Vec<MasterKeyName> {
-            let is = |(name, check): &&(MasterKeyName, KeyCheck)| ring.knows(name, check) == wanted;
-            known.iter().filter(is).map(|(name, _)| name.clone()).collect()
-        };
-        let (wrong, missing) = (with(Verdict::Wrong), with(Verdict::Missing));
+        let (wrong, missing) = (judged(&ring, known, Verdict::Wrong), judged(&ring, known, Verdict::Missing));
+        let ring = ring.without(&wrong);
         let verdict = match (wrong.is_empty(), missing.is_empty()) {
-            (false, _) => KeyVerdict::Wrong(wrong.clone()),
-            (true, false) => KeyVerdict::Missing(missing.clone()),
+            (false, _) => KeyVerdict::Wrong(wrong),
+            (true, false) => KeyVerdict::Missing(missing),
             (true, true) => KeyVerdict::Complete,
         };
-        let ring = ring.without(&wrong);
-        (Self { ring: Some(ring), unavailable: [wrong, missing].concat() }, verdict)
+        (Self { ring: Some(ring) }, verdict)
+    }
+
+    /// Refuses a key that the cluster knows under another value. The ring may have had it before the cluster knew it.
+    pub(super) fn require_right(&self, rows: Rows<'_>, name: &MasterKeyName) -> Result<(), Refusal> {
+        let known = rows.key_check(name).map_err(storage_refusal)?;
+        match known.map(|check| self.ring().map(|ring| ring.knows(name, &check))).transpose()? {
+            None | Some(Verdict::Right) => Ok(()),
+            Some(_) => Err(NodeFault::MasterKeyUnavailable(Some(name.clone())).into()),
+        }
+    }
+
+    /// Why a stored value cannot be opened: perhaps a key of the ring is not the one that the cluster has come to know.
+    pub(super) fn open_refusal(&self, rows: Rows<'_>, error: &SealError) -> Refusal {
+        if matches!(error, SealError::NotAuthentic)
+            && let Ok(ring) = self.ring()
+            && let Some(Err(wrong)) =
+                ring.names().map(|name| self.require_right(rows, name)).find(Result::is_err)
+        {
+            return wrong;
+        }
+        seal_refusal(error)
     }
 
     /// The active key with its check value, to be made known to the cluster.
@@ -54,11 +71,16 @@ impl Keys {
         Some((ring.active().clone(), ring.check(ring.active())?))
     }
 
-    /// What there is, for the status.
-    pub fn status(&self) -> KeyStatus {
-        let active = self.active_check().map(|(name, _)| name);
-        let usable = self.ring.iter().flat_map(|ring| ring.names().cloned()).collect();
-        KeyStatus { active, usable, unavailable: self.unavailable.clone() }
+    /// What there is, for the status, of what the cluster knows.
+    pub fn status(&self, known: &[(MasterKeyName, KeyCheck)]) -> KeyStatus {
+        let Some(ring) = &self.ring else {
+            let unavailable = known.iter().map(|(name, _)| name.clone()).collect();
+            return KeyStatus { active: None, usable: Vec::new(), unavailable };
+        };
+        let wrong = judged(ring, known, Verdict::Wrong);
+        let usable = ring.names().filter(|name| !wrong.contains(name)).cloned().collect();
+        let unavailable = [wrong, judged(ring, known, Verdict::Missing)].concat();
+        KeyStatus { active: self.active_check().map(|(name, _)| name), usable, unavailable }
     }
 
     /// The ring, or why nothing can be sealed or opened.
@@ -74,6 +96,12 @@ impl Keys {
             None => Err(NodeFault::MasterKeyUnavailable(Some(ring.active().clone())).into()),
         }
     }
+}
+
+/// The keys that the cluster knows of which this is to be said of the ring.
+fn judged(ring: &Keyring, known: &[(MasterKeyName, KeyCheck)], verdict: Verdict) -> Vec<MasterKeyName> {
+    let is = |(name, check): &&(MasterKeyName, KeyCheck)| ring.knows(name, check) == verdict;
+    known.iter().filter(is).map(|(name, _)| name.clone()).collect()
 }
 
 /// What a caller is told when a value cannot be sealed or opened.

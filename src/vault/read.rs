@@ -17,7 +17,7 @@ use covault_store::{LineRow, Rows, SecretView, StoreError, View};
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Asker, Consistency, Opened, Standing, Summary, Vault, Version, Which, audited::About, keys::seal_refusal,
+    Asker, Consistency, Opened, Standing, Summary, Vault, Version, Which, audited::About,
     named::is_outdated, storage_refusal,
 };
 use crate::audit::{Action, VersionRef};
@@ -135,7 +135,7 @@ impl Vault {
             author: found.row.author,
         };
         let value = covault_seal::open(self.parts.keys.ring()?, &context, sealed)
-            .map_err(|error| seal_refusal(&error))?;
+            .map_err(|error| self.parts.keys.open_refusal(rows, &error))?;
         let summary = summarize(rows, target, found)?;
         Ok(Opened { summary, value, standing: self.standing() })
     }

@@ -43,7 +43,7 @@ impl Vault {
             last_log: standing.last_log,
             applied: standing.applied,
             standing: self.standing(),
-            keys: self.parts.keys.status(),
+            keys: self.parts.keys.status(&rows.key_checks().map_err(storage_refusal)?),
             secrets: rows.secrets().map_err(storage_refusal)?,
             versions: counts.versions,
             provisional: counts.provisional,

@@ -139,13 +139,15 @@ impl Vault {
     }
 
     fn epoch_key(&self, owner: &CallerName, epoch: Epoch) -> Result<EpochKey, Refusal> {
-        let epochs = epochs_in(self.look()?.rows(), owner)?;
+        let view = self.look()?;
+        let epochs = epochs_in(view.rows(), owner)?;
         let entry = epochs.get(epoch).filter(|entry| entry.destroyed_at.is_none());
         let entry = entry.ok_or(CallerMistake::NotFound)?;
-        self.key_of(&entry.key, &Scope { owner: owner.clone(), epoch })
+        self.key_of(view.rows(), &entry.key, &Scope { owner: owner.clone(), epoch })
     }
 
-    fn key_of(&self, key: &MasterKeyName, scope: &Scope) -> Result<EpochKey, Refusal> {
+    fn key_of(&self, rows: Rows<'_>, key: &MasterKeyName, scope: &Scope) -> Result<EpochKey, Refusal> {
+        self.parts.keys.require_right(rows, key)?;
         let found = self.parts.keys.ring()?.epoch_key(key, self.parts.cluster, scope);
         found.ok_or_else(|| NodeFault::MasterKeyUnavailable(Some(key.clone())).into())
     }
@@ -368,16 +370,15 @@ impl Opener<'_> {
         if !self.epochs.holds(epoch) {
             return Ok(None);
         }
+        let scope = Scope { owner: self.owner.clone(), epoch };
+        let Some(sealed) = self.rows.mapping(&scope, &id).map_err(storage_refusal)? else { return Ok(None) };
         let key = match self.keys.entry(epoch) {
             Entry::Occupied(held) => held.into_mut(),
             Entry::Vacant(place) => {
-                let scope = Scope { owner: self.owner.clone(), epoch };
                 let entry = self.epochs.get(epoch).ok_or(NodeFault::Corrupt)?;
-                place.insert(self.vault.key_of(&entry.key, &scope)?)
+                place.insert(self.vault.key_of(self.rows, &entry.key, &scope)?)
             }
         };
-        let sealed = self.rows.mapping(key.scope(), &id).map_err(storage_refusal)?;
-        let opened = sealed.map(|sealed| key.open(&id, sealed));
-        opened.transpose().map_err(|error| seal_refusal(&error))
+        key.open(&id, sealed).map(Some).map_err(|error| seal_refusal(&error))
     }
 }

@@ -12,10 +12,10 @@ use covault_model::{
     id::{CommandId, MappingId},
     issue::{Issue, IssueHeader, Mapping, Scope},
     limits::SKEW_MS_MAX,
-    name::{FieldPointer, FieldType},
-    refusal::{CallerMistake, NoAuthority, Refusal},
+    name::{FieldPointer, FieldType, MasterKeyName},
+    refusal::{CallerMistake, NoAuthority, NodeFault, Refusal},
 };
-use covault_seal::{EpochKey, Misfit, Plaintext};
+use covault_seal::{EpochKey, Keyring, Misfit, Plaintext};
 
 use super::{EAGER, Node, ann, eventually, id, key, three};
 use crate::vault::{Issued, Placed, Proposal, Sought, TokenRequest};
@@ -279,6 +279,36 @@ async fn no_vote_is_taken_away_while_the_others_lack_what_was_told_to_exist() {
     assert!(!may(&nodes[0], &[1, 2], &[1, 2, 3]).await);
     assert!(may(&nodes[0], &[1, 2, 3], &[1, 3]).await, "of three two had it, and one of them is there");
     assert!(!may(&nodes[0], &[1, 2, 3, 4], &[1, 3, 4]).await, "two of four may have it, and both be away");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_cluster_came_to_know_under_another_value_is_not_used() {
+    const RIGHT: &str = "mk-2 = \"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=\"\n";
+    const WRONG: &str = "mk-2 = \"CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=\"\n";
+    let mut nodes = keyed().await;
+    let name = MasterKeyName::parse("mk-2").unwrap();
+    for (node, keys) in nodes.iter_mut().zip([RIGHT, WRONG, RIGHT]) {
+        node.more_keys = keys;
+        node.stop().await;
+    }
+    for node in &mut nodes {
+        node.start(node.number == 1, &[], Some(EAGER)).await;
+    }
+    let ring = Keyring::parse(format!("active = \"mk-2\"\n\n[keys]\n{RIGHT}").as_bytes(), "a test").unwrap();
+    agree(&nodes[0], 200, Action::KnowKey(name.clone(), ring.check(&name).unwrap())).await;
+    let (old, _) = tokenize(&nodes[1], &values("old", 2)).await;
+    agree(&nodes[0], 201, Action::ActivateEpoch(ann().session.caller, Epoch(2), name.clone())).await;
+    nodes[1].confirm().await;
+    let (tokens, _) = tokenize(&nodes[0], &values("v", 2)).await;
+    let refused = Some(NodeFault::MasterKeyUnavailable(Some(name.clone())).into());
+    assert_eq!(try_tokenize(&nodes[1], &values("v", 2)).await.err(), refused);
+    assert_eq!(detokenize(&nodes[1], &tokens).await.err(), refused);
+    let any: Vec<_> = old.iter().filter_map(|token| OpaqueToken::parse(token)).collect();
+    let any: Vec<_> = any.into_iter().map(|token| Sought::InAny(token.mapping)).collect();
+    let (values, _) = nodes[1].running().vault.detokenize(&ann(), &any).await.expect("of another epoch");
+    assert_eq!(values.len(), 2);
+    let keys = nodes[1].running().vault.observe().unwrap().keys;
+    assert_eq!(keys.unavailable, [name]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
