@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    brevity::keep_short,
+    brevity::{compact, keep_short},
     leader::{Leader, voters_of, within},
     log::{LogStore, read_meta},
     machine::Machine,
@@ -34,7 +34,7 @@ use super::{
     snapshot::{Arriving, RegistrySnapshot},
     succession::go_on_alone,
     thread::OwnThread,
-    types::{LogId, Raft, StoredMembership},
+    types::{Raft, StoredMembership},
 };
 
 /// How often to look whether the engine has failed.
@@ -305,20 +305,7 @@ impl Consensus {
     /// Takes a snapshot now and lets go of every log entry before it, so that what was erased is not still
     /// in the log.
     pub async fn compact(&self) -> Result<(), Refusal> {
-        let late = || Refusal::from(NoAuthority::OutcomeUnknown(None));
-        let turned = self.log.store().log().and_then(|mut log| log.turn_over());
-        let Some(last) = turned.map_err(|_| NodeFault::StorageFailed)? else { return Ok(()) };
-        let wait = self.raft.wait(Some(self.deadline));
-        let applied = wait.applied_index_at_least(Some(last), "the log is applied");
-        applied.await.map_err(|_| late())?;
-        self.raft.trigger().snapshot().await.map_err(|_| late())?;
-        let covers = |id: Option<LogId>| id.is_some_and(|id| last <= id.index);
-        let taken = wait.metrics(|metrics| covers(metrics.snapshot), "a snapshot is taken");
-        taken.await.map_err(|_| late())?;
-        self.raft.trigger().purge_log(last).await.map_err(|_| late())?;
-        let purged = wait.metrics(|metrics| covers(metrics.purged), "the log is purged");
-        purged.await.map_err(|_| late())?;
-        Ok(())
+        compact(&self.raft, &self.log, self.deadline).await
     }
 
     /// How this node stands.
@@ -409,7 +396,7 @@ async fn start_raft(
         let led = wait.metrics(|metrics| metrics.current_leader.is_some(), "a leader is known");
         led.await.map_err(|_| StartError::NoLeader(config.deadline))?;
     }
-    tokio::spawn(keep_short(raft.clone(), store.clone(), config.log_bytes_max));
+    tokio::spawn(keep_short(raft.clone(), log.clone(), config.log_bytes_max));
     let leader = Leader::new(raft.clone(), peers.clone(), log.clone(), node, news.clone());
     tokio::spawn(leader.clone().remind(is_busy));
     tokio::spawn(keep_quiet(raft.clone(), leader.clone(), peers));

@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
-use covault_model::id::SecretId;
+use covault_model::{command::Action, id::SecretId};
 use covault_store::{Applied, Meta, Rows, StoreError, Txn};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot, storage::RaftStateMachine};
 use serde::de::DeserializeOwned;
 
 use super::{
+    brevity::note_destroyed,
     log::{LogStore, read_meta},
     snapshot::RegistrySnapshot,
     types::{Entry, LogId, SnapshotMeta, StorageError, StoredMembership, Types, encode, failed},
@@ -144,6 +145,9 @@ pub fn apply(txn: &mut Txn<'_>, entries: &[Entry]) -> Result<Vec<Vec<Applied>>, 
         answers.push(match &entry.payload {
             EntryPayload::Blank => Vec::new(),
             EntryPayload::Normal(batch) => {
+                if batch.0.iter().any(|command| matches!(command.action, Action::Destroy(..))) {
+                    note_destroyed(txn, entry.log_id.index)?;
+                }
                 batch.0.iter().map(|command| txn.apply(command)).collect::<Result<_, _>>()?
             }
             EntryPayload::Membership(membership) => {

@@ -17,8 +17,8 @@ use covault_store::{LineRow, Rows, SecretView, StoreError, View};
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Asker, Consistency, Opened, Standing, Summary, Vault, Version, Which, audited::About,
-    named::is_outdated, storage_refusal,
+    Asker, Consistency, Opened, Standing, Summary, Vault, Version, Which, audited::About, named::is_outdated,
+    storage_refusal,
 };
 use crate::audit::{Action, VersionRef};
 

@@ -263,7 +263,9 @@ impl crate::txn::Txn<'_> {
     /// audit anchor. Its log is no part of a backup.
     fn forget_node(&mut self) -> Result<(), StoreError> {
         let meta = self.tables().meta;
-        for key in [Meta::Vote, Meta::Purged, Meta::Snapshot, Meta::Installed, Meta::AuditAnchor] {
+        for key in
+            [Meta::Vote, Meta::Purged, Meta::Snapshot, Meta::Installed, Meta::AuditAnchor, Meta::Destroyed]
+        {
             self.delete(meta, &[key as u8])?;
         }
         Ok(())

@@ -204,4 +204,7 @@ pub enum Meta {
     Installed = 11,
     /// The name of the master key that was known first.
     FirstKey = 12,
+    /// The index of the last log entry that destroyed something, eight bytes, big-endian; until the log on the disk begins
+    /// after it.
+    Destroyed = 13,
 }

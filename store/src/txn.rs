@@ -66,6 +66,11 @@ impl<'e> Txn<'e> {
         self.put(self.tables.meta, &[key as u8], value)
     }
 
+    /// Takes one of the single values away.
+    pub fn remove_meta(&mut self, key: Meta) -> Result<(), StoreError> {
+        self.delete(self.tables.meta, &[key as u8])
+    }
+
     pub(crate) fn tables(&self) -> &'e Tables {
         self.tables
     }

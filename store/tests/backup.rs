@@ -38,7 +38,8 @@ const VIEW: u8 = 1;
 const MADE: RestoreAs = RestoreAs::NewNode;
 
 /// What Raft and the audit log keep in the store, which a restored node forgets.
-const OF_THE_NODE: [Meta; 5] = [Meta::Vote, Meta::Purged, Meta::Snapshot, Meta::Installed, Meta::AuditAnchor];
+const OF_THE_NODE: [Meta; 6] =
+    [Meta::Vote, Meta::Purged, Meta::Snapshot, Meta::Installed, Meta::AuditAnchor, Meta::Destroyed];
 
 fn write_one(store: &Store, at: u64) {
     store

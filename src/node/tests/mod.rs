@@ -6,6 +6,7 @@
 mod api;
 mod behind;
 mod clocks;
+mod destroyed;
 mod exchange;
 mod intruder;
 mod provisional;
