@@ -128,7 +128,6 @@ pub fn opened(opened: &Opened, fresh: bool) -> Answer {
     let summary = &opened.summary;
     let mut answer = if fresh { Answer::empty(StatusCode::NOT_MODIFIED) } else { with_value(opened) };
     answer.set(header::ETAG, headers::entity_tag(&summary.version.id));
-    set_standing(&mut answer, opened.standing);
     answer
 }
 

@@ -122,6 +122,9 @@ fn operation(route: &Route) -> Value {
     operation
 }
 
+/// What a read says of the node that it was answered by.
+const STANDING: [&str; 2] = ["Covault-Standing", "Covault-Last-Contact-Ms"];
+
 fn responses(route: &Route) -> Value {
     let mut responses: Map<String, Value> = Map::new();
     for (status, schema) in route.answers {
@@ -129,6 +132,14 @@ fn responses(route: &Route) -> Value {
     }
     for (status, codes) in refusals(route) {
         responses.insert(status.to_string(), refused(status, &codes));
+    }
+    if route.right != Right::Public && route.operation.only_reads() {
+        let from_here = |status: &u16| (200..400).contains(status) || *status == StatusCode::GONE.as_u16();
+        for (_, response) in
+            responses.iter_mut().filter(|(status, _)| status.parse().is_ok_and(|it| from_here(&it)))
+        {
+            add_headers(&mut response["headers"], &STANDING);
+        }
     }
     Value::Object(responses)
 }
@@ -155,18 +166,21 @@ fn success(status: u16, schema: &str) -> Value {
 fn response_headers(schema: &str) -> Value {
     let mut headers = json!({ "X-Request-Id": reference("headers", "X-Request-Id") });
     let more: &[&str] = match schema {
-        "Secret" => &["ETag", "Covault-Standing", "Covault-Last-Contact-Ms"],
-        "Tokenized" => &["Covault-Standing", "Covault-Last-Contact-Ms", "Idempotency-Replayed"],
-        "Detokenized" | "ExpandedEnv" => &["Covault-Standing", "Covault-Last-Contact-Ms"],
-        "Epochs" => &["ETag"],
+        "Tokenized" => &[STANDING[0], STANDING[1], "Idempotency-Replayed"],
+        "Detokenized" => &STANDING,
+        "Secret" | "Epochs" => &["ETag"],
         "Written" | "Marked" => &["ETag", "Idempotency-Replayed"],
         "NewToken" | "NewInvitation" | "EncryptedEnv" => &["Idempotency-Replayed"],
         _ => &[],
     };
-    for name in more {
+    add_headers(&mut headers, more);
+    headers
+}
+
+fn add_headers(headers: &mut Value, names: &[&str]) {
+    for name in names {
         headers[*name] = reference("headers", name);
     }
-    headers
 }
 
 fn refusals(route: &Route) -> BTreeMap<u16, Vec<&'static str>> {

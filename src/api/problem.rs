@@ -13,7 +13,10 @@ use http::{HeaderValue, StatusCode, header};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
-use crate::api::answer::Answer;
+use crate::{
+    api::answer::{Answer, set_standing},
+    vault::Standing,
+};
 
 macro_rules! codes {
     ($($name:ident = $status:literal $text:literal $title:literal;)*) => {
@@ -151,6 +154,8 @@ enum More {
     Challenge(&'static str),
     /// `Allow`
     Methods(String),
+    /// How the node stands that was read from.
+    Standing(Standing),
 }
 
 impl Problem {
@@ -158,6 +163,14 @@ impl Problem {
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         let status = code.status();
         Self { code, status, detail: detail.into(), members: Vec::new(), more: More::Nothing }
+    }
+
+    /// The same, said of what this node has, which stands so; only of what is there and may not be had.
+    pub fn read_from(mut self, standing: Standing) -> Self {
+        if self.status == StatusCode::GONE.as_u16() {
+            self.more = More::Standing(standing);
+        }
+        self
     }
 
     /// The same with the status 422: the request is well formed, and what it says of its document is not so.
@@ -217,6 +230,7 @@ impl Problem {
                 let list = HeaderValue::try_from(list).expect("names of methods fit a header");
                 answer.set(header::ALLOW, list);
             }
+            More::Standing(standing) => set_standing(&mut answer, standing),
         }
         answer
     }

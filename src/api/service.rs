@@ -26,7 +26,7 @@ use warp::{Filter, Stream};
 
 use crate::{
     api::{
-        answer::Answer,
+        answer::{Answer, set_standing},
         call::{self, Call},
         headers,
         metrics::Metrics,
@@ -285,7 +285,11 @@ impl Api {
     ) -> Result<Answer, Problem> {
         if route.operation.only_reads() {
             let done = within(self.0.limits.time, carry_out(vault, route.operation, call)).await;
-            return done.unwrap_or_else(|| Err(read_too_late()));
+            let mut answer = done
+                .unwrap_or_else(|| Err(read_too_late()))
+                .map_err(|problem| problem.read_from(vault.standing()))?;
+            set_standing(&mut answer, vault.standing());
+            return Ok(answer);
         }
         let vault = vault.clone();
         let task = tokio::spawn(async move { carry_out(&vault, route.operation, call).await });

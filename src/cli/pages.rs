@@ -58,7 +58,11 @@ impl<R: Fn(&Value) -> Vec<String>> Listing<R> {
     pub fn print_pages(self, client: &Client, paging: &PagingArgs, output: &Output) -> Result<(), Failure> {
         let fetch = |limit: u64, cursor: Option<&str>| {
             let call = self.call.clone().query("limit", Some(limit)).query("cursor", cursor);
-            Ok(client.send(&call)?.body)
+            let reply = client.send(&call)?;
+            if cursor.is_none() && reply.cut_off {
+                output.note("warning: this node is cut off from its majority; newer versions may exist");
+            }
+            Ok(reply.body)
         };
         let progress = Progress::behind_rows(&format!("reading {}", self.rows));
         if output.is_json() {

@@ -141,7 +141,7 @@ impl Vault {
     }
 
     /// How this node stands with its majority.
-    pub(super) fn standing(&self) -> Standing {
+    pub fn standing(&self) -> Standing {
         let consensus = &self.parts.consensus;
         if consensus.has_majority() {
             Standing::Majority

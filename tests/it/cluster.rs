@@ -67,6 +67,7 @@ fn a_killed_node_changes_nothing_that_a_client_must_know_and_catches_up() {
 #[test]
 fn a_minority_refuses_to_create_says_so_and_stops_when_told_to() {
     let mut cluster = Cluster::start(3);
+    cluster.member(0).create("gone", "deleted");
     cluster.member(0).create("kept", "served");
     eventually("the value everywhere", || {
         let answer = cluster.member(2).get("/v1/secrets/kept?consistency=quorum");
@@ -82,8 +83,13 @@ fn a_minority_refuses_to_create_says_so_and_stops_when_told_to() {
     alone.post("/v1/secrets", &create("refused")).expect_problem(503, "quorum_unavailable");
     alone.get("/ready").expect_problem(503, "quorum_unavailable");
     alone.get("/v1/secrets/refused").expect_problem(503, "unconfirmed");
-    let kept = alone.get("/v1/secrets/kept").expect(200);
-    assert_eq!(kept.header("covault-standing"), Some("minority"));
+    for path in ["secrets/kept", "secrets", "history/kept", "epochs", "tokenization", "grants", "self"] {
+        let read = alone.get(&format!("/v1/{path}")).expect(200);
+        assert_eq!(read.header("covault-standing"), Some("minority"), "{path}");
+    }
+    alone.delete("/v1/secrets/gone").expect(200);
+    let gone = alone.get("/v1/secrets/gone").expect_problem(410, "version_deleted");
+    assert_eq!(gone.header("covault-standing"), Some("minority"));
     let silent_for = || {
         let read = alone.get("/v1/secrets/kept").expect(200);
         read.header("covault-last-contact-ms").and_then(|millis| millis.parse::<u64>().ok())

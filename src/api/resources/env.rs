@@ -42,14 +42,12 @@ pub async fn expand(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
     let opened = vault.read_many(&call.asker, &owner, &wanted, consistency).await?;
     let picked = Picked::of(file.references(), |reference| value_of(&wanted, &opened.each, reference));
     let text = file.expand(format, &picked).map_err(of_refused)?;
-    let mut answer = match is_text(&call.headers) {
+    Ok(match is_text(&call.headers) {
         true => text_answer(text),
         false => {
             Answer::json(StatusCode::OK, &json!({ "content": text.as_str(), "format": format.as_str() }))
         }
-    };
-    answer::set_standing(&mut answer, opened.standing);
-    Ok(answer)
+    })
 }
 
 /// `POST /v1/env/encrypt`

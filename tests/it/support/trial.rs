@@ -21,7 +21,18 @@ use super::{
 pub type Row = [&'static str; CELLS.len()];
 
 /// What a node answers that reaches a majority.
-pub const SERVES: Row = ["201", "200", "201", "200", "200 majority", "404 not_found", "200 majority", "200"];
+pub const SERVES: Row = [
+    "201",
+    "200",
+    "201",
+    "200",
+    "200 majority",
+    "404 not_found",
+    "200 majority",
+    "200 majority",
+    "200 majority",
+    "404 not_found",
+];
 /// What a node answers that knows that it reaches none.
 pub const ALONE: Row = [
     "503 quorum_unavailable",
@@ -31,7 +42,9 @@ pub const ALONE: Row = [
     "200 minority",
     "503 unconfirmed",
     "503 unconfirmed",
-    "200",
+    "200 minority",
+    "202 minority",
+    "503 unconfirmed",
 ];
 /// What a node answers that reaches a majority and lacks the master key.
 pub const KEYLESS: Row = [
@@ -42,7 +55,9 @@ pub const KEYLESS: Row = [
     "503 master_key_unavailable",
     "404 not_found",
     "503 master_key_unavailable",
-    "200",
+    "200 majority",
+    "503 master_key_unavailable",
+    "404 not_found",
 ];
 
 /// The round trip that nodes far apart are told of, in milliseconds.
@@ -50,7 +65,7 @@ const FAR_APART_MS: i64 = 300;
 
 /// What may be answered while it is not settled yet who leads, and by a node that has not caught up. One that hears and
 /// is not heard has noticed that it is alone, and hears for a second from the leader that the others have chosen.
-const MEANWHILE: [&str; 7] = [
+const MEANWHILE: [&str; 9] = [
     "503 quorum_unavailable",
     "503 outcome_unknown",
     "202",
@@ -58,12 +73,14 @@ const MEANWHILE: [&str; 7] = [
     "503 unconfirmed",
     "200 minority",
     "200 majority",
+    "202 minority",
+    "202 majority",
 ];
 
 type Cell = (&'static str, fn(&Cluster, usize, &str) -> Answer);
 
 /// The kinds of request, each on a secret of its own, and asked of the node at a place with a name never used.
-const CELLS: [Cell; 8] = [
+const CELLS: [Cell; 10] = [
     ("create", |cluster, place, fresh| {
         cluster.member(place).post("/v1/secrets", &json!({"name": fresh, "value": "created"}))
     }),
@@ -83,6 +100,13 @@ const CELLS: [Cell; 8] = [
     ("read miss", |cluster, place, fresh| cluster.member(place).get(&format!("/v1/secrets/{fresh}"))),
     ("confirmed read", |cluster, place, _| cluster.member(place).get("/v1/secrets/read?consistency=quorum")),
     ("list", |cluster, place, _| cluster.member(place).get("/v1/secrets")),
+    ("tokenize", |cluster, place, fresh| {
+        cluster.member(place).post("/v1/tokenize", &json!({"document": {"of": fresh}, "fields": ["/of"]}))
+    }),
+    ("detokenize miss", |cluster, place, _| {
+        let token = format!("tok_1_{}", "0".repeat(32));
+        cluster.member(place).post("/v1/detokenize", &json!({"tokens": [token]}))
+    }),
 ];
 
 /// What a thread found, or the words with which it failed.
