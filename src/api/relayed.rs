@@ -110,11 +110,10 @@ impl Api {
             drop(room);
             told
         };
-        if effect == Effect::Nothing {
+        if matches!(effect, Effect::Nothing | Effect::Repeatable) {
             let told = timeout(time, carried_out).await;
             // What is done again without harm may have been done: a node goes on with it.
-            let makes = route.operation == Operation::Tokenize;
-            let too_late = if makes { write_too_late } else { read_too_late };
+            let too_late = if effect == Effect::Nothing { read_too_late } else { write_too_late };
             return told.map_or_else(|_| Err(too_late()), answer_of);
         }
         match timeout(time, tokio::spawn(carried_out)).await {
@@ -197,7 +196,9 @@ fn take_room(
 /// What a request is to its vault. A change that takes an idempotency key always has one, so that it may be asked
 /// again.
 fn effect_of(route: &Route) -> Effect {
-    if route.operation.is_repeatable() {
+    if route.operation == Operation::Tokenize {
+        Effect::Repeatable
+    } else if route.operation.is_repeatable() {
         Effect::Nothing
     } else if route.parameters.contains(&"Idempotency-Key") {
         Effect::Keyed
@@ -407,6 +408,7 @@ mod tests {
     #[test]
     fn every_change_has_a_key_or_is_asked_once() {
         assert_eq!(effect_of(route("read_secret")), Effect::Nothing);
+        assert_eq!(effect_of(route("tokenize")), Effect::Repeatable);
         assert_eq!(effect_of(route("create_secret")), Effect::Keyed);
         assert_eq!(effect_of(route("remove_caller")), Effect::Once);
         let bare = HeaderMap::new();

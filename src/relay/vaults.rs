@@ -55,6 +55,8 @@ const MAY_BE_DONE: [&str; 4] = ["outcome_unknown", "timeout", "storage_failed", 
 pub enum Effect {
     /// It only reads.
     Nothing,
+    /// Asked twice, it comes to what asking once does.
+    Repeatable,
     /// It has an idempotency key: asked twice, it is done once.
     Keyed,
     /// Asked twice, it might be answered as if it had failed.
@@ -283,7 +285,7 @@ impl Vaults {
         let call = self.0.endpoint.call(node, Channel::Serve, frame.clone(), within);
         let told = match effect {
             Effect::Once => call.await,
-            Effect::Nothing | Effect::Keyed => tokio::select! {
+            Effect::Nothing | Effect::Repeatable | Effect::Keyed => tokio::select! {
                 biased;
                 told = call => told,
                 () = self.0.board.silence_of(node) => return Tried::Lost(Loss::Broken),

@@ -247,6 +247,7 @@ async fn a_refusal_after_which_it_may_be_done_is_an_answer_to_what_is_asked_once
 async fn that_nothing_was_done_is_not_said_when_an_earlier_try_was_lost() {
     let scene = Scene::new(Manner::Drop, Manner::Answer(503, Some("quorum_unavailable"))).await;
     assert_eq!(scene.ask("keyed", Effect::Keyed).await, Err(NoAnswer::Unknown));
+    assert_eq!(scene.ask("tokens", Effect::Repeatable).await, Err(NoAnswer::Unknown));
     assert_eq!(scene.ask("read", Effect::Nothing).await, Ok(503));
 }
 
