@@ -76,7 +76,7 @@ fn every_claim_of_the_demo_holds_and_nothing_is_left() {
     let temporary = stage.temporary();
     let done = run(&["demo", "--json"], b"", &[("TMPDIR", temporary.to_str().unwrap())]).expect(0);
     let claims: Vec<Value> = done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(claims.len(), 24, "{}", done.stdout);
+    assert_eq!(claims.len(), 27, "{}", done.stdout);
     for claim in &claims {
         assert_eq!(claim["holds"], true, "{claim}");
         assert!(claim["claim"].is_string() && claim["seen"].is_string(), "{claim}");

@@ -152,6 +152,12 @@ pub fn create(name: &str, value: &str) -> Call {
     Call::post("/v1/secrets", json!({ "name": name, "value": value }), &WriteArgs::default())
 }
 
+/// A request that sets a label.
+pub fn label(name: &str, key: &str, text: &str) -> Call {
+    let body = json!({ "labels": { key: text } });
+    Call::patch(format!("/v1/secrets/{name}"), body, &WriteArgs::default())
+}
+
 /// A request for a new version.
 pub fn update(name: &str, value: &str) -> Call {
     Call::put(format!("/v1/secrets/{name}"), json!({ "value": value }), &WriteArgs::default())

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     SECRET,
     check::{answers, ensure, field, has_value, same, text},
-    cluster::{Cluster, create, read, update},
+    cluster::{Cluster, create, label, read, update},
     narration::{Narration, Seen},
 };
 use crate::cli::{
@@ -50,16 +50,22 @@ async fn superseded(cluster: &mut Cluster<'_>, narration: &mut Narration<'_>) ->
     let seen = keeps_an_update(cluster, "apart again").await;
     narration.claim("It keeps this update as provisional, too.", seen)?;
     let kept = text(&cluster.ask(ALONE, &read(SECRET)).await?, "/version/id");
+    let seen = is_labelled(cluster, ALONE, "alone").await;
+    narration.claim("Labels need no majority.", seen)?;
     narration.say("Now node 3 is paused, and nodes 1 and 2 go on and agree on an update of their own.")?;
     cluster.pause(ALONE)?;
     cluster.go_on(&Cluster::but(ALONE))?;
     let seen = agreed_by_the_others(cluster).await;
     narration.claim("Two of three agree on an update without the third.", seen)?;
+    let seen = is_labelled(cluster, 0, "others").await;
+    narration.claim("They set a label of the same secret, too.", seen)?;
     narration.say("Node 3 goes on, too.")?;
     cluster.go_on(&[ALONE])?;
     let seen = is_superseded(cluster, &kept).await;
     narration
         .claim("What was written apart is superseded by what was agreed later, and still readable.", seen)?;
+    let seen = labels_merged(cluster).await;
+    narration.claim("Labels from both sides of the cut are merged.", seen)?;
     let seen = is_restored(cluster, &kept).await;
     narration.claim("It can be brought back: rollback makes it the next version.", seen)
 }
@@ -114,6 +120,19 @@ async fn agreed_by_the_others(cluster: &Cluster<'_>) -> Seen {
     let number = field(&agreed, "/version/number");
     same("its number", &number, &json!(5))?;
     Ok(format!("node 1 answered 200 with number {number}"))
+}
+
+async fn is_labelled(cluster: &Cluster<'_>, at: usize, key: &str) -> Seen {
+    answers(&cluster.ask(at, &label(SECRET, key, "cut")).await?, "200")?;
+    Ok(format!("node {} answered 200 to {key}=cut", at + 1))
+}
+
+async fn labels_merged(cluster: &Cluster<'_>) -> Seen {
+    let both = |answer: &Answered| {
+        ["/labels/alone", "/labels/others"].iter().all(|label| text(answer, label) == "cut")
+    };
+    cluster.ask_all_until(&read(SECRET), both).await?;
+    Ok("every node has alone=cut and others=cut".to_owned())
 }
 
 async fn is_superseded(cluster: &Cluster<'_>, id: &str) -> Seen {

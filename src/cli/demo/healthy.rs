@@ -6,13 +6,10 @@ use serde_json::{Value, json};
 use super::{
     SECRET,
     check::{answers, ensure, field, has_value, in_short, same},
-    cluster::{Cluster, create, read, update},
+    cluster::{Cluster, create, label, read, update},
     narration::{Narration, Seen},
 };
-use crate::cli::{
-    client::{Call, WriteArgs},
-    failure::Failure,
-};
+use crate::cli::failure::Failure;
 
 /// How many names all nodes try to make at once.
 const RACES: usize = 5;
@@ -77,11 +74,7 @@ async fn created_once(cluster: &Cluster<'_>) -> Seen {
 }
 
 async fn labels_merged(cluster: &Cluster<'_>) -> Seen {
-    let label = |key: &str, text: &str| {
-        let body = json!({ "labels": { key: text } });
-        Call::patch(format!("/v1/secrets/{SECRET}"), body, &WriteArgs::default())
-    };
-    let calls = vec![(0, label("team", "billing")), (2, label("tier", "gold"))];
+    let calls = vec![(0, label(SECRET, "team", "billing")), (2, label(SECRET, "tier", "gold"))];
     for answer in cluster.ask_at_once(calls).await? {
         answers(&answer, "200")?;
     }
