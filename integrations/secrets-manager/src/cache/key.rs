@@ -13,9 +13,13 @@ use crate::types::{GetSecretOptions, ProviderType};
 /// nothing; [`CacheKey::into_owned`] is what a cache keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheKey<'a> {
-    /// The store.
+    /// The kind of store.
     pub provider: ProviderType,
-    /// The path, as it is asked for.
+    /// Which store of this kind, by its [place](crate::SecretProvider::place), and the tags that a secret must have for
+    /// who asks. Empty in memory, where there is one store of each kind and one who asks; a cache that outlives its client
+    /// may be shared with others.
+    pub place: Cow<'a, str>,
+    /// The path: in memory as the caller has it, in a cache that outlives its client as the store does.
     pub path: Cow<'a, str>,
     /// The version, if one is asked for.
     pub version: Option<Cow<'a, str>>,
@@ -30,6 +34,7 @@ impl<'a> CacheKey<'a> {
     pub fn new(provider: ProviderType, path: &'a str, options: &'a GetSecretOptions) -> Self {
         Self {
             provider,
+            place: Cow::Borrowed(""),
             path: Cow::Borrowed(path),
             version: options.version.as_deref().map(Cow::Borrowed),
             stage: options.stage.as_deref().map(Cow::Borrowed),
@@ -39,7 +44,8 @@ impl<'a> CacheKey<'a> {
 
     /// The question for the current version.
     pub fn current(provider: ProviderType, path: &'a str) -> Self {
-        Self { provider, path: Cow::Borrowed(path), version: None, stage: None, at: None }
+        let (place, path) = (Cow::Borrowed(""), Cow::Borrowed(path));
+        Self { provider, place, path, version: None, stage: None, at: None }
     }
 
     /// The same question, as a provider is asked it.
@@ -67,6 +73,7 @@ impl<'a> CacheKey<'a> {
     pub fn into_owned(self) -> CacheKey<'static> {
         CacheKey {
             provider: self.provider,
+            place: Cow::Owned(self.place.into_owned()),
             path: Cow::Owned(self.path.into_owned()),
             version: self.version.map(|text| Cow::Owned(text.into_owned())),
             stage: self.stage.map(|text| Cow::Owned(text.into_owned())),
@@ -78,7 +85,7 @@ impl<'a> CacheKey<'a> {
     pub(crate) fn len(&self) -> usize {
         let [version, stage] =
             [&self.version, &self.stage].map(|text| text.as_ref().map_or(0, |text| text.len()));
-        self.path.len() + version + stage
+        self.place.len() + self.path.len() + version + stage
     }
 }
 
@@ -86,6 +93,7 @@ impl<'a> CacheKey<'a> {
 impl Hash for CacheKey<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u8(self.provider as u8);
+        state.write(self.place.as_bytes());
         state.write(self.path.as_bytes());
         for text in [&self.version, &self.stage].into_iter().flatten() {
             state.write(text.as_bytes());

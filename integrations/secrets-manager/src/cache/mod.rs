@@ -30,7 +30,7 @@ pub trait SecretCache: Send + Sync {
     /// it is valid, whatever `ttl` says.
     fn put(&self, key: &CacheKey<'_>, value: SecretValue, ttl: Duration);
 
-    /// Forgets all versions of the secret at `path`, whatever the provider.
+    /// Forgets all versions of the secret at `path`, whatever the provider and its place.
     fn invalidate(&self, path: &str);
 
     /// Forgets all versions of all secrets whose paths begin with `prefix`.

@@ -187,6 +187,7 @@ impl ClientBuilder {
             let kind = provider.provider_type();
             let store = Store {
                 kind,
+                place: self.config.scope.place(provider.place()),
                 provider: provider.clone(),
                 breaker: CircuitBreaker::new(kind, self.config.circuit_breaker),
                 policy: RetryPolicy::new(&self.config.retry, kind),

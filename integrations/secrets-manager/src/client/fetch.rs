@@ -1,7 +1,7 @@
 //! The way of a question that the cache cannot answer: to its store, once for all who ask it meanwhile, and what the
 //! answer means for what is cached.
 
-use std::sync::PoisonError;
+use std::{borrow::Cow, sync::PoisonError};
 
 use tracing::Instrument;
 
@@ -35,18 +35,30 @@ impl Answer {
     }
 }
 
+/// A question to a store.
+struct Question<'q> {
+    store: &'q Store,
+    /// As the caller has it, and the cache in memory.
+    key: &'q CacheKey<'q>,
+    /// As the store has it, and a cache behind, which other clients may share: what they mean by the same path may be of
+    /// another environment, or another store.
+    outside: CacheKey<'q>,
+}
+
 impl Shared {
     /// The answer to `key`, from whoever asks already or from the store.
     pub(crate) async fn fetch(&self, store: &Store, key: &CacheKey<'_>, wanted: Wanted) -> Answer {
-        let asked = match self.scope.enter(&key.path) {
-            Ok(asked) => asked,
+        let path = match self.scope.enter(&key.path) {
+            Ok(path) => path,
             Err(error) => return Answer::fetched(Err(error)),
         };
+        let outside = CacheKey { place: Cow::Borrowed(&store.place), path, ..key.clone() };
+        let question = Question { store, key, outside };
         let flight = match wanted {
             Wanted::Any | Wanted::Renewed => self.flights.join(key),
             Wanted::New => self.flights.begin(key),
         };
-        flight.answer(self.ask(store, key, &asked, &flight, wanted)).await
+        flight.answer(self.ask(&question, &flight, wanted)).await
     }
 
     /// Fetches anew what is about to be over, while its readers have the old value.
@@ -61,14 +73,8 @@ impl Shared {
         self.note_read(&span, &key, &answer.result, answer.cached);
     }
 
-    async fn ask(
-        &self,
-        store: &Store,
-        key: &CacheKey<'_>,
-        asked: &str,
-        flight: &Flight<'_, Answer>,
-        wanted: Wanted,
-    ) -> Answer {
+    async fn ask(&self, question: &Question<'_>, flight: &Flight<'_, Answer>, wanted: Wanted) -> Answer {
+        let key = question.key;
         if wanted == Wanted::Any
             && let Some(result) = self.cache.answer(key)
         {
@@ -76,14 +82,14 @@ impl Shared {
             flight.land(|| {});
             return Answer { result, cached: true };
         }
-        if let Some(value) = self.behind(wanted, |behind| behind.get(key)) {
+        if let Some(value) = self.behind(wanted, |behind| behind.get(&question.outside)) {
             flight.land(|| self.cache.put_due(key, value.clone()));
             return Answer::cached(value);
         }
-        let attempts = if self.has_stale(key, wanted) { Attempts::Once } else { Attempts::ByPolicy };
-        match self.value(store, key, asked, attempts).await {
-            Ok(value) => Answer::fetched(Ok(self.keep(store, key, flight, value))),
-            Err(error) if error.is_transient() => self.bridge(key, flight, wanted, error),
+        let attempts = if self.has_stale(question, wanted) { Attempts::Once } else { Attempts::ByPolicy };
+        match self.value(question, attempts).await {
+            Ok(value) => Answer::fetched(Ok(self.keep(question, flight, value))),
+            Err(error) if error.is_transient() => self.bridge(question, flight, wanted, error),
             Err(error) => {
                 self.forget(key, flight, &error);
                 Answer::fetched(Err(error))
@@ -91,37 +97,34 @@ impl Shared {
         }
     }
 
-    /// The value from its store, if it is within the scope and valid.
-    async fn value(
-        &self,
-        store: &Store,
-        key: &CacheKey<'_>,
-        asked: &str,
-        attempts: Attempts,
-    ) -> Result<SecretValue, SecretsError> {
+    /// The value from its store, as the store has it, if it is within the scope and valid.
+    async fn value(&self, question: &Question<'_>, attempts: Attempts) -> Result<SecretValue, SecretsError> {
+        let Question { store, key, outside } = question;
         if !self.scope.tags.is_empty() {
-            let ask = || store.provider.describe_secret(asked);
+            let ask = || store.provider.describe_secret(&outside.path);
             let metadata = store.ask(SecretOperation::Describe, attempts, &self.jitter, ask).await?;
             self.scope.check_tags(&key.path, &metadata)?;
         }
-        let ask = || store.provider.get_secret(asked, key.options());
+        let ask = || store.provider.get_secret(&outside.path, key.options());
         let value = store.ask(SecretOperation::Get, attempts, &self.jitter, ask).await?;
         match value.valid_until {
             Some(until) if until <= self.wall.now() => {
                 Err(AccessError::Expired { path: key.path.to_string(), until }.into())
             }
-            _ => Ok(self.scope.outward_value(value)),
+            _ => Ok(value),
         }
     }
 
-    /// Lets the caches have a new value, and tells of it if it is another version than before.
+    /// Lets the caches have a new value, and tells of it if it is another version than before. Gives it as the caller has
+    /// it.
     fn keep(
         &self,
-        store: &Store,
-        key: &CacheKey<'_>,
+        question: &Question<'_>,
         flight: &Flight<'_, Answer>,
-        value: SecretValue,
+        of_store: SecretValue,
     ) -> SecretValue {
+        let key = question.key;
+        let value = self.scope.outward_value(of_store.clone());
         let mut rotated = None;
         flight.land(|| {
             rotated = self.rotation(key, &value);
@@ -130,11 +133,11 @@ impl Shared {
             }
             self.cache.put(key, value.clone(), self.ttl);
             if let Some(behind) = &self.behind {
-                behind.put(key, value.clone(), self.ttl);
+                behind.put(&question.outside, of_store, self.ttl);
             }
         });
         if let Some(event) = rotated {
-            store.metrics.rotations_detected.increment(1);
+            question.store.metrics.rotations_detected.increment(1);
             tracing::info!(
                 secret_path = event.path,
                 version = event.version,
@@ -165,7 +168,7 @@ impl Shared {
     /// Gives out an old value while the store does not answer, if there is one and it may be.
     fn bridge(
         &self,
-        key: &CacheKey<'_>,
+        question: &Question<'_>,
         flight: &Flight<'_, Answer>,
         wanted: Wanted,
         error: SecretsError,
@@ -173,31 +176,34 @@ impl Shared {
         let mut old = None;
         flight.land(|| {
             if self.stale_fallback && wanted != Wanted::New {
-                old = self.cache.extend(key).or_else(|| self.behind(wanted, |behind| behind.get_stale(key)));
+                let of_behind = || self.behind(wanted, |behind| behind.get_stale(&question.outside));
+                old = self.cache.extend(question.key).or_else(of_behind);
             }
         });
         match old {
             Some(value) => {
-                tracing::warn!(secret_path = %key.path, version = %value.version, %error, "giving out an old value");
+                let path = &question.key.path;
+                tracing::warn!(secret_path = %path, version = %value.version, %error, "giving out an old value");
                 Answer::cached(value)
             }
             None => Answer::fetched(Err(error)),
         }
     }
 
-    fn has_stale(&self, key: &CacheKey<'_>, wanted: Wanted) -> bool {
-        let stale =
-            || self.cache.get_stale(key).or_else(|| self.behind(wanted, |behind| behind.get_stale(key)));
+    fn has_stale(&self, question: &Question<'_>, wanted: Wanted) -> bool {
+        let of_behind = || self.behind(wanted, |behind| behind.get_stale(&question.outside));
+        let stale = || self.cache.get_stale(question.key).or_else(of_behind);
         self.stale_fallback && wanted == Wanted::Any && stale().is_some()
     }
 
+    /// What the cache behind has, as the caller has it.
     fn behind(
         &self,
         wanted: Wanted,
         look: impl FnOnce(&dyn SecretCache) -> Option<SecretValue>,
     ) -> Option<SecretValue> {
         let behind = self.behind.as_deref().filter(|_| wanted == Wanted::Any)?;
-        look(behind)
+        look(behind).map(|value| self.scope.outward_value(value))
     }
 
     /// Takes the store's verdict: what it gave before is not given out any more, neither by those whose questions are on
@@ -228,7 +234,7 @@ impl Shared {
             self.cache.remove(key);
         }
         if let Some(behind) = &self.behind {
-            behind.invalidate(&key.path);
+            behind.invalidate(&self.scope.inward(&key.path));
         }
     }
 

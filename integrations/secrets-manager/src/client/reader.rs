@@ -248,7 +248,7 @@ impl SecretsClient for Client {
             || {
                 shared.cache.invalidate_prefix(prefix);
                 if let Some(behind) = &shared.behind {
-                    behind.invalidate_prefix(prefix);
+                    behind.invalidate_prefix(&shared.scope.inward(prefix));
                 }
             },
         );

@@ -1,7 +1,11 @@
 //! What this client may ask for: paths, tags, and the environment that all its paths lie in. What is outside is refused
 //! before any store is asked; a tag is asked of the store, before the value is.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use serde::Deserialize;
 
@@ -68,11 +72,22 @@ impl ScopeConfig {
         Err(AccessError::OutOfScope { path: path.to_owned(), detail }.into())
     }
 
-    fn inward<'a>(&self, path: &'a str) -> Cow<'a, str> {
+    /// The store's path for what is a path or a prefix of the caller's, whether it may ask for it or not.
+    pub(super) fn inward<'a>(&self, path: &'a str) -> Cow<'a, str> {
         match &self.environment {
             Some(environment) => Cow::Owned(format!("{environment}/{path}")),
             None => Cow::Borrowed(path),
         }
+    }
+
+    /// What tells values apart in a cache that other clients share: the store's place, and the tags that were looked at
+    /// before they were fetched.
+    pub(super) fn place(&self, of_store: String) -> String {
+        if self.tags.is_empty() {
+            return of_store;
+        }
+        let tags: BTreeMap<_, _> = self.tags.iter().collect();
+        format!("{of_store} with {tags:?}")
     }
 
     /// What is known about a secret, by the name that the caller asks for it by.

@@ -161,7 +161,7 @@ impl Shared {
             || {
                 self.cache.invalidate(path);
                 if let Some(behind) = &self.behind {
-                    behind.invalidate(path);
+                    behind.invalidate(&self.scope.inward(path));
                 }
             },
         );

@@ -14,6 +14,8 @@ use crate::{
 /// One store.
 pub(crate) struct Store {
     pub kind: ProviderType,
+    /// What a cache that may be shared with other clients keeps its values by.
+    pub place: String,
     pub provider: Arc<dyn SecretProvider>,
     pub breaker: CircuitBreaker,
     pub policy: RetryPolicy,

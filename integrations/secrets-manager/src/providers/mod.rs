@@ -18,6 +18,7 @@ pub mod vault;
 use std::collections::HashSet;
 
 use async_trait::async_trait;
+use url::Url;
 
 pub use config::ProviderConfig;
 pub use local::{LocalProvider, LocalProviderConfig};
@@ -53,6 +54,13 @@ pub trait SecretProvider: Send + Sync {
     /// Which kind of store it is.
     fn provider_type(&self) -> ProviderType;
 
+    /// Which store of its kind it is, and what of it is seen: its address, and whatever else decides what a path means,
+    /// as a region, a project, a mount or an owner. A cache that several clients share keeps by it what their stores gave.
+    /// Nothing secret is in it. Empty if it is not told: all such stores of a kind are then taken for one.
+    fn place(&self) -> String {
+        String::new()
+    }
+
     /// Whether the store can be reached and accepts who asks.
     async fn health_check(&self) -> Result<(), SecretsError>;
 
@@ -78,6 +86,11 @@ pub trait SecretProvider: Send + Sync {
             }
         }
     }
+}
+
+/// An address as part of a store's place: with no name, password or question that may stand in it.
+pub(crate) fn address(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
 /// Where a store's list goes on, if it does; `seen` are the places where it did before.

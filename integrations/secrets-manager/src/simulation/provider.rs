@@ -262,6 +262,14 @@ impl SecretProvider for SimulationProvider {
         ProviderType::Simulation
     }
 
+    /// That of the store that is recorded.
+    fn place(&self) -> String {
+        match &self.source {
+            Source::Record(provider, _) => format!("{} {}", provider.provider_type(), provider.place()),
+            Source::Mock | Source::Replay(_) | Source::DryRun => String::new(),
+        }
+    }
+
     async fn health_check(&self) -> Result<(), SecretsError> {
         self.ask(Question::Health).await.map(drop)
     }

@@ -26,6 +26,7 @@ pub struct Script {
     failing: Mutex<Option<SecretsError>>,
     asked: Mutex<Vec<(String, GetSecretOptions)>>,
     described: Mutex<usize>,
+    place: Mutex<String>,
     /// Each answer takes one; closed, all may pass.
     gate: Semaphore,
 }
@@ -50,12 +51,18 @@ impl Script {
             failing: Mutex::default(),
             asked: Mutex::default(),
             described: Mutex::default(),
+            place: Mutex::default(),
             gate,
         })
     }
 
     pub fn let_pass(&self, count: usize) {
         self.gate.add_permits(count);
+    }
+
+    /// Is this one of its kind for clients that are built from now on.
+    pub fn set_place(&self, place: &str) {
+        *self.place.lock().unwrap() = place.into();
     }
 
     /// Has a secret with one version and no tags.
@@ -157,6 +164,10 @@ impl SecretProvider for Script {
 
     fn provider_type(&self) -> ProviderType {
         self.kind
+    }
+
+    fn place(&self) -> String {
+        self.place.lock().unwrap().clone()
     }
 
     async fn health_check(&self) -> Result<(), SecretsError> {

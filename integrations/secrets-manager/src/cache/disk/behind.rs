@@ -21,7 +21,7 @@ impl SecretCache for DiskCache {
     }
 
     fn put(&self, key: &CacheKey<'_>, value: SecretValue, ttl: Duration) {
-        told(self.store(key.provider, &key.path, &key.options(), &value, ttl));
+        told(self.store(key, &value, ttl));
     }
 
     fn invalidate(&self, path: &str) {
@@ -42,7 +42,7 @@ impl SecretCache for DiskCache {
 
 impl DiskCache {
     fn kept(&self, key: &CacheKey<'_>) -> Option<Kept> {
-        told(self.load(key.provider, &key.path, &key.options())).flatten()
+        told(self.load(key)).flatten()
     }
 }
 

@@ -2,7 +2,7 @@
 //! and bound to both and to the question that it answers. Knows nothing of files.
 //!
 //! ```text
-//! "SMDC1" | fetched at | valid until | nonce | XChaCha20-Poly1305(JSON of the entry)
+//! "SMDC2" | fetched at | valid until | nonce | XChaCha20-Poly1305(JSON of the entry)
 //!    5          8            8          24        at least 16
 //! ```
 //!
@@ -10,14 +10,19 @@
 //! file is part of what the encryption binds, and is made of the question with the key: an entry that is moved to another
 //! name, or whose dates are changed, is not read.
 
+use std::borrow::Cow;
+
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce, aead::Generate};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::types::{ExposedValue, GetSecretOptions, ProviderType, SecretValue};
+use crate::{
+    cache::CacheKey,
+    types::{ExposedValue, ProviderType, SecretValue},
+};
 
-const MAGIC: &[u8; 5] = b"SMDC1";
+const MAGIC: &[u8; 5] = b"SMDC2";
 const NONCE: usize = 24;
 /// Magic, dates.
 const HEAD: usize = MAGIC.len() + 16;
@@ -27,6 +32,7 @@ const HEAD: usize = MAGIC.len() + 16;
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     pub provider: ProviderType,
+    pub place: String,
     pub path: String,
     pub version: Option<String>,
     pub stage: Option<String>,
@@ -63,17 +69,16 @@ impl Keys {
     }
 
     /// The name of the file for a question.
-    pub fn name(&self, provider: ProviderType, path: &str, options: &GetSecretOptions) -> String {
+    pub fn name(&self, key: &CacheKey<'_>) -> String {
         let mut hasher = blake3::Hasher::new_keyed(&self.names);
-        let at = options.at.map(|at| at.timestamp_nanos_opt().unwrap_or(i64::MIN).to_string());
-        for part in
-            [Some(provider.name()), options.version.as_deref(), options.stage.as_deref(), at.as_deref()]
-        {
+        let at = key.at.map(|at| at.timestamp_nanos_opt().unwrap_or(i64::MIN).to_string());
+        let (provider, place) = (Some(key.provider.name()), Some(&*key.place));
+        for part in [provider, place, key.version.as_deref(), key.stage.as_deref(), at.as_deref()] {
             // Lengths keep the parts apart; what is missing has none that a text could have.
             hasher.update(&part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
             hasher.update(part.unwrap_or_default().as_bytes());
         }
-        format!("{}-{}", self.path_name(path), &hasher.finalize().to_hex()[..32])
+        format!("{}-{}", self.path_name(&key.path), &hasher.finalize().to_hex()[..32])
     }
 
     /// The content of the file `name`; none where there is no chance to be had, or no JSON to be made.
@@ -101,15 +106,27 @@ impl Keys {
 }
 
 impl Entry {
-    pub fn new(
-        provider: ProviderType,
-        path: &str,
-        options: &GetSecretOptions,
-        fresh_until: DateTime<Utc>,
-        secret: &SecretValue,
-    ) -> Self {
-        let GetSecretOptions { version, stage, at, .. } = options.clone();
-        Self { provider, path: path.to_owned(), version, stage, at, fresh_until, secret: secret.into() }
+    pub fn new(key: &CacheKey<'_>, fresh_until: DateTime<Utc>, secret: &SecretValue) -> Self {
+        let CacheKey { provider, place, path, version, stage, at } = key.clone().into_owned();
+        Self {
+            provider,
+            place: place.into_owned(),
+            path: path.into_owned(),
+            version: version.map(Cow::into_owned),
+            stage: stage.map(Cow::into_owned),
+            at,
+            fresh_until,
+            secret: secret.into(),
+        }
+    }
+
+    /// Whether it is the answer to this question.
+    pub fn answers(&self, key: &CacheKey<'_>) -> bool {
+        self.provider == key.provider
+            && (self.place.as_str(), self.path.as_str()) == (&*key.place, &*key.path)
+            && (self.version.as_deref(), self.stage.as_deref())
+                == (key.version.as_deref(), key.stage.as_deref())
+            && self.at == key.at
     }
 }
 

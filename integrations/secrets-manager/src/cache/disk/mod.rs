@@ -24,8 +24,9 @@ use self::{
     entry::{Dates, Entry, Keys, dates},
 };
 use crate::{
+    cache::CacheKey,
     secret_file::{self, UNFINISHED},
-    types::{CacheError, ConfigurationError, GetSecretOptions, ProviderType, SecretValue, WallClock},
+    types::{CacheError, ConfigurationError, SecretValue, WallClock},
 };
 
 /// The largest entry that is read or written, in bytes.
@@ -88,13 +89,8 @@ impl DiskCache {
     /// # Errors
     /// [`CacheError::CacheCorrupted`] if what is there is not what was written, or was written with another key. It is
     /// removed; who asked goes on as if nothing had been there. [`CacheError::RefreshFailed`] if the disk refuses.
-    pub fn load(
-        &self,
-        provider: ProviderType,
-        path: &str,
-        options: &GetSecretOptions,
-    ) -> Result<Option<Kept>, CacheError> {
-        let name = self.keys.name(provider, path, options);
+    pub fn load(&self, key: &CacheKey<'_>) -> Result<Option<Kept>, CacheError> {
+        let name = self.keys.name(key);
         let file = self.directory.join(&name);
         let content = match secret_file::read(&file, LARGEST) {
             Ok(content) => content,
@@ -105,10 +101,7 @@ impl DiskCache {
         let Some((entry, dates)) = self.keys.open(&name, &content).zip(dates(&content)) else {
             return Err(self.corrupted(&name));
         };
-        let answers = entry.provider == provider
-            && entry.path == path
-            && (&entry.version, &entry.stage, entry.at) == (&options.version, &options.stage, options.at);
-        if !answers {
+        if !entry.answers(key) {
             return Err(self.corrupted(&name));
         }
         if !self.is_usable(dates) {
@@ -124,21 +117,14 @@ impl DiskCache {
     ///
     /// # Errors
     /// [`CacheError::RefreshFailed`] if it is too large or the disk refuses. What was there before is gone then too.
-    pub fn store(
-        &self,
-        provider: ProviderType,
-        path: &str,
-        options: &GetSecretOptions,
-        secret: &SecretValue,
-        ttl: Duration,
-    ) -> Result<(), CacheError> {
-        let name = self.keys.name(provider, path, options);
+    pub fn store(&self, key: &CacheKey<'_>, secret: &SecretValue, ttl: Duration) -> Result<(), CacheError> {
+        let name = self.keys.name(key);
         let file = self.directory.join(&name);
         let fetched_at = self.clock.now();
         let ttl = TimeDelta::from_std(ttl).unwrap_or(TimeDelta::MAX);
         let fresh_until = fetched_at.checked_add_signed(ttl).unwrap_or(DateTime::<Utc>::MAX_UTC);
         let dates = Dates { fetched_at, valid_until: secret.valid_until };
-        let entry = Entry::new(provider, path, options, fresh_until, secret);
+        let entry = Entry::new(key, fresh_until, secret);
         let content = Some(&entry)
             .filter(|entry| entry.secret.value.len() as u64 <= LARGEST)
             .and_then(|entry| self.keys.seal(&name, entry, dates))
@@ -160,7 +146,7 @@ impl DiskCache {
         }
     }
 
-    /// Forgets all versions of the secret at `path`, whatever the provider.
+    /// Forgets all versions of the secret at `path`, whatever the provider and its place.
     ///
     /// # Errors
     /// [`CacheError::RefreshFailed`] if the disk refuses.

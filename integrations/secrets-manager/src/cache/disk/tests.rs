@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    cache::{CacheKey, SecretCache},
-    types::SecretMetadata,
+    cache::SecretCache,
+    types::{GetSecretOptions, ProviderType, SecretMetadata},
 };
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -43,11 +43,11 @@ impl Rig {
     }
 
     fn store(&self, path: &str, options: &GetSecretOptions, value: &str) {
-        self.cache.store(AWS, path, options, &secret(path, value), TTL).unwrap();
+        self.cache.store(&key(path, options), &secret(path, value), TTL).unwrap();
     }
 
     fn load(&self, path: &str, options: &GetSecretOptions) -> Option<String> {
-        let kept = self.cache.load(AWS, path, options).unwrap();
+        let kept = self.cache.load(&key(path, options)).unwrap();
         kept.map(|kept| kept.secret.value.expose_secret().to_owned())
     }
 
@@ -86,6 +86,10 @@ fn secret(path: &str, value: &str) -> SecretValue {
     }
 }
 
+fn key<'a>(path: &'a str, options: &'a GetSecretOptions) -> CacheKey<'a> {
+    CacheKey::new(AWS, path, options)
+}
+
 fn current() -> GetSecretOptions {
     GetSecretOptions::default()
 }
@@ -100,7 +104,7 @@ fn what_was_kept_comes_back_after_a_restart() {
     rig.store("app/db", &current(), "hunter2");
     rig.store("app/db", &version("3"), "old");
     let again = Rig { cache: open(&config(&rig.folder, KEY), &rig.seconds), ..rig };
-    let kept = again.cache.load(AWS, "app/db", &current()).unwrap().unwrap();
+    let kept = again.cache.load(&key("app/db", &current())).unwrap().unwrap();
     assert_eq!(kept.fresh_until, again.now() + TTL);
     assert_eq!(
         (kept.secret.value.expose_secret(), &*kept.secret.version, kept.fetched_at),
@@ -109,9 +113,25 @@ fn what_was_kept_comes_back_after_a_restart() {
     assert_eq!(*kept.secret.metadata, SecretMetadata::new("app/db", "7", DateTime::UNIX_EPOCH));
     assert_eq!(again.load("app/db", &version("3")).as_deref(), Some("old"));
     assert_eq!(again.load("app/db", &version("4")), None);
-    assert!(again.cache.load(ProviderType::Gcp, "app/db", &current()).unwrap().is_none());
+    assert!(again.cache.load(&CacheKey::current(ProviderType::Gcp, "app/db")).unwrap().is_none());
     let stage = GetSecretOptions { stage: Some("3".into()), ..current() };
     assert_eq!(again.load("app/db", &stage), None);
+}
+
+#[test]
+fn what_one_store_gave_is_not_what_another_of_its_kind_would_give() {
+    let rig = Rig::new();
+    let at = |place: &'static str| CacheKey { place: place.into(), ..CacheKey::current(AWS, "app/db") };
+    for place in ["", "eu", "us"] {
+        rig.cache.store(&at(place), &secret("app/db", place), TTL).unwrap();
+    }
+    for place in ["", "eu", "us"] {
+        let kept = rig.cache.load(&at(place)).unwrap().unwrap();
+        assert_eq!(kept.secret.value.expose_secret(), place);
+    }
+    assert!(rig.cache.load(&at("ap")).unwrap().is_none());
+    rig.cache.remove("app/db").unwrap();
+    assert_eq!(rig.files().len(), 0, "a path is forgotten wherever it is of");
 }
 
 #[test]
@@ -145,7 +165,7 @@ fn nothing_is_given_out_that_is_too_old_not_valid_or_from_the_future() {
     assert_eq!(rig.files().len(), 0, "it is removed");
 
     let brief = SecretValue { valid_until: Some(rig.now() + TimeDelta::seconds(10)), ..secret("a", "v") };
-    rig.cache.store(AWS, "a", &current(), &brief, TTL).unwrap();
+    rig.cache.store(&key("a", &current()), &brief, TTL).unwrap();
     rig.seconds.fetch_add(10, Relaxed);
     assert_eq!(rig.load("a", &current()).as_deref(), Some("v"));
     rig.seconds.fetch_add(1, Relaxed);
@@ -162,7 +182,7 @@ fn every_changed_or_missing_byte_is_found_out_and_is_a_miss_then() {
     let corrupted = |content: &[u8]| {
         let [file] = <[_; 1]>::try_from(rig.files()).unwrap();
         fs::write(file, content).unwrap();
-        let error = rig.cache.load(AWS, "a", &current()).unwrap_err();
+        let error = rig.cache.load(&key("a", &current())).unwrap_err();
         assert!(matches!(error, CacheError::CacheCorrupted { .. }), "{error}");
         assert_eq!(rig.load("a", &current()), None);
         rig.store("a", &current(), "v");
@@ -187,11 +207,11 @@ fn an_entry_under_another_name_or_key_is_not_read() {
     rig.store("a", &version("2"), "two");
     let two = rig.files().into_iter().find(|file| *file != one).unwrap();
     fs::copy(&one, &two).unwrap();
-    assert!(rig.cache.load(AWS, "a", &version("2")).is_err());
+    assert!(rig.cache.load(&key("a", &version("2"))).is_err());
     assert_eq!(rig.load("a", &version("1")).as_deref(), Some("one"));
     let other_key = config(&rig.folder, "//////////////////////////////////////////8=");
     let other = open(&other_key, &rig.seconds);
-    assert!(other.load(AWS, "a", &version("1")).unwrap().is_none());
+    assert!(other.load(&key("a", &version("1"))).unwrap().is_none());
 }
 
 #[test]
@@ -226,7 +246,7 @@ fn room_is_made_for_several_at_once_also_in_a_folder_that_was_full_before() {
         fs::File::options().write(true).open(file).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
     }
     let smaller = DiskCacheConfig { max_entries: 8, ..config(&rig.folder, KEY) };
-    open(&smaller, &rig.seconds).store(AWS, "new", &current(), &secret("new", "v"), TTL).unwrap();
+    open(&smaller, &rig.seconds).store(&key("new", &current()), &secret("new", "v"), TTL).unwrap();
     assert_eq!(rig.files().len(), 7);
     assert!(rig.load("new", &current()).is_some());
 }
@@ -245,7 +265,7 @@ fn it_is_bounded_by_entries_and_by_bytes_and_clears_away_what_was_not_finished()
     }
     let huge = secret("huge", &"v".repeat(LARGEST as usize + 1));
     rig.store("huge", &current(), "v");
-    assert!(rig.cache.store(AWS, "huge", &current(), &huge, TTL).is_err());
+    assert!(rig.cache.store(&key("huge", &current()), &huge, TTL).is_err());
     assert_eq!(rig.load("huge", &current()), None, "an older answer does not come back");
     fs::write(rig.folder.path().join("cache").join(format!("{UNFINISHED}1-2")), "x").unwrap();
     let before = rig.files().len();

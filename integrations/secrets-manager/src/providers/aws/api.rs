@@ -61,6 +61,11 @@ impl Api {
         }
     }
 
+    /// Where credentials are looked for; it names none.
+    pub(super) fn looked_in(&self) -> &str {
+        &self.looked_in
+    }
+
     /// What the store answers to an operation.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,

@@ -223,6 +223,11 @@ impl SecretProvider for AwsSecretsManagerProvider {
         ProviderType::Aws
     }
 
+    /// The regions, and what the configuration says of who asks: an account is told by nothing else.
+    fn place(&self) -> String {
+        format!("{} as {}", self.regions.place(), self.api.looked_in())
+    }
+
     /// Asks for a list of one. That it may not be had is well: the store has accepted who asked.
     async fn health_check(&self) -> Result<(), SecretsError> {
         match self.page("", &json!({ "MaxResults": 1 }), None).await {

@@ -8,7 +8,10 @@ use std::{
 use tokio::time::Instant;
 use url::Url;
 
-use crate::types::{ProviderError, SecretsError};
+use crate::{
+    providers::address,
+    types::{ProviderError, SecretsError},
+};
 
 /// So long another region stands in before the first is tried again, by one request.
 const STAND_IN: Duration = Duration::from_secs(60);
@@ -52,6 +55,12 @@ impl Regions {
     /// The names of all, in the configuration's order.
     pub(super) fn names(&self) -> Vec<String> {
         self.all().map(|region| region.name.clone()).collect()
+    }
+
+    /// Where they are asked, in the configuration's order.
+    pub(super) fn place(&self) -> String {
+        let addresses: Vec<_> = self.all().map(|region| address(&region.url)).collect();
+        addresses.join(" ")
     }
 
     /// All of them, in the order in which they are to be asked now.

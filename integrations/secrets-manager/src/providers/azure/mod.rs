@@ -31,7 +31,7 @@ use names::Names;
 use session::Session;
 use wire::{Attributes, Bundle, Page, Value};
 
-use super::{SecretProvider, environment::Environment, onward};
+use super::{SecretProvider, address, environment::Environment, onward};
 use crate::{
     transport::{Answer, Http},
     types::{
@@ -317,6 +317,11 @@ impl SecretProvider for AzureKeyVaultProvider {
 
     fn provider_type(&self) -> ProviderType {
         PROVIDER
+    }
+
+    /// The vault, and what decides of which of its secrets a path is and when it is given out.
+    fn place(&self) -> String {
+        format!("{} {:?} {}", address(&self.vault), self.names, self.enforce_validity)
     }
 
     /// Lists one secret. Being refused that by policy is well: the vault is there and knows who asks.

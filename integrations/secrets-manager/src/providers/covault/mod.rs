@@ -187,6 +187,12 @@ impl SecretProvider for CovaultProvider {
         ProviderType::Covault
     }
 
+    /// The nodes, and whose secrets are read: with no owner named, those of the token's caller.
+    fn place(&self) -> String {
+        let whose = self.owner.as_ref().map_or_else(|| self.nodes.caller(), |owner| format!("of {owner}"));
+        format!("{} {whose}", self.nodes.place())
+    }
+
     async fn health_check(&self) -> Result<(), SecretsError> {
         for path in [vec!["ready"], vec!["v1", "self"]] {
             let answer = self.nodes.ask(&Question { path, query: Vec::new() }).await?;

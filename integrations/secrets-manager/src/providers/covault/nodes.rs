@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::{CovaultConfig, problem};
 use crate::{
-    providers::environment::Environment,
+    providers::{address, environment::Environment},
     secret_file,
     transport::{Answer, Http},
     types::{AuthenticationError, ConfigurationError, ProviderType, SecretString, SecretsError},
@@ -59,6 +59,24 @@ impl Nodes {
             token: TokenSource::of(config, environment)?,
             read: Mutex::default(),
         })
+    }
+
+    /// Where they are.
+    pub fn place(&self) -> String {
+        let addresses: Vec<_> = self.addresses.iter().map(address).collect();
+        addresses.join(" ")
+    }
+
+    /// Who asks, as far as it can be told without asking and without showing the token: its digest, or where it is.
+    pub fn caller(&self) -> String {
+        match &self.token {
+            TokenSource::Given(token) => {
+                let context = "secrets-manager 2026 disk cache: token of Covault";
+                let digest = blake3::derive_key(context, token.expose_secret().as_bytes());
+                format!("by token {}", blake3::Hash::from(digest).to_hex())
+            }
+            TokenSource::File(file) => format!("by the token in {}", file.display()),
+        }
     }
 
     /// What the first node that can answer says, whatever it is but a refusal of the token.

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     SecretProvider,
-    providers::{environment::Environment, onward},
+    providers::{address, environment::Environment, onward},
     transport::{Answer, Http},
     types::{
         AccessError, AuthenticationError, ConfigurationError, GetSecretOptions, ListOptions, ProviderError,
@@ -247,6 +247,11 @@ impl SecretProvider for GcpSecretManagerProvider {
 
     fn provider_type(&self) -> ProviderType {
         ProviderType::Gcp
+    }
+
+    fn place(&self) -> String {
+        let endpoint = self.endpoint.as_ref().map(address).unwrap_or_default();
+        format!("{endpoint} {} {}", self.project, self.location.as_deref().unwrap_or_default())
     }
 
     /// Asks for a list of one. That it may not be had is well: the store has accepted who asked.

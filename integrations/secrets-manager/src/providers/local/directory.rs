@@ -27,6 +27,10 @@ impl Directory {
         Self(root)
     }
 
+    pub fn root(&self) -> &Path {
+        &self.0
+    }
+
     /// A version of the secret at `path`, the current one unless one is given.
     pub fn get(&self, path: &str, version: Option<&str>) -> Result<SecretValue, SecretsError> {
         check(path)?;

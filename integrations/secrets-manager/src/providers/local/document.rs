@@ -37,6 +37,10 @@ impl Document {
         Some(Self { file, form })
     }
 
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// The secret at `path`; of its versions, only the one there is now.
     pub fn get(&self, path: &str, version: Option<&str>) -> Result<SecretValue, SecretsError> {
         let content = Content::read(&self.file, &shown(&self.file))?;

@@ -132,6 +132,13 @@ impl SecretProvider for LocalProvider {
         ProviderType::Local
     }
 
+    fn place(&self) -> String {
+        match &*self.0 {
+            Place::Directory(directory) => directory.root().display().to_string(),
+            Place::Document(document) => document.file().display().to_string(),
+        }
+    }
+
     async fn health_check(&self) -> Result<(), SecretsError> {
         self.off(|place| match place {
             Place::Directory(directory) => directory.list().map(drop),

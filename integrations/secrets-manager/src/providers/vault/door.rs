@@ -55,6 +55,11 @@ impl Door {
         Ok(Self { http: Http::new(&config.transport)?, base, namespace })
     }
 
+    /// Where it is, without `/v1`.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// Asks once, and once more where a standby sends on to.
     pub async fn ask(&self, request: Request<'_>) -> Result<Answer, SecretsError> {
         let mut headers = self.headers(request.token)?;

@@ -21,7 +21,7 @@ use door::{Door, Request};
 use session::Session;
 use wire::{Described, Envelope, Keys, Read, ReadMetadata};
 
-use super::SecretProvider;
+use super::{SecretProvider, address};
 use crate::{
     transport::Answer,
     types::{
@@ -233,6 +233,10 @@ impl SecretProvider for VaultProvider {
 
     fn provider_type(&self) -> ProviderType {
         ProviderType::Vault
+    }
+
+    fn place(&self) -> String {
+        format!("{} {}", address(self.door.base()), self.place)
     }
 
     async fn health_check(&self) -> Result<(), SecretsError> {
