@@ -112,7 +112,8 @@ impl Client {
     }
 
     /// Looks at an interval whether a secret has another version, until the watch is dropped. A change is told to all
-    /// who asked for it by [`ClientBuilder::on_rotation`]. It must be called within a Tokio runtime.
+    /// who asked for it by [`ClientBuilder::on_rotation`]. Where the store's policies let this client read the value and
+    /// not see what is known of it, each look fetches the value. It must be called within a Tokio runtime.
     pub fn watch(&self, path: impl Into<String>, config: WatchConfig) -> Watch {
         Watch::start(self.clone(), path.into(), config)
     }

@@ -27,7 +27,8 @@ pub trait SecretsClient: Send + Sync {
     async fn list_secrets_page(&self, prefix: &str, options: ListOptions)
     -> Result<SecretPage, SecretsError>;
 
-    /// What is known about a secret, without its value; always from its store.
+    /// What is known about a secret, without its value; always from its store. That it is denied leaves what is cached of
+    /// the value: many policies allow for reading alone.
     async fn describe_secret(&self, path: &str) -> Result<SecretMetadata, SecretsError>;
 
     /// The versions of a secret that its store still knows, newest first, without their values: also those that may not

@@ -81,7 +81,10 @@ impl Shared {
                 self.scope.check_tags(path, &metadata)?;
                 Ok(self.scope.outward(metadata))
             });
-        if let Err(error) = &answer {
+        // Who may not see what is known of a secret may still read it.
+        if let Err(error) = &answer
+            && !error.is_denied()
+        {
             self.forget_path(store, path, error);
         }
         answer

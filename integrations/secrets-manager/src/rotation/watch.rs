@@ -1,5 +1,6 @@
-//! Looks again and again whether a secret has another version. Asks for metadata alone; the value is fetched when it has
-//! changed, past the cache, which then has it before anybody asks.
+//! Looks again and again whether a secret has another version. Asks for metadata alone, where that is allowed; the value is
+//! fetched when it has changed, past the cache, which then has it before anybody asks. Who may only read the value has it
+//! fetched at each look.
 
 use std::time::Duration;
 
@@ -45,8 +46,17 @@ impl Drop for Watch {
     }
 }
 
+/// What a watch knows of its secret.
+#[derive(Default)]
+struct Known {
+    /// None before the first look.
+    version: Option<String>,
+    /// Whether the value may be read, and the metadata not.
+    is_value_alone: bool,
+}
+
 async fn watch(client: &Client, path: &str, config: WatchConfig) {
-    let mut known = None;
+    let mut known = Known::default();
     loop {
         if let Err(error) = look(client, path, &mut known).await {
             tracing::warn!(secret_path = path, %error, "a watched secret could not be looked at");
@@ -55,19 +65,25 @@ async fn watch(client: &Client, path: &str, config: WatchConfig) {
     }
 }
 
-/// Fetches the secret if its version is not `known`, or if its store does not tell it without the value.
-async fn look(client: &Client, path: &str, known: &mut Option<String>) -> Result<(), SecretsError> {
-    let Some(before) = known else {
+/// Fetches the secret if its version is not `known`, or if its store does not tell it without the value, or not to this
+/// client.
+async fn look(client: &Client, path: &str, known: &mut Known) -> Result<(), SecretsError> {
+    let Some(before) = &known.version else {
         let value = client.get_secret(path, GetSecretOptions::default()).await?;
-        *known = Some(value.version.to_string());
+        known.version = Some(value.version.to_string());
         return Ok(());
     };
-    let metadata = client.describe_secret(path).await?;
-    if metadata.current_version == *before {
-        return Ok(());
+    let mut is_denied = known.is_value_alone;
+    if !is_denied {
+        match client.describe_secret(path).await {
+            Ok(metadata) if metadata.current_version == *before => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.is_denied() => is_denied = true,
+            Err(error) => return Err(error),
+        }
     }
     let options = GetSecretOptions { skip_cache: true, ..GetSecretOptions::default() };
     let value = client.get_secret(path, options).await?;
-    *known = Some(value.version.to_string());
+    *known = Known { version: Some(value.version.to_string()), is_value_alone: is_denied };
     Ok(())
 }

@@ -79,6 +79,19 @@ impl SecretsError {
         }
     }
 
+    /// Whether the store's policies forbid it. They may allow another question about the same secret: most stores have a
+    /// right to read a value, and another to see what is known of it.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(
+            self,
+            Self::Access(
+                AccessError::AccessDenied { .. }
+                    | AccessError::ResourcePolicyDenied { .. }
+                    | AccessError::KmsAccessDenied { .. }
+            )
+        )
+    }
+
     /// Whether the store said that there is nothing of the kind, which may be remembered for a short while.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound(_))

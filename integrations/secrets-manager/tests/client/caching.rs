@@ -211,9 +211,9 @@ async fn a_verdict_on_a_description_takes_the_value_too() {
     let script = script();
     let client = client(&script);
     read(&client, "db").await;
-    script.fail(denied("db"));
+    script.fail(AccessError::Disabled { path: "db".into() });
     assert!(client.describe_secret("db").await.is_err());
-    assert_eq!(read(&client, "db").await, "access_denied");
+    assert_eq!(read(&client, "db").await, "access_disabled");
 }
 
 #[tokio::test(start_paused = true)]

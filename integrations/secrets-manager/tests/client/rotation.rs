@@ -9,7 +9,9 @@ use secrets_manager::{
 };
 use tokio::time::{advance, sleep};
 
-use crate::script::{Script, builder, client, denied, down, read, secs, settle, text};
+use crate::script::{
+    Script, builder, client, denied, down, fresh, missing, read, read_with, secs, settle, text,
+};
 
 type Events = Arc<Mutex<Vec<RotationEvent>>>;
 
@@ -122,9 +124,54 @@ async fn a_store_that_takes_a_secret_back_takes_the_version_before_too() {
     read(&client, "db").await;
     script.set("db", "2", "new");
     client.refresh_after_auth_failure("db").await.unwrap();
-    script.fail(denied("db"));
+    script.fail(missing("db"));
     assert!(client.describe_secret("db").await.is_err());
     assert_eq!(previous(&client), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_notices_a_change_with_the_right_to_read_alone() {
+    let script = script();
+    script.deny_descriptions();
+    let (client, events) = listening(&script);
+    let _watch = client.watch("db", WatchConfig { interval: secs(10) });
+    sleep(secs(35)).await;
+    let calls = script.calls();
+    assert_eq!((read(&client, "db").await.as_str(), script.calls()), ("old", calls), "it is cached");
+    script.set("db", "2", "new");
+    sleep(secs(15)).await;
+    assert_eq!(events.lock().unwrap().len(), 1);
+    let calls = script.calls();
+    assert_eq!((read(&client, "db").await.as_str(), script.calls()), ("new", calls));
+    assert_eq!(previous(&client).as_deref(), Some("old"));
+    assert_eq!(script.described(), 1, "what was denied once is not asked for at each look");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_takes_what_may_be_read_no_longer_from_the_cache() {
+    let script = script();
+    let client = client(&script);
+    let _watch = client.watch("db", WatchConfig { interval: secs(10) });
+    sleep(secs(15)).await;
+    script.fail(denied("db"));
+    sleep(secs(15)).await;
+    assert_eq!(read(&client, "db").await, "access_denied");
+    let described = script.described();
+    sleep(secs(30)).await;
+    assert!(described < script.described(), "it goes on to ask for the description");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_description_that_is_denied_takes_nothing_that_may_be_read() {
+    let script = script();
+    let client = client(&script);
+    read(&client, "db").await;
+    script.deny_descriptions();
+    assert!(client.describe_secret("db").await.is_err());
+    assert_eq!((read(&client, "db").await.as_str(), script.calls()), ("old", 1));
+    script.fail(denied("db"));
+    assert_eq!(read_with(&client, "db", fresh()).await, "access_denied");
+    assert_eq!(read(&client, "db").await, "access_denied", "a read that is denied takes all");
 }
 
 #[tokio::test(start_paused = true)]

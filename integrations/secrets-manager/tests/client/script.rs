@@ -26,6 +26,7 @@ pub struct Script {
     failing: Mutex<Option<SecretsError>>,
     asked: Mutex<Vec<(String, GetSecretOptions)>>,
     described: Mutex<usize>,
+    describes: Mutex<bool>,
     place: Mutex<String>,
     /// Each answer takes one; closed, all may pass.
     gate: Semaphore,
@@ -51,6 +52,7 @@ impl Script {
             failing: Mutex::default(),
             asked: Mutex::default(),
             described: Mutex::default(),
+            describes: Mutex::new(true),
             place: Mutex::default(),
             gate,
         })
@@ -58,6 +60,11 @@ impl Script {
 
     pub fn let_pass(&self, count: usize) {
         self.gate.add_permits(count);
+    }
+
+    /// Lets secrets be read, and not described, as stores do whose policies have a right for each.
+    pub fn deny_descriptions(&self) {
+        *self.describes.lock().unwrap() = false;
     }
 
     /// Is this one of its kind for clients that are built from now on.
@@ -152,6 +159,9 @@ impl SecretProvider for Script {
     async fn describe_secret(&self, path: &str) -> Result<SecretMetadata, SecretsError> {
         *self.described.lock().unwrap() += 1;
         self.failing()?;
+        if !*self.describes.lock().unwrap() {
+            return Err(denied(path));
+        }
         let secrets = self.secrets.lock().unwrap();
         secrets.get(path).map(|value| (*value.metadata).clone()).ok_or_else(|| missing(path))
     }
