@@ -35,7 +35,8 @@ pub trait SecretsClient: Send + Sync {
     /// be read. Always from its store.
     async fn list_versions(&self, path: &str) -> Result<Vec<SecretVersion>, SecretsError>;
 
-    /// Has the store rotate a secret, and forgets what is cached of it.
+    /// Has the store rotate a secret, and forgets what is cached of it, also if it is being rotated already. A store that
+    /// did not answer may rotate it: AWS takes another call within ten minutes for the same rotation.
     async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError>;
 
     /// `text` with the secrets' values in place of its references, `{{secret:path#key@version}}`, as

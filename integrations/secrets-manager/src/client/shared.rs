@@ -19,8 +19,8 @@ use crate::{
     resilience::Jitter,
     rotation::{Listeners, Refreshes, Versions},
     types::{
-        ConfigurationError, ListOptions, ProviderType, RotationResult, SecretMetadata, SecretPage,
-        SecretValue, SecretVersion, SecretsError, WallClock,
+        ConfigurationError, ListOptions, ProviderType, RotationError, RotationResult, SecretMetadata,
+        SecretPage, SecretValue, SecretVersion, SecretsError, WallClock,
     },
 };
 
@@ -145,15 +145,16 @@ impl Shared {
         let ask = || store.provider.rotate_secret(&asked);
         let answer = store.ask(SecretOperation::Rotate, Attempts::ByPolicy, &self.jitter, ask).await;
         match &answer {
-            Ok(_) => {
-                store.metrics.rotations_triggered.increment(1);
-                let key = CacheKey::current(store.kind, path);
-                if let Some(old) = self.cache.get(&key) {
-                    self.previous.put(&key, old, self.grace);
-                }
-                self.invalidate(path);
-            }
+            Ok(_) => store.metrics.rotations_triggered.increment(1),
             Err(_) => store.metrics.rotations_failed.increment(1),
+        }
+        // One that runs already changes the secret too. Where the store does not answer, what is cached is needed.
+        if let Ok(_) | Err(SecretsError::Rotation(RotationError::RotationInProgress { .. })) = &answer {
+            let key = CacheKey::current(store.kind, path);
+            if let Some(old) = self.cache.get(&key) {
+                self.previous.put(&key, old, self.grace);
+            }
+            self.invalidate(path);
         }
         answer
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use secrecy::ExposeSecret;
 use secrets_manager::{
-    Client, ProviderType, SecretsClient,
+    Client, ProviderType, RotationError, SecretsClient,
     rotation::{RotationConfig, RotationEvent, WatchConfig},
 };
 use tokio::time::{advance, sleep};
@@ -115,6 +115,29 @@ async fn a_rotation_forgets_what_is_cached_and_keeps_the_version_before() {
     script.set("db", "2", "new");
     assert_eq!(read(&client, "db").await, "new");
     assert_eq!(previous(&client).as_deref(), Some("old"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_that_runs_already_forgets_what_is_cached_too() {
+    let script = script();
+    let client = client(&script);
+    read(&client, "db").await;
+    script.fail(RotationError::RotationInProgress { path: "db".into() });
+    assert_eq!(client.rotate_secret("db").await.unwrap_err().error_type(), "rotation_in_progress");
+    script.recover();
+    script.set("db", "2", "new");
+    assert_eq!(read(&client, "db").await, "new");
+    assert_eq!(previous(&client).as_deref(), Some("old"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_that_no_store_answered_leaves_what_bridges_its_absence() {
+    let script = script();
+    let client = client(&script);
+    read(&client, "db").await;
+    script.fail(down());
+    assert!(client.rotate_secret("db").await.is_err());
+    assert_eq!(read(&client, "db").await, "old");
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@ mod endpoint;
 mod fault;
 mod provider;
 mod regions;
+mod rotations;
 mod sign;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 use url::Url;
-use uuid::Uuid;
 
 use super::{
     api::Api,
@@ -16,6 +15,7 @@ use super::{
     endpoint::{self, Kind},
     fault::{Asked, ROTATE},
     regions::{Region, Regions, is_away},
+    rotations::Rotations,
     wire::{CURRENT, Described, Listed, Listing, Rotated, Value, Versions},
 };
 use crate::{
@@ -41,6 +41,7 @@ const LONGEST_ID: usize = 2048;
 pub struct AwsSecretsManagerProvider {
     api: Api,
     regions: Regions,
+    rotations: Rotations,
 }
 
 impl AwsSecretsManagerProvider {
@@ -71,7 +72,7 @@ impl AwsSecretsManagerProvider {
         let others = config.failover.into_iter().map(|other| place(other.region, other.endpoint));
         let regions = Regions::new(place(name, config.endpoint)?, others.collect::<Result<_, _>>()?);
         let around = Surroundings::new(environment, &config.transport, clock, regions.names())?;
-        Ok(Self { api: Api::new(around, &config.credentials), regions })
+        Ok(Self { api: Api::new(around, &config.credentials), regions, rotations: Rotations::default() })
     }
 
     /// What a region answers: the one that an ARN is of, or the one that answers, and others while one is away.
@@ -206,12 +207,18 @@ impl SecretProvider for AwsSecretsManagerProvider {
         Ok(versions)
     }
 
-    /// Asks the first region only, or an ARN's own: a replica cannot be rotated.
+    /// Asks the first region only, or an ARN's own: a replica cannot be rotated. Where the answer to such a question was
+    /// lost, it is the same rotation that is asked for again.
     async fn rotate_secret(&self, path: &str) -> Result<RotationResult, SecretsError> {
         check(path)?;
         let region = self.region_of_arn(path).unwrap_or_else(|| self.regions.first());
-        let body = json!({ "SecretId": path, "ClientRequestToken": Uuid::new_v4().to_string() });
-        let rotated: Rotated = self.api.call(region, Asked::of(ROTATE, path), &body).await?;
+        let token = self.rotations.token(path);
+        let body = json!({ "SecretId": path, "ClientRequestToken": token.to_string() });
+        let answer = self.api.call(region, Asked::of(ROTATE, path), &body).await;
+        if !answer.as_ref().is_err_and(SecretsError::is_retryable) {
+            self.rotations.answered(path, token);
+        }
+        let rotated: Rotated = answer?;
         Ok(RotationResult {
             triggered: true,
             version_id: rotated.version_id,

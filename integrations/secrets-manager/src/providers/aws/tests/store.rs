@@ -1,6 +1,10 @@
 //! Operations, and every error that is known, by its shape on the wire.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -8,7 +12,12 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::*;
-use crate::{SecretProvider, providers::heard::Heard, types::*};
+use crate::{
+    Client, SecretProvider, SecretsClient,
+    providers::heard::Heard,
+    resilience::{Backoff, RetryConfig},
+    types::*,
+};
 
 async fn asked_of(answer: ResponseTemplate, options: GetSecretOptions) -> SecretsError {
     let server = server([answer]).await;
@@ -340,6 +349,29 @@ async fn a_rotation_is_asked_for_with_a_token_of_its_own() {
     let tokens: Vec<_> =
         requests(&server).await.iter().map(|r| json(r)["ClientRequestToken"].clone()).collect();
     assert!(tokens[0].as_str().unwrap().len() == 36 && tokens[0] != tokens[1]);
+}
+
+#[tokio::test]
+async fn a_rotation_whose_answer_is_lost_is_asked_for_again_with_the_same_token() {
+    let rotated = json!({ "ARN": "a", "Name": "db", "VersionId": "new" });
+    let server = server([
+        fault(500, "InternalServiceError", "An error occurred on the server side."),
+        fault(503, "ServiceUnavailable", "busy"),
+        ResponseTemplate::new(200).set_body_json(rotated),
+    ])
+    .await;
+    let at_once = Backoff { attempts: 3, base: Duration::ZERO };
+    let retry = RetryConfig {
+        internal_error: at_once,
+        unavailable: at_once,
+        provider_rules: false,
+        ..RetryConfig::default()
+    };
+    let client = Client::builder().provider(Arc::new(provider(config(&server)))).retry(retry);
+    client.build().unwrap().rotate_secret("db").await.unwrap();
+    let requests = requests(&server).await;
+    let tokens: HashSet<_> = requests.iter().map(|r| json(r)["ClientRequestToken"].to_string()).collect();
+    assert_eq!((requests.len(), tokens.len()), (3, 1), "{tokens:?}");
 }
 
 #[tokio::test]
