@@ -12,6 +12,8 @@ use std::{
 
 use zeroize::Zeroizing;
 
+use crate::types::SecretString;
+
 /// What the names of files begin with that are not written yet.
 pub(crate) const UNFINISHED: &str = ".unfinished-";
 
@@ -64,6 +66,15 @@ pub(crate) async fn text_aside(path: &Path) -> Result<Zeroizing<String>, String>
     done.unwrap_or_else(|_| Err(format!("{}: reading it was broken off", path.display())))
 }
 
+/// The token that is in a file now, without the space around it. A file without one is wrong: somebody may be writing it.
+pub(crate) async fn token_aside(path: &Path) -> Result<SecretString, String> {
+    let text = text_aside(path).await?;
+    match text.trim() {
+        "" => Err(format!("{}: it is empty", path.display())),
+        token => Ok(token.into()),
+    }
+}
+
 fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -74,6 +85,8 @@ fn create(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     #[test]
@@ -115,5 +128,17 @@ mod tests {
         fs::write(&path, "swordfish").unwrap();
         assert_eq!(*text_aside(&path).await.unwrap(), "swordfish");
         assert_eq!(*text(&path).unwrap(), "swordfish");
+    }
+
+    #[tokio::test]
+    async fn a_file_with_nothing_but_space_has_no_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        for nothing in ["", " \n"] {
+            fs::write(&path, nothing).unwrap();
+            assert!(token_aside(&path).await.unwrap_err().ends_with("token: it is empty"));
+        }
+        fs::write(&path, " swordfish\n").unwrap();
+        assert_eq!(token_aside(&path).await.unwrap().expose_secret(), "swordfish");
     }
 }

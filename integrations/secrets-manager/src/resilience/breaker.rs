@@ -9,7 +9,7 @@ use std::{
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::types::{ProviderError, ProviderType, SecretsError};
+use crate::types::{AuthenticationError, ProviderError, ProviderType, SecretsError};
 
 /// How long those wait who come while another one tries the store.
 const WHILE_TRYING: Duration = Duration::from_secs(1);
@@ -133,8 +133,13 @@ pub struct Permit<'a> {
 impl Permit<'_> {
     /// Says what came of it.
     pub fn done<T>(mut self, answer: &Result<T, SecretsError>) {
-        if let Err(SecretsError::Configuration(_)) = answer {
-            return; // It may not have got as far as the store.
+        // It may not have got as far as the store.
+        if let Err(
+            SecretsError::Configuration(_)
+            | SecretsError::Authentication(AuthenticationError::NoCredentials { .. }),
+        ) = answer
+        {
+            return;
         }
         // Spent, so that the drop that follows does not end the trial of another.
         let trial = std::mem::take(&mut self.trial);

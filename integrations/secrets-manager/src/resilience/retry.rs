@@ -8,6 +8,7 @@
 //! | unavailable | 3 | 1 s | 5 attempts from 2 s | 3 attempts from 1 s |
 //! | no connection | 3 | 500 ms | 5 attempts from 2 s, as unavailable | 3 attempts from 1 s |
 //! | no answer in time | 3 | 500 ms | not again | 3 attempts from 1 s |
+//! | no credentials | 3 | 500 ms | 3 attempts from 500 ms | 3 attempts from 500 ms |
 //!
 //! A wait is drawn between nothing and the first wait, doubled with each attempt, up to 60 s (20 s for AWS). A longer
 //! `Retry-After` is kept to, up to that bound.
@@ -22,7 +23,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
 use super::Jitter;
-use crate::types::{NetworkError, ProviderError, ProviderType, SecretsError};
+use crate::types::{AuthenticationError, NetworkError, ProviderError, ProviderType, SecretsError};
 
 /// How often, and from what wait on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -53,7 +54,7 @@ pub struct RetryConfig {
     pub internal_error: Backoff,
     /// After [`ProviderError::ProviderUnavailable`].
     pub unavailable: Backoff,
-    /// After a [`NetworkError`].
+    /// After a [`NetworkError`]; whatever the provider, after [`AuthenticationError::NoCredentials`] too.
     pub network: Backoff,
     /// The longest wait, that which a store asks for included.
     #[serde(with = "humantime_serde")]
@@ -87,6 +88,7 @@ pub struct RetryPolicy {
     unavailable: Backoff,
     connection: Backoff,
     timeout: Backoff,
+    credentials: Backoff,
     max_delay: Duration,
     deadline: Duration,
 }
@@ -100,6 +102,7 @@ impl RetryPolicy {
             unavailable: config.unavailable,
             connection: config.network,
             timeout: config.network,
+            credentials: config.network,
             max_delay: config.max_delay,
             deadline: config.deadline,
         };
@@ -160,6 +163,7 @@ impl RetryPolicy {
             SecretsError::Provider(ProviderError::ProviderUnavailable { .. }) => Some(self.unavailable),
             SecretsError::Network(NetworkError::Timeout { .. }) => Some(self.timeout),
             SecretsError::Network(_) => Some(self.connection),
+            SecretsError::Authentication(AuthenticationError::NoCredentials { .. }) => Some(self.credentials),
             _ => None,
         }
     }
@@ -208,7 +212,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::types::{AccessError, AuthenticationError, SecretNotFoundError};
+    use crate::types::{AccessError, SecretNotFoundError};
 
     const VAULT: ProviderType = ProviderType::Vault;
 

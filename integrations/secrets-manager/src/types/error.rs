@@ -53,13 +53,13 @@ impl SecretsError {
                     | ProviderError::InternalError { .. }
                     | ProviderError::ProviderUnavailable { .. }
             ),
-            Self::Network(_) => true,
+            Self::Network(_) | Self::Authentication(AuthenticationError::NoCredentials { .. }) => true,
             Self::Parse(ParseError::InvalidReference { cause: Some(cause), .. }) => cause.is_retryable(),
             _ => false,
         }
     }
 
-    /// Whether it is the store's passing state, so that an old value may be given out meanwhile. It is never so for
+    /// Whether it is a passing state, of the store or of what gives out credentials for it, so that an old value may be given out meanwhile. It is never so for
     /// what is gone, denied, disabled or out of its validity: that is an answer.
     pub fn is_transient(&self) -> bool {
         self.is_retryable() || matches!(self, Self::Provider(ProviderError::CircuitOpen { .. }))
@@ -175,12 +175,21 @@ pub enum ConfigurationError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthenticationError {
-    /// None were found, or they are wrong.
+    /// None that can be used were found, or where they should be could not be read, nor a metadata service be reached.
+    /// Nobody was asked who could have refused them.
+    #[error("there are no credentials for {provider}: {detail}")]
+    NoCredentials {
+        /// Which store.
+        provider: ProviderType,
+        /// Where was looked, and what was wrong there.
+        detail: String,
+    },
+    /// They are wrong.
     #[error("{provider} does not accept the credentials: {detail}")]
     InvalidCredentials {
         /// Which store.
         provider: ProviderType,
-        /// Its code and words, or where was looked.
+        /// Its code and words.
         detail: String,
     },
     /// They were right once.
@@ -494,6 +503,7 @@ error_types! {
         InvalidRequest => "configuration_invalid_request",
     }
     AuthenticationError {
+        NoCredentials => "authentication_no_credentials",
         InvalidCredentials => "authentication_invalid_credentials",
         ExpiredCredentials => "authentication_expired_credentials",
         InsufficientPermissions => "authentication_insufficient_permissions",

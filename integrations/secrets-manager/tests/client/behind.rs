@@ -7,7 +7,7 @@ use std::{
 };
 
 use secrets_manager::{
-    Client, ProviderType, SecretMetadata, SecretValue, SecretsClient,
+    AuthenticationError, Client, ProviderType, SecretMetadata, SecretValue, SecretsClient,
     cache::{CacheKey, CacheStats, SecretCache},
     client::ScopeConfig,
 };
@@ -83,6 +83,20 @@ async fn an_old_value_from_behind_bridges_a_store_that_is_down() {
     script.fail(down());
     assert_eq!((read(&client, "db").await.as_str(), script.calls()), ("old", 1));
     assert_eq!(read_with(&client, "db", fresh()).await, "provider_unavailable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_no_store_refused_takes_nothing_from_behind() {
+    let (script, slow, client) = restarted();
+    slow.end();
+    let (provider, detail) = (ProviderType::Vault, "no metadata service".to_owned());
+    script.fail(AuthenticationError::NoCredentials { provider, detail });
+    assert_eq!(read(&client, "db").await, "old");
+    assert!(slow.holds("db"));
+    assert_eq!(read_with(&client, "db", fresh()).await, "authentication_no_credentials");
+    assert!(slow.holds("db"));
+    script.recover();
+    assert_eq!(read_with(&client, "db", fresh()).await, "new");
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,7 +18,8 @@ fn patient() -> CircuitBreakerConfig {
 async fn each_fault_is_asked_again_as_the_table_says() {
     let provider = ProviderType::Vault;
     let detail = String::new;
-    let faults: [(SecretsError, usize); 9] = [
+    let faults: [(SecretsError, usize); 10] = [
+        (AuthenticationError::NoCredentials { provider, detail: detail() }.into(), 3),
         (limited(None), 5),
         (ProviderError::InternalError { provider, detail: detail() }.into(), 3),
         (down(), 3),

@@ -144,7 +144,7 @@ async fn a_file_that_has_no_token_is_named_and_nobody_asked() {
             std::fs::write(&file, content).unwrap();
         }
         let error = read(&with_token_in(&file, &well)).await.unwrap_err();
-        assert_eq!(error.error_type(), "authentication_invalid_credentials");
+        assert_eq!(error.error_type(), "authentication_no_credentials");
         let said = error.to_string();
         assert!(!said.contains("canary"), "{said}");
         assert!(content.is_some_and(|content| content.len() > 1) || said.contains("token: "), "{said}");

@@ -165,6 +165,21 @@ async fn a_token_that_somebody_made_is_said_to_have_expired_only_if_it_was_known
 }
 
 #[tokio::test]
+async fn a_file_without_a_token_is_no_refusal_and_nobody_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "\n").unwrap();
+    let server = Server::answering(|_| denied()).await;
+    let kubernetes =
+        VaultAuth::Kubernetes { role: "app".into(), jwt_path: file.clone(), mount: "kubernetes".into() };
+    for auth in [VaultAuth::TokenFile(file), kubernetes] {
+        let error = get(&with(&server.url, auth)).await.unwrap_err();
+        assert_eq!(error.error_type(), "authentication_no_credentials");
+    }
+    assert_eq!(server.times(""), 0);
+}
+
+#[tokio::test]
 async fn a_file_with_a_token_is_read_again_when_its_token_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");

@@ -171,7 +171,7 @@ async fn a_token_that_no_header_can_carry_is_refused_and_not_shown() {
     let server = Server::answering(|asked| login(asked).unwrap_or_else(denied)).await;
     let auth = secrets_manager::providers::vault::VaultAuth::Token("canary\ntoken".into());
     let error = with(&server.url, auth).get_secret("db", GetSecretOptions::default()).await.unwrap_err();
-    assert_eq!(error.error_type(), "authentication_invalid_credentials");
+    assert_eq!(error.error_type(), "authentication_no_credentials");
     assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
     assert!(server.asked().is_empty());
 }

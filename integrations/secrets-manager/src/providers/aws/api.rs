@@ -108,7 +108,7 @@ impl Api {
         let login = async {
             let found = self.source.credentials().await?.ok_or_else(|| {
                 let detail = format!("nothing is set up in {}", self.looked_in);
-                AuthenticationError::InvalidCredentials { provider: ProviderType::Aws, detail }
+                AuthenticationError::NoCredentials { provider: ProviderType::Aws, detail }
             })?;
             let expires_at = found.expires_at;
             Ok((found, expires_at))

@@ -61,7 +61,7 @@ impl Caller {
     /// A proof, good for minutes; with a header more among those that are signed, if one is wanted.
     pub(crate) async fn proof(&self, more: Option<(HeaderName, HeaderValue)>) -> Result<Proof, SecretsError> {
         let found = self.source.credentials().await?;
-        let credentials = found.ok_or_else(|| AuthenticationError::InvalidCredentials {
+        let credentials = found.ok_or_else(|| AuthenticationError::NoCredentials {
             provider: ProviderType::Aws,
             detail: "there are none where the configuration says".into(),
         })?;

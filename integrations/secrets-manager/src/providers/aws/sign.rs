@@ -68,7 +68,7 @@ pub(super) fn add_signature(
 
 fn unsigned(why: &dyn std::fmt::Display) -> SecretsError {
     let detail = format!("the request could not be signed with them: {why}");
-    AuthenticationError::InvalidCredentials { provider: ProviderType::Aws, detail }.into()
+    AuthenticationError::NoCredentials { provider: ProviderType::Aws, detail }.into()
 }
 
 #[cfg(test)]

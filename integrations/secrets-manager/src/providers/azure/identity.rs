@@ -57,9 +57,9 @@ impl Proof {
         let (kind, name, credential) = match self {
             Self::Secret(secret) => (None, "client_secret", secret.clone()),
             Self::TokenFile(file) => {
-                let wrong = |detail| AuthenticationError::InvalidCredentials { provider: PROVIDER, detail };
-                let token = secret_file::text_aside(file).await.map_err(wrong)?;
-                (Some(("client_assertion_type", ASSERTION)), "client_assertion", token.trim().into())
+                let none = |detail| AuthenticationError::NoCredentials { provider: PROVIDER, detail };
+                let token = secret_file::token_aside(file).await.map_err(none)?;
+                (Some(("client_assertion_type", ASSERTION)), "client_assertion", token)
             }
         };
         let mut form = form_urlencoded::Serializer::new(String::new());

@@ -183,17 +183,13 @@ fn addresses(config: &CovaultConfig, environment: &Environment) -> Result<Vec<Ur
 }
 
 async fn token_of(file: &Path) -> Result<SecretString, AuthenticationError> {
-    let wrong = |detail| AuthenticationError::InvalidCredentials { provider: ProviderType::Covault, detail };
-    let text = secret_file::text_aside(file).await.map_err(wrong)?;
-    match text.trim() {
-        "" => Err(wrong(format!("{}: it is empty", file.display()))),
-        token => Ok(token.into()),
-    }
+    let token = secret_file::token_aside(file).await;
+    token.map_err(|detail| AuthenticationError::NoCredentials { provider: ProviderType::Covault, detail })
 }
 
 fn authorization(token: &SecretString) -> Result<HeaderMap, AuthenticationError> {
     let bearer = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
-    let mut value = HeaderValue::from_str(&bearer).map_err(|_| AuthenticationError::InvalidCredentials {
+    let mut value = HeaderValue::from_str(&bearer).map_err(|_| AuthenticationError::NoCredentials {
         provider: ProviderType::Covault,
         detail: "the token has characters that no token has".into(),
     })?;

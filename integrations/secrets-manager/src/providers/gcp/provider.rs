@@ -266,7 +266,7 @@ impl SecretProvider for GcpSecretManagerProvider {
 fn header(text: &str, what: &str) -> Result<HeaderValue, SecretsError> {
     HeaderValue::from_str(text).map_err(|_| {
         let detail = format!("{what} is no header");
-        AuthenticationError::InvalidCredentials { provider: ProviderType::Gcp, detail }.into()
+        AuthenticationError::NoCredentials { provider: ProviderType::Gcp, detail }.into()
     })
 }
 

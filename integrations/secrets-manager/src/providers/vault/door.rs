@@ -101,7 +101,7 @@ impl Door {
         headers.insert(HeaderName::from_static("x-vault-request"), HeaderValue::from_static("true"));
         if let Some(token) = token {
             let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| {
-                AuthenticationError::InvalidCredentials {
+                AuthenticationError::NoCredentials {
                     provider: ProviderType::Vault,
                     detail: "the token has characters that no header can carry".into(),
                 }

@@ -266,9 +266,8 @@ fn post<'a>(path: Vec<&'a str>, body: Value, token: Option<&'a SecretString>) ->
     Request { method: Method::POST, path, query: None, token, body: Some(body) }
 }
 
-/// The token that is in a file now, without the space around it.
+/// The token that is in a file now.
 async fn token_in(file: &Path) -> Result<SecretString, AuthenticationError> {
-    let text = secret_file::text_aside(file).await;
-    text.map(|text| text.trim().into())
-        .map_err(|detail| AuthenticationError::InvalidCredentials { provider: PROVIDER, detail })
+    let token = secret_file::token_aside(file).await;
+    token.map_err(|detail| AuthenticationError::NoCredentials { provider: PROVIDER, detail })
 }

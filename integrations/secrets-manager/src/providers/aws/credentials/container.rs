@@ -8,11 +8,16 @@ use reqwest::{
     Method,
     header::{AUTHORIZATION, HeaderMap, HeaderValue},
 };
+use secrecy::ExposeSecret;
 use url::{Host, Url};
-use zeroize::Zeroizing;
 
-use super::{AwsCredentials, CredentialProvider, Surroundings, given, invalid};
-use crate::{providers::environment::Environment, secret_file, transport::Http, types::SecretsError};
+use super::{AwsCredentials, CredentialProvider, Surroundings, given, none};
+use crate::{
+    providers::environment::Environment,
+    secret_file,
+    transport::Http,
+    types::{SecretString, SecretsError},
+};
 
 const WHO: &str = "the container's credential endpoint";
 /// Where ECS answers; a relative address goes there.
@@ -42,24 +47,24 @@ impl Container {
         let full = self.environment.get("AWS_CONTAINER_CREDENTIALS_FULL_URI");
         let text = match (relative, full) {
             (Some(relative), _) if relative.starts_with('/') => format!("{ECS}{relative}"),
-            (Some(_), _) => return Err(invalid("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI begins with no /")),
+            (Some(_), _) => return Err(none("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI begins with no /")),
             (None, Some(full)) => full,
             (None, None) => return Ok(None),
         };
-        let url = Url::parse(&text).map_err(|_| invalid("AWS_CONTAINER_CREDENTIALS_FULL_URI is no URL"))?;
+        let url = Url::parse(&text).map_err(|_| none("AWS_CONTAINER_CREDENTIALS_FULL_URI is no URL"))?;
         if url.scheme() != "https" && !may_be_plain(&url) {
             let detail =
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI is asked over TLS, on this machine or at ECS and EKS";
-            return Err(invalid(detail));
+            return Err(none(detail));
         }
         Ok(Some(url))
     }
 
     /// What the endpoint knows the container by. A file is read each time, since others renew it.
-    async fn token(&self) -> Result<Option<Zeroizing<String>>, SecretsError> {
+    async fn token(&self) -> Result<Option<SecretString>, SecretsError> {
         match self.environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
-            Some(file) => secret_file::text_aside(Path::new(&file)).await.map(Some).map_err(invalid),
-            None => Ok(self.environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN").map(Zeroizing::new)),
+            Some(file) => secret_file::token_aside(Path::new(&file)).await.map(Some).map_err(none),
+            None => Ok(self.environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN").map(SecretString::from)),
         }
     }
 }
@@ -70,8 +75,8 @@ impl CredentialProvider for Container {
         let Some(url) = self.address()? else { return Ok(None) };
         let mut headers = HeaderMap::new();
         if let Some(token) = self.token().await? {
-            let mut value = HeaderValue::from_str(token.trim())
-                .map_err(|_| invalid("the container's authorization token is no header"))?;
+            let mut value = HeaderValue::from_str(token.expose_secret().trim())
+                .map_err(|_| none("the container's authorization token is no header"))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{AwsCredentials, CredentialProvider, invalid};
+use super::{AwsCredentials, CredentialProvider, none};
 use crate::{providers::environment::Environment, types::SecretsError};
 
 /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
@@ -20,7 +20,7 @@ impl CredentialProvider for FromEnvironment {
                 expires_at: None,
             })),
             (None, None) => Ok(None),
-            _ => Err(invalid("only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set")),
+            _ => Err(none("only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set")),
         }
     }
 }

@@ -10,7 +10,7 @@ use reqwest::{
 };
 use url::Url;
 
-use super::{AwsCredentials, CredentialProvider, Surroundings, given, invalid};
+use super::{AwsCredentials, CredentialProvider, Surroundings, given, none};
 use crate::{
     providers::environment::Environment,
     transport::{Answer, Http},
@@ -50,7 +50,7 @@ impl Instance {
     fn address(&self) -> Result<Url, SecretsError> {
         let address = self.environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT");
         let mut url = Url::parse(address.as_deref().unwrap_or(ADDRESS))
-            .map_err(|_| invalid("AWS_EC2_METADATA_SERVICE_ENDPOINT is no URL"))?;
+            .map_err(|_| none("AWS_EC2_METADATA_SERVICE_ENDPOINT is no URL"))?;
         url.set_path("/");
         Ok(url)
     }
@@ -63,7 +63,7 @@ impl Instance {
             return Err(given::refused(&answer, WHO));
         }
         let mut token = HeaderValue::from_bytes(&answer.body)
-            .map_err(|_| invalid("the instance metadata service gave a token that is no header"))?;
+            .map_err(|_| none("the instance metadata service gave a token that is no header"))?;
         token.set_sensitive(true);
         Ok(token)
     }
@@ -107,5 +107,5 @@ impl CredentialProvider for Instance {
 }
 
 fn at(base: &Url, path: &str) -> Result<Url, SecretsError> {
-    base.join(path).map_err(|_| invalid("the instance metadata service names a role that cannot be"))
+    base.join(path).map_err(|_| none("the instance metadata service names a role that cannot be"))
 }

@@ -132,8 +132,8 @@ pub(super) fn provider(source: &AwsCredentialSource, around: &Surroundings) -> A
 }
 
 /// There are none, or they cannot be: says where was looked, and what was wrong there.
-fn invalid(detail: impl Into<String>) -> SecretsError {
-    AuthenticationError::InvalidCredentials { provider: ProviderType::Aws, detail: detail.into() }.into()
+fn none(detail: impl Into<String>) -> SecretsError {
+    AuthenticationError::NoCredentials { provider: ProviderType::Aws, detail: detail.into() }.into()
 }
 
 /// Who gives out credentials gave none: says who, and its words.

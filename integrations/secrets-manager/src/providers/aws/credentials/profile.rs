@@ -11,7 +11,7 @@ use super::{
     container::Container,
     environment::FromEnvironment,
     instance::Instance,
-    invalid,
+    none,
     profile_file::{Settings, profile},
     sts::{FromWebIdentity, Role, assume},
 };
@@ -101,7 +101,7 @@ impl Profile {
         settings: &Settings,
         left: usize,
     ) -> Result<AwsCredentials, SecretsError> {
-        let wrong = |what: &str| invalid(format!("profile {name:?} {what}"));
+        let wrong = |what: &str| none(format!("profile {name:?} {what}"));
         if settings.get("mfa_serial").is_some() {
             return Err(wrong("wants the code of a device, which nobody can be asked for"));
         }
@@ -120,7 +120,7 @@ impl Profile {
             "Environment" => FromEnvironment(self.around.environment.clone()).credentials().await,
             "EcsContainer" => Container::new(&self.around).credentials().await,
             "Ec2InstanceMetadata" => Instance::new(&self.around).credentials().await,
-            _ => Err(invalid(format!("profile {name:?} has a credential_source that is not known"))),
+            _ => Err(none(format!("profile {name:?} has a credential_source that is not known"))),
         }
     }
 }
@@ -129,7 +129,7 @@ impl Profile {
 impl CredentialProvider for Profile {
     async fn credentials(&self) -> Result<Option<AwsCredentials>, SecretsError> {
         match self.resolve(&self.name, LONGEST).await? {
-            None if self.is_wanted => Err(invalid(format!("there are none in profile {:?}", self.name))),
+            None if self.is_wanted => Err(none(format!("there are none in profile {:?}", self.name))),
             found => Ok(found),
         }
     }
@@ -145,9 +145,9 @@ fn own(name: &str, settings: &Settings) -> Result<Option<AwsCredentials>, Secret
             expires_at: None,
         })),
         (None, None) => match NOT_ASKED.iter().find(|setting| settings.get(setting).is_some()) {
-            Some(setting) => Err(invalid(format!("profile {name:?} has {setting}, which is not asked here"))),
+            Some(setting) => Err(none(format!("profile {name:?} has {setting}, which is not asked here"))),
             None => Ok(None),
         },
-        _ => Err(invalid(format!("profile {name:?} has only one part of a key"))),
+        _ => Err(none(format!("profile {name:?} has only one part of a key"))),
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path};
 use ini::{Ini, ParseOption};
 use zeroize::Zeroize;
 
-use super::invalid;
+use super::none;
 use crate::{secret_file, types::SecretsError};
 
 /// The settings of one profile. They are wiped when it is dropped.
@@ -40,8 +40,8 @@ impl File {
         if !tokio::fs::try_exists(path).await.unwrap_or(true) {
             return Ok(Self(Ini::new()));
         }
-        let text = secret_file::text_aside(path).await.map_err(invalid)?;
-        Self::parse(&text).map_err(|why| invalid(format!("{}: {why}", path.display())))
+        let text = secret_file::text_aside(path).await.map_err(none)?;
+        Self::parse(&text).map_err(|why| none(format!("{}: {why}", path.display())))
     }
 
     fn parse(text: &str) -> Result<Self, String> {

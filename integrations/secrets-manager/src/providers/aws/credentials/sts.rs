@@ -9,10 +9,11 @@ use reqwest::{
     header::{CONTENT_TYPE, HeaderMap, HeaderValue},
 };
 use roxmltree::Document;
+use secrecy::ExposeSecret;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
-use super::{AwsCredentials, CredentialProvider, Surroundings, WebIdentity, invalid, not_given};
+use super::{AwsCredentials, CredentialProvider, Surroundings, WebIdentity, none, not_given};
 use crate::{
     providers::aws::{endpoint, regions::is_away, sign},
     secret_file,
@@ -72,14 +73,14 @@ impl FromWebIdentity {
 #[async_trait]
 impl CredentialProvider for FromWebIdentity {
     async fn credentials(&self) -> Result<Option<AwsCredentials>, SecretsError> {
-        let token = secret_file::text_aside(&self.identity.token_file).await.map_err(invalid)?;
+        let token = secret_file::token_aside(&self.identity.token_file).await.map_err(none)?;
         let form = form(&[
             ("Action", "AssumeRoleWithWebIdentity"),
             ("RoleArn", &self.identity.role_arn),
             ("RoleSessionName", self.identity.session_name.as_deref().unwrap_or(SESSION)),
-            ("WebIdentityToken", token.trim()),
+            ("WebIdentityToken", token.expose_secret()),
         ]);
-        ask(&self.around, &form, Proof::Token(token.trim())).await.map(Some)
+        ask(&self.around, &form, Proof::Token(token.expose_secret())).await.map(Some)
     }
 }
 
@@ -124,7 +125,7 @@ async fn ask_in(
     proof: Proof<'_>,
 ) -> Result<AwsCredentials, SecretsError> {
     let url = match around.environment.get("AWS_ENDPOINT_URL_STS") {
-        Some(url) => Url::parse(&url).map_err(|_| invalid("AWS_ENDPOINT_URL_STS is no URL"))?,
+        Some(url) => Url::parse(&url).map_err(|_| none("AWS_ENDPOINT_URL_STS is no URL"))?,
         None => endpoint::of("sts", region, endpoint::Kind::default())?,
     };
     let mut headers = HeaderMap::new();
@@ -171,7 +172,7 @@ fn refusal(answer: &Answer, document: Option<&Document<'_>>) -> SecretsError {
             AuthenticationError::InsufficientPermissions { provider, detail }.into()
         }
         "InvalidIdentityToken" | "IDPRejectedClaim" | "InvalidClientTokenId" | "SignatureDoesNotMatch" => {
-            invalid(detail)
+            AuthenticationError::InvalidCredentials { provider, detail }.into()
         }
         "Throttling" | "ThrottlingException" | "RequestLimitExceeded" => {
             ProviderError::RateLimited { provider, detail, retry_after }.into()

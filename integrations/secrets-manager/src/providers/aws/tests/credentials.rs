@@ -143,7 +143,7 @@ async fn an_endpoint_that_cannot_give_credentials_now_is_told_apart_from_one_tha
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "canary\ntoken"),
     ];
     let error = found(AwsCredentialSource::Container, unfit).await.unwrap_err();
-    assert_eq!(error.error_type(), "authentication_invalid_credentials");
+    assert_eq!(error.error_type(), "authentication_no_credentials");
     assert!(!error.to_string().contains("canary"), "{error}");
 }
 
@@ -152,7 +152,7 @@ async fn a_container_is_not_asked_in_plain_of_another_machine() {
     for address in ["http://example.com/", "http://10.0.0.1/", "http://169.254.169.254/", "not a URL"] {
         let variables = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", address)];
         let error = found(AwsCredentialSource::Container, variables).await.unwrap_err();
-        assert_eq!(error.error_type(), "authentication_invalid_credentials", "{address}");
+        assert_eq!(error.error_type(), "authentication_no_credentials", "{address}");
     }
     let relative = [("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "@example.com/")];
     assert!(found(AwsCredentialSource::Container, relative).await.is_err());

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::{Host, Url};
 
-use super::{Login, SCOPE, Surroundings, Token, invalid, oauth};
+use super::{Login, SCOPE, Surroundings, Token, none, oauth};
 use crate::{
     secret_file,
     types::{SecretString, SecretsError},
@@ -78,13 +78,13 @@ impl Source {
     async fn token(&self, around: &Surroundings) -> Result<SecretString, SecretsError> {
         match (&self.file, &self.url) {
             (Some(file), None) => {
-                let text = secret_file::text_aside(file).await.map_err(invalid)?;
-                self.format.token(&text)
+                let text = secret_file::token_aside(file).await.map_err(none)?;
+                self.format.token(text.expose_secret())
             }
             (None, Some(url)) => self.token_at(oauth::address(url)?, around).await,
-            _ => Err(invalid(
-                "the external account's token is to be had neither from a file nor from an address",
-            )),
+            _ => {
+                Err(none("the external account's token is to be had neither from a file nor from an address"))
+            }
         }
     }
 
@@ -115,14 +115,14 @@ impl Format {
         let mut fields: HashMap<String, Value> = serde_json::from_str(text).unwrap_or_default();
         match fields.remove(name) {
             Some(Value::String(token)) => Ok(token.into()),
-            _ => Err(invalid(format!("the external account's token is in no field {name:?}"))),
+            _ => Err(none(format!("the external account's token is in no field {name:?}"))),
         }
     }
 }
 
 async fn impersonate(around: &Surroundings, url: Url, token: &Token) -> Login {
     let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.value.expose_secret()))
-        .map_err(|_| invalid("the token exchange gave a token that is no header"))?;
+        .map_err(|_| none("the token exchange gave a token that is no header"))?;
     bearer.set_sensitive(true);
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, bearer);
@@ -136,7 +136,7 @@ async fn impersonate(around: &Surroundings, url: Url, token: &Token) -> Login {
 }
 
 fn wrong_header(why: &dyn fmt::Display) -> SecretsError {
-    invalid(format!("a header for the external account's token cannot be: {why}"))
+    none(format!("a header for the external account's token cannot be: {why}"))
 }
 
 /// Whether the address is this machine's own, or one of its metadata service, which speak plain HTTP.

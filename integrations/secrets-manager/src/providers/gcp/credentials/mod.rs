@@ -104,7 +104,7 @@ impl Tokens {
     async fn of_this_machine(&self) -> Login {
         match metadata::login(&self.around).await {
             Err(SecretsError::Network(error)) if !self.is_on_google.load(Relaxed) => {
-                Err(invalid(format!("none in files, and no metadata server: {error}")))
+                Err(none(format!("none in files, and no metadata server: {error}")))
             }
             login => {
                 self.is_on_google.fetch_or(login.is_ok(), Relaxed);
@@ -132,6 +132,6 @@ impl Tokens {
 }
 
 /// There are none, or they cannot be: says where was looked, and what was wrong there.
-fn invalid(detail: impl Into<String>) -> SecretsError {
-    AuthenticationError::InvalidCredentials { provider: ProviderType::Gcp, detail: detail.into() }.into()
+fn none(detail: impl Into<String>) -> SecretsError {
+    AuthenticationError::NoCredentials { provider: ProviderType::Gcp, detail: detail.into() }.into()
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
-use super::{Login, Surroundings, Token, invalid};
+use super::{Login, Surroundings, Token, none};
 use crate::{
     transport::Answer,
     types::{AuthenticationError, ProviderError, ProviderType, SecretString, SecretsError},
@@ -37,7 +37,7 @@ struct Refusal {
 
 /// A service's address, as a file names it.
 pub(super) fn address(text: &str) -> Result<Url, SecretsError> {
-    Url::parse(text).map_err(|_| invalid("an address in the file of credentials is no URL"))
+    Url::parse(text).map_err(|_| none("an address in the file of credentials is no URL"))
 }
 
 /// Asks a token service.

@@ -4,7 +4,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use super::{Login, SCOPE, Surroundings, invalid, oauth};
+use super::{Login, SCOPE, Surroundings, none, oauth};
 use crate::types::{SecretString, SecretsError};
 
 /// How long a statement is good, in seconds; Google takes none of more than an hour.
@@ -41,7 +41,7 @@ impl ServiceAccount {
 
     fn statement(&self, now: i64) -> Result<SecretString, SecretsError> {
         let key = EncodingKey::from_rsa_pem(self.private_key.expose_secret().as_bytes())
-            .map_err(|_| invalid("the service account's private key is no RSA key in PEM"))?;
+            .map_err(|_| none("the service account's private key is no RSA key in PEM"))?;
         let header = Header { kid: self.private_key_id.clone(), ..Header::new(Algorithm::RS256) };
         let statement = Statement {
             iss: &self.client_email,
@@ -51,7 +51,7 @@ impl ServiceAccount {
             exp: now + GOOD_FOR,
         };
         let signed = jsonwebtoken::encode(&header, &statement, &key);
-        signed.map(SecretString::from).map_err(|_| invalid("the service account's private key signs nothing"))
+        signed.map(SecretString::from).map_err(|_| none("the service account's private key signs nothing"))
     }
 }
 

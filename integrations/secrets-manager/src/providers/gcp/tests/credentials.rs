@@ -147,7 +147,7 @@ async fn a_file_that_cannot_be_is_named_and_not_shown() {
     let text = read_text(&server, "{\"type\": \"service_account\", canary").await.unwrap_err();
     let field = read(&server, &json!({ "type": "service_account", "client_email": 7 })).await.unwrap_err();
     for error in [pem, kind, text, field] {
-        assert_eq!(error.error_type(), "authentication_invalid_credentials");
+        assert_eq!(error.error_type(), "authentication_no_credentials");
         assert!(!error.to_string().contains("canary"), "{error}");
     }
 }
@@ -250,7 +250,7 @@ async fn an_external_account_says_who_of_the_three_refused() {
         json!({ "file": subject, "format": { "type": "json", "subject_token_field_name": "token" } });
     let at = |server: &MockServer| json!({ "url": format!("{}/subject", server.uri()) });
     for (refuses, expected) in [
-        ("field", "authentication_invalid_credentials"),
+        ("field", "authentication_no_credentials"),
         ("/subject", "authentication_insufficient_permissions"),
         ("/impersonate", "authentication_insufficient_permissions"),
     ] {
@@ -274,7 +274,7 @@ async fn a_source_that_is_not_asked_is_refused() {
     let server = server([value()]).await;
     for source in [json!({ "executable": { "command": "/bin/true" } }), json!({ "environment_id": "aws1" })] {
         let error = read(&server, &external(&server, source)).await.unwrap_err();
-        assert_eq!(error.error_type(), "authentication_invalid_credentials");
+        assert_eq!(error.error_type(), "authentication_no_credentials");
     }
     assert!(requests(&server).await.is_empty());
 }
@@ -311,7 +311,7 @@ async fn what_answers_without_googles_flavor_is_not_believed() {
     let server = server([value()]).await;
     answer(&server, METADATA, token("machine")).await;
     let error = on_a_machine(&server, GcpCredentialSource::Metadata).await.unwrap_err();
-    assert_eq!(error.error_type(), "authentication_invalid_credentials");
+    assert_eq!(error.error_type(), "authentication_no_credentials");
 }
 
 #[tokio::test]
@@ -320,7 +320,7 @@ async fn a_machine_without_an_account_has_none() {
     let none = ResponseTemplate::new(404).insert_header("metadata-flavor", "Google");
     answer(&server, METADATA, none).await;
     let error = on_a_machine(&server, GcpCredentialSource::Default).await.unwrap_err();
-    assert_eq!(error.error_type(), "authentication_invalid_credentials");
+    assert_eq!(error.error_type(), "authentication_no_credentials");
 }
 
 #[tokio::test]
