@@ -6,12 +6,27 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::CacheKey;
 
-/// The questions on their way, each with the cell that its answer will be in.
-pub(crate) struct Flights<T>(Mutex<HashMap<CacheKey<'static>, Arc<OnceCell<T>>>>);
+/// The questions on their way.
+pub(crate) struct Flights<T>(Mutex<HashMap<CacheKey<'static>, Arc<Question<T>>>>);
+
+/// One of them.
+struct Question<T> {
+    answer: OnceCell<T>,
+    /// Whether it was asked anew, by one who may not have what was there before.
+    is_anew: bool,
+    /// Has nothing to give; closed when its store has failed once and is asked again.
+    calm: Semaphore,
+}
+
+impl<T> Question<T> {
+    fn new(is_anew: bool) -> Arc<Self> {
+        Arc::new(Self { answer: OnceCell::new(), is_anew, calm: Semaphore::const_new(0) })
+    }
+}
 
 impl<T: Clone> Flights<T> {
     pub fn new() -> Self {
@@ -21,16 +36,16 @@ impl<T: Clone> Flights<T> {
     /// Waits with the others who ask `key`, or is the first.
     pub fn join(&self, key: &CacheKey<'_>) -> Flight<'_, T> {
         let key = key.clone().into_owned();
-        let cell = self.running().entry(key.clone()).or_default().clone();
-        Flight { flights: self, key, cell }
+        let question = self.running().entry(key.clone()).or_insert_with(|| Question::new(false)).clone();
+        Flight { flights: self, key, question }
     }
 
     /// Asks `key` anew: an answer that is on its way already is not good enough for who asks from now on.
     pub fn begin(&self, key: &CacheKey<'_>) -> Flight<'_, T> {
         let key = key.clone().into_owned();
-        let cell = Arc::new(OnceCell::new());
-        self.running().insert(key.clone(), cell.clone());
-        Flight { flights: self, key, cell }
+        let question = Question::new(true);
+        self.running().insert(key.clone(), question.clone());
+        Flight { flights: self, key, question }
     }
 
     /// Whether somebody asks `key` right now.
@@ -45,7 +60,7 @@ impl<T: Clone> Flights<T> {
         then();
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<CacheKey<'static>, Arc<OnceCell<T>>>> {
+    fn running(&self) -> MutexGuard<'_, HashMap<CacheKey<'static>, Arc<Question<T>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -54,13 +69,29 @@ impl<T: Clone> Flights<T> {
 pub(crate) struct Flight<'a, T: Clone> {
     flights: &'a Flights<T>,
     key: CacheKey<'static>,
-    cell: Arc<OnceCell<T>>,
+    question: Arc<Question<T>>,
 }
 
 impl<T: Clone> Flight<'_, T> {
     /// The answer: that of whoever asks already, or of `ask`.
     pub async fn answer(&self, ask: impl Future<Output = T>) -> T {
-        self.cell.get_or_init(|| ask).await.clone()
+        self.question.answer.get_or_init(|| ask).await.clone()
+    }
+
+    /// Whether it is that of one who may not have what was there before.
+    pub fn is_anew(&self) -> bool {
+        self.question.is_anew
+    }
+
+    /// Says that the store has failed: who can do without its answer need not wait while it is asked again.
+    pub fn trouble(&self) {
+        self.question.calm.close();
+    }
+
+    /// Waits until the store has failed.
+    pub async fn troubled(&self) {
+        // It is given only by being closed, which is an error here.
+        let _ = self.question.calm.acquire().await;
     }
 
     /// Ends the question. Does `keep` if nothing was invalidated since it began, and before anything is.
@@ -79,7 +110,7 @@ impl<T: Clone> Flight<'_, T> {
     /// whether nothing was invalidated since it began, and before anything is.
     pub fn land_and_cancel(&self, dropped: impl Fn(&CacheKey<'static>) -> bool, then: impl FnOnce(bool)) {
         let mut running = self.flights.running();
-        let still_good = running.get(&self.key).is_some_and(|cell| Arc::ptr_eq(cell, &self.cell));
+        let still_good = running.get(&self.key).is_some_and(|question| Arc::ptr_eq(question, &self.question));
         if still_good {
             running.remove(&self.key);
         }
@@ -89,16 +120,16 @@ impl<T: Clone> Flight<'_, T> {
 }
 
 impl<T: Clone> Drop for Flight<'_, T> {
-    /// A question that all have gone away from is no longer on its way. The cell is let go of before another one looks
-    /// how many are left.
+    /// A question that all have gone away from is no longer on its way. It is let go of before another one looks how many
+    /// are left.
     fn drop(&mut self) {
         let mut running = self.flights.running();
-        let cell = std::mem::take(&mut self.cell);
-        let mine = running.get(&self.key).is_some_and(|running| Arc::ptr_eq(running, &cell));
-        if mine && Arc::strong_count(&cell) == 2 {
+        let question = std::mem::replace(&mut self.question, Question::new(false));
+        let mine = running.get(&self.key).is_some_and(|running| Arc::ptr_eq(running, &question));
+        if mine && Arc::strong_count(&question) == 2 {
             running.remove(&self.key);
         }
-        drop(cell);
+        drop(question);
     }
 }
 

@@ -1,8 +1,9 @@
 //! The way of a question that the cache cannot answer: to its store, once for all who ask it meanwhile, and what the
 //! answer means for what is cached.
 
-use std::{borrow::Cow, sync::PoisonError};
+use std::{borrow::Cow, pin::pin, sync::PoisonError};
 
+use tokio::select;
 use tracing::Instrument;
 
 use super::{
@@ -55,10 +56,48 @@ impl Shared {
         let outside = CacheKey { place: Cow::Borrowed(&store.place), path, ..key.clone() };
         let question = Question { store, key, outside };
         let flight = match wanted {
-            Wanted::Any | Wanted::Renewed => self.flights.join(key),
+            Wanted::Any | Wanted::Renewed | Wanted::Underway => self.flights.join(key),
             Wanted::New => self.flights.begin(key),
         };
-        flight.answer(self.ask(&question, &flight, wanted)).await
+        let answer = flight.answer(self.ask(&question, &flight, wanted));
+        if wanted.may_be_old() && flight.is_anew() {
+            return self.answer_or_old(&question, &flight, wanted, answer).await;
+        }
+        answer.await
+    }
+
+    /// The answer to the question of another who may not have an old one, and for whom the store is asked again and again;
+    /// as soon as it fails, the old one.
+    async fn answer_or_old(
+        &self,
+        question: &Question<'_>,
+        flight: &Flight<'_, Answer>,
+        wanted: Wanted,
+        answer: impl Future<Output = Answer>,
+    ) -> Answer {
+        let mut answer = pin!(answer);
+        let come = select! {
+            biased;
+            answer = &mut answer => Some(answer),
+            () = flight.troubled() => None,
+        };
+        if let Some(answer) = &come
+            && !answer.result.as_ref().is_err_and(SecretsError::is_transient)
+        {
+            return answer.clone();
+        }
+        let mut old = None;
+        // Nothing is to land meanwhile that it would be put in place of; the question itself is not at its end.
+        self.flights.cancel(|_| false, || old = self.old(question, wanted));
+        match (old, come) {
+            (Some(value), _) => {
+                let path = &question.key.path;
+                tracing::warn!(secret_path = %path, version = %value.version, "giving out an old value");
+                Answer::cached(value)
+            }
+            (None, Some(answer)) => answer,
+            (None, None) => answer.await,
+        }
     }
 
     /// Fetches anew what is about to be over, while its readers have the old value.
@@ -87,7 +126,7 @@ impl Shared {
             return Answer::cached(value);
         }
         let attempts = if self.has_stale(question, wanted) { Attempts::Once } else { Attempts::ByPolicy };
-        match self.value(question, attempts).await {
+        match self.value(question, flight, attempts).await {
             Ok(value) => Answer::fetched(Ok(self.keep(question, flight, value))),
             Err(error) if error.is_transient() => self.bridge(question, flight, wanted, error),
             Err(error) => {
@@ -98,14 +137,25 @@ impl Shared {
     }
 
     /// The value from its store, as the store has it, if it is within the scope and valid.
-    async fn value(&self, question: &Question<'_>, attempts: Attempts) -> Result<SecretValue, SecretsError> {
+    async fn value(
+        &self,
+        question: &Question<'_>,
+        flight: &Flight<'_, Answer>,
+        attempts: Attempts,
+    ) -> Result<SecretValue, SecretsError> {
         let Question { store, key, outside } = question;
         if !self.scope.tags.is_empty() {
             let ask = || store.provider.describe_secret(&outside.path);
             let metadata = store.ask(SecretOperation::Describe, attempts, &self.jitter, ask).await?;
             self.scope.check_tags(&key.path, &metadata)?;
         }
-        let ask = || store.provider.get_secret(&outside.path, key.options());
+        let ask = || async {
+            let answer = store.provider.get_secret(&outside.path, key.options()).await;
+            if answer.as_ref().is_err_and(SecretsError::is_transient) {
+                flight.trouble();
+            }
+            answer
+        };
         let value = store.ask(SecretOperation::Get, attempts, &self.jitter, ask).await?;
         match value.valid_until {
             Some(until) if until <= self.wall.now() => {
@@ -174,12 +224,7 @@ impl Shared {
         error: SecretsError,
     ) -> Answer {
         let mut old = None;
-        flight.land(|| {
-            if self.stale_fallback && wanted != Wanted::New {
-                let of_behind = || self.behind(wanted, |behind| behind.get_stale(&question.outside));
-                old = self.cache.extend(question.key).or_else(of_behind);
-            }
-        });
+        flight.land(|| old = self.old(question, wanted));
         match old {
             Some(value) => {
                 let path = &question.key.path;
@@ -188,6 +233,15 @@ impl Shared {
             }
             None => Answer::fetched(Err(error)),
         }
+    }
+
+    /// An old value that may be given out while the store does not answer; it is kept for longer.
+    fn old(&self, question: &Question<'_>, wanted: Wanted) -> Option<SecretValue> {
+        if !self.stale_fallback || !wanted.may_be_old() {
+            return None;
+        }
+        let of_behind = || self.behind(wanted, |behind| behind.get_stale(&question.outside));
+        self.cache.extend(question.key).or_else(of_behind)
     }
 
     fn has_stale(&self, question: &Question<'_>, wanted: Wanted) -> bool {
@@ -259,7 +313,7 @@ impl Shared {
         }
         match self.cache.get(&key) {
             Some(value) if !self.flights.is_running(&key) => Answer::cached(value),
-            _ => self.fetch(store, &key, Wanted::Any).await,
+            _ => self.fetch(store, &key, Wanted::Underway).await,
         }
     }
 }

@@ -56,8 +56,17 @@ pub(crate) enum Wanted {
     Any,
     /// One from the store, for the cache; the old one is still good.
     Renewed,
+    /// One from the store, which may have been asked before; the old one is not good enough.
+    Underway,
     /// One from the store, asked for after now.
     New,
+}
+
+impl Wanted {
+    /// Whether an old answer is good enough while the store does not give another.
+    pub fn may_be_old(self) -> bool {
+        matches!(self, Self::Any | Self::Renewed)
+    }
 }
 
 impl Shared {

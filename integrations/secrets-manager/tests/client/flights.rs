@@ -6,9 +6,14 @@ use std::sync::{
 };
 
 use secrets_manager::{Client, GetSecretOptions, ProviderType, SecretsClient};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time::advance,
+};
 
-use crate::script::{Script, builder, client, denied, fresh, missing, pinned, read, read_with, settle};
+use crate::script::{
+    Script, builder, client, denied, down, fresh, missing, pinned, read, read_with, secs, settle,
+};
 
 /// A store that answers only as it is let, and has `db` with this text.
 fn held(text: &str) -> (Arc<Script>, Client) {
@@ -161,6 +166,64 @@ async fn who_skips_the_cache_does_not_wait_for_an_answer_from_before() {
     script.let_pass(2);
     assert_eq!((early.await.unwrap(), skipping.await.unwrap()), ("old".to_owned(), "new".to_owned()));
     assert_eq!(read(&client, "db").await, "new", "the older answer did not replace the newer one");
+}
+
+/// A client that has had `db` in its cache for longer than its TTL, and whose store is down and answers when it is let.
+async fn held_and_down() -> (Arc<Script>, Client) {
+    let (script, client) = held("old");
+    script.let_pass(1);
+    read(&client, "db").await;
+    advance(secs(301)).await;
+    script.fail(down());
+    (script, client)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_have_an_old_value_does_not_wait_while_another_who_may_not_asks_again() {
+    let (script, client) = held_and_down().await;
+    let skipping = asking(&client, fresh()).await;
+    let any = asking_any(&client).await;
+    script.let_pass(1);
+    assert_eq!(any.await.unwrap(), "old");
+    assert!(!skipping.is_finished(), "it asks again");
+    assert_eq!((read(&client, "db").await.as_str(), script.calls()), ("old", 2));
+    script.let_pass(10);
+    assert_eq!(skipping.await.unwrap(), "provider_unavailable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_have_an_old_value_gets_it_when_another_has_no_answer_at_all() {
+    let (_script, client) = held_and_down().await;
+    let skipping = asking(&client, fresh()).await;
+    let any = asking_any(&client).await;
+    assert_eq!(any.await.unwrap(), "old");
+    assert_eq!(skipping.await.unwrap(), "network_timeout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_refreshes_while_another_does_gets_no_old_value_either() {
+    let (script, client) = held_and_down().await;
+    let refresh = |client: Client| tokio::spawn(async move { client.refresh_after_auth_failure("db").await });
+    let both = [refresh(client.clone()), refresh(client.clone())];
+    settle().await;
+    script.let_pass(10);
+    for one in both {
+        assert_eq!(one.await.unwrap().unwrap_err().error_type(), "provider_unavailable");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_another_who_asks_anew_is_still_everybodys() {
+    let (script, client) = held_and_down().await;
+    let skipping = asking(&client, fresh()).await;
+    let any = asking_any(&client).await;
+    script.recover();
+    script.set("db", "2", "new");
+    script.let_pass(1);
+    assert_eq!(any.await.unwrap(), "old", "the first try failed");
+    script.let_pass(1);
+    assert_eq!(skipping.await.unwrap(), "new");
+    assert_eq!((read(&client, "db").await.as_str(), script.calls()), ("new", 3));
 }
 
 #[tokio::test(start_paused = true)]
