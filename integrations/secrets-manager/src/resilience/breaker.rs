@@ -1,5 +1,6 @@
-//! A store that keeps failing is left alone for a while, then tried by one question at a time. Only what passes by itself
-//! counts as a failure: a store that says no is well.
+//! A store that keeps failing is left alone for a while, then tried by one question at a time. Being asked too often, not
+//! available, not reached and not answering in time count as failures: a store that says no is well, and an error of its own
+//! in one answer, or an answer that nobody understands, says nothing of the next.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -9,7 +10,7 @@ use std::{
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::types::{AuthenticationError, ProviderError, ProviderType, SecretsError};
+use crate::types::{AuthenticationError, NetworkError, ProviderError, ProviderType, SecretsError};
 
 /// How long those wait who come while another one tries the store.
 const WHILE_TRYING: Duration = Duration::from_secs(1);
@@ -133,20 +134,30 @@ pub struct Permit<'a> {
 impl Permit<'_> {
     /// Says what came of it.
     pub fn done<T>(mut self, answer: &Result<T, SecretsError>) {
-        // It may not have got as far as the store.
-        if let Err(
-            SecretsError::Configuration(_)
-            | SecretsError::Authentication(AuthenticationError::NoCredentials { .. }),
-        ) = answer
-        {
-            return;
-        }
+        let Some(is_well) = is_well(answer.as_ref().err()) else { return };
         // Spent, so that the drop that follows does not end the trial of another.
         let trial = std::mem::take(&mut self.trial);
-        match answer {
-            Err(error) if error.is_transient() => self.breaker.failed(trial),
-            _ => self.breaker.succeeded(trial),
-        }
+        if is_well { self.breaker.succeeded(trial) } else { self.breaker.failed(trial) }
+    }
+}
+
+/// Whether a store is well that answers so; none if that says nothing of it.
+fn is_well(error: Option<&SecretsError>) -> Option<bool> {
+    match error {
+        // It may not have got as far as the store.
+        Some(
+            SecretsError::Configuration(_)
+            | SecretsError::Authentication(AuthenticationError::NoCredentials { .. }),
+        ) => None,
+        Some(
+            SecretsError::Provider(
+                ProviderError::RateLimited { .. } | ProviderError::ProviderUnavailable { .. },
+            )
+            | SecretsError::Network(NetworkError::ConnectionFailed { .. } | NetworkError::Timeout { .. }),
+        ) => Some(false),
+        // An answer that nobody understands may be that of one secret, and no trust is no trouble of the store.
+        Some(error) if error.is_transient() => None,
+        _ => Some(true),
     }
 }
 
@@ -161,7 +172,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::types::{AccessError, ConfigurationError, NetworkError, SecretNotFoundError};
+    use crate::types::{AccessError, ConfigurationError, SecretNotFoundError};
 
     fn breaker() -> CircuitBreaker {
         CircuitBreaker::new(ProviderType::Vault, CircuitBreakerConfig::default())
@@ -193,6 +204,31 @@ mod tests {
         assert_eq!(breaker.enter().unwrap_err(), expected);
         advance(left).await;
         assert!(breaker.enter().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_understands_says_nothing_of_the_store() {
+        let detail = String::new;
+        let of_one: [SecretsError; 3] = [
+            ProviderError::InternalError { provider: ProviderType::Vault, detail: detail() }.into(),
+            NetworkError::TlsError { detail: detail() }.into(),
+            AuthenticationError::NoCredentials { provider: ProviderType::Vault, detail: detail() }.into(),
+        ];
+        for error in of_one {
+            let breaker = breaker();
+            for _ in 0..10 {
+                breaker.enter().unwrap().done(&Err::<(), _>(error.clone()));
+            }
+            for _ in 0..4 {
+                fail(&breaker);
+            }
+            breaker.enter().unwrap().done(&Err::<(), _>(error.clone()));
+            fail(&breaker);
+            assert!(breaker.enter().is_err(), "{error}: nor does it start the count again");
+            advance(Duration::from_secs(30)).await;
+            breaker.enter().unwrap().done(&Err::<(), _>(error.clone()));
+            assert!(breaker.enter().is_ok(), "{error}: the next one tries the store");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -112,6 +112,20 @@ async fn one_store_that_fails_leaves_the_others_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_secret_that_is_not_understood_leaves_the_others_to_be_read() {
+    let (provider, detail) = (ProviderType::Vault, "a page of a proxy".to_owned());
+    let script = Script::new(provider);
+    let client = client(&script);
+    script.fail(ProviderError::InternalError { provider, detail });
+    for _ in 0..3 {
+        assert_eq!(read(&client, "broken").await, "provider_internal_error");
+    }
+    script.recover();
+    script.set("db", "1", "value");
+    assert_eq!(read(&client, "db").await, "value");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_says_no_is_never_left_alone() {
     let script = Script::new(ProviderType::Vault);
     let client = client(&script);
