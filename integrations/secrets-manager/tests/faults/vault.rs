@@ -276,13 +276,30 @@ async fn a_standby_is_followed_once() {
     assert_eq!(get(&provider).await.unwrap(), "3");
     assert_eq!(active.asked()[0].body, r#"{"role_id":"app","secret_id":"canary-secret"}"#);
     let to = standby.url.clone();
-    let lost = Server::answering(move |_| Reply::Answer {
+    let lost = Server::answering(move |asked| Reply::Answer {
         status: 307,
-        headers: vec![("location", format!("{to}/v1/sys/health"))],
+        headers: vec![("location", format!("{to}{}", asked.path))],
         body: String::new(),
     })
     .await;
+    let before = standby.asked().len();
     assert_eq!(get(&with(&lost.url, app_role())).await.unwrap_err().error_type(), "provider_unavailable");
+    assert_eq!(standby.asked().len(), before + 1);
+}
+
+#[tokio::test]
+async fn who_sends_on_to_another_page_is_no_standby_and_nothing_is_shown_there() {
+    let page = Server::answering(|asked| login(asked).unwrap_or_else(secret)).await;
+    let to = page.url.clone();
+    let gateway = Server::answering(move |_| Reply::Answer {
+        status: 307,
+        headers: vec![("location", format!("{to}/login?back=/v1/auth/approle/login"))],
+        body: String::new(),
+    })
+    .await;
+    let error = get(&with(&gateway.url, app_role())).await.unwrap_err();
+    assert_eq!(error.error_type(), "provider_unavailable");
+    assert!(!error.to_string().contains("canary") && page.asked().is_empty(), "{error}");
 }
 
 #[tokio::test]

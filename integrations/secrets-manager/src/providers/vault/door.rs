@@ -76,7 +76,7 @@ impl Door {
         if answer.status != 307 {
             return Ok(answer);
         }
-        let onward = onward(&url, answer.header("location"))?;
+        let onward = onward(&url, &request.path, answer.header("location"))?;
         self.http.send(request.method, onward, headers, body).await
     }
 
@@ -113,18 +113,37 @@ impl Door {
     }
 }
 
-/// Where a standby sends on to, which may not be out of TLS.
-fn onward(from: &Url, location: Option<&str>) -> Result<Url, SecretsError> {
+/// Where a standby sends on to: another node, at its own address, and there to the same `path`. It may not be out of TLS, and
+/// whoever sends on to another path is no standby: a page to log in at must not be shown a token.
+fn onward(from: &Url, path: &[&str], location: Option<&str>) -> Result<Url, SecretsError> {
     let onward = location.and_then(|location| from.join(location).ok());
+    let below = format!("/{}", path.join("/"));
     match onward {
-        Some(onward) if onward.scheme() == from.scheme() => Ok(onward),
+        Some(mut onward)
+            if onward.scheme() == from.scheme() && decoded(onward.path()).ends_with(below.as_bytes()) =>
+        {
+            onward.set_query(from.query());
+            Ok(onward)
+        }
         _ => Err(ProviderError::ProviderUnavailable {
             provider: ProviderType::Vault,
-            detail: format!("it sends on to nowhere, or away from {}", from.scheme()),
+            detail: format!("it sends on to no node, or away from {}", from.scheme()),
             retry_after: None,
         }
         .into()),
     }
+}
+
+/// A path's bytes, in whichever way it is written: Vault and this crate do not escape the same ones.
+fn decoded(path: &str) -> Vec<u8> {
+    let mut parts = path.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let digits = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(digits.unwrap_or(b'%'));
+        bytes.extend_from_slice(&part.as_bytes()[if digits.is_some() { 2 } else { 0 }..]);
+    }
+    bytes
 }
 
 #[cfg(test)]
@@ -134,10 +153,31 @@ mod tests {
     #[test]
     fn a_redirect_never_leaves_tls() {
         let from = Url::parse("https://a.example:8200/v1/secret/data/x?version=1").unwrap();
-        assert!(onward(&from, Some("http://b.example:8200/v1/secret/data/x")).is_err());
-        assert!(onward(&from, None).is_err());
-        let to = onward(&from, Some("https://b.example:8200/v1/secret/data/x")).unwrap();
-        assert_eq!(to.host_str(), Some("b.example"));
+        let onward = |location| onward(&from, &["secret", "data", "x"], location);
+        assert!(onward(Some("http://b.example:8200/v1/secret/data/x")).is_err());
+        assert!(onward(None).is_err());
+        let to = onward(Some("https://b.example:8200/v1/secret/data/x?version=1")).unwrap();
+        assert_eq!(to.as_str(), "https://b.example:8200/v1/secret/data/x?version=1");
+    }
+
+    #[test]
+    fn a_redirect_leads_to_what_was_asked_for() {
+        let path = ["secret", "data", "a!b", "c?d"];
+        let from = Url::parse("https://gate.example/vault/v1/secret/data/a!b/c%3Fd?version=1").unwrap();
+        let onward = |location| onward(&from, &path, Some(location));
+        let to = onward("https://b.example/v1/secret/data/a%21b/c%3fd").unwrap();
+        assert_eq!(to.as_str(), "https://b.example/v1/secret/data/a%21b/c%3fd?version=1");
+        for elsewhere in
+            ["https://b.example/login", "/v1/secret/data/a!b", "https://b.example/v1/secret/data/a!b/c?d"]
+        {
+            assert!(onward(elsewhere).is_err(), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_read_however_it_is_escaped() {
+        assert_eq!(decoded("/a%20b%2fc%zz%"), b"/a b/c%zz%");
+        assert_eq!(decoded("/%C3%BC%\u{e4}x"), "/ü%äx".as_bytes());
     }
 
     #[test]
