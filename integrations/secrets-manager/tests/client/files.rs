@@ -158,19 +158,35 @@ async fn an_env_file_holds_secrets_by_their_variables() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_byte_order_mark_before_a_document_is_no_part_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in
+        [("a.env", "A=value\r\nB=2\r\n"), ("a.json", r#"{"A": "value"}"#), ("a.toml", "A = 'value'")]
+    {
+        let path = folder.path().join(name);
+        fs::write(&path, format!("\u{feff}{text}")).unwrap();
+        assert_eq!(read(&at(&path), "A").await, "value", "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_damaged_document_is_named_with_its_line_and_not_quoted() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, text) in [
-        ("a.json", "{\"a\":\n hunter2}"),
-        ("a.toml", "a = \"x\"\nb = hunter2"),
-        ("a.env", "A='hunter2"),
-        ("b.json", "[\"hunter2\"]"),
+    for (name, text, line) in [
+        ("a.json", "{\"a\":\n hunter2}", 2),
+        ("a.toml", "a = \"x\"\nb = hunter2", 2),
+        ("a.env", "A='hunter2", 1),
+        ("b.env", "# one\n\nC='1\n2'\nhunter2\nA=hunter2\n", 5),
+        ("c.env", "hunter2=1\nhunter2", 2),
+        ("d.env", "A=1\nB='hunter2\n\nC=3\n", 2),
+        ("b.json", "[\"hunter2\"]", 1),
     ] {
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
         let client = at(&path);
         let error = client.list_secrets("", ListOptions::default()).await.unwrap_err().to_string();
         assert!(error.contains(name) && !error.contains("hunter2"), "{error}");
+        assert!(error.contains(&format!("line {line}")), "{error}");
     }
 }
 

@@ -2,6 +2,8 @@
 //! what is under `password` under `db`, unless there is a key of this whole name; an object is given as JSON.
 
 use std::{
+    cell::Cell,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -74,6 +76,8 @@ impl Document {
     fn parse(&self, content: &Content) -> Result<Map<String, Value>, SecretsError> {
         let wrong = |detail: String| damaged(&shown(&self.file), detail);
         let text = std::str::from_utf8(&content.bytes).map_err(|error| wrong(error.to_string()))?;
+        // Editors of Windows begin with a mark that is no text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         match self.form {
             Form::Json => serde_json::from_str(text)
                 .map_err(|error| wrong(format!("wrong at line {}, column {}", error.line(), error.column()))),
@@ -81,14 +85,45 @@ impl Document {
                 let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
                 wrong(format!("wrong at line {}", before.matches('\n').count() + 1))
             }),
-            Form::Env => variables(text).ok_or_else(|| wrong("it has a line that is no variable".into())),
+            Form::Env => variables(text).map_err(|line| wrong(format!("no variable at line {line}"))),
         }
     }
 }
 
-fn variables(text: &str) -> Option<Map<String, Value>> {
-    let variables = dotenvy::from_read_iter(text.as_bytes());
-    variables.map(|pair| pair.ok().map(|(name, value)| (name, Value::String(value)))).collect()
+/// The variables of a `.env` file; the line where one would begin that is none.
+fn variables(text: &str) -> Result<Map<String, Value>, usize> {
+    let read = Cell::new(0);
+    let mut variables = Map::new();
+    for pair in dotenvy::from_read_iter(Lines { rest: text.as_bytes(), read: &read }) {
+        let (name, value) = pair.map_err(|error| match error {
+            // The parser tells what it did not understand, which may be several lines, and not where that is.
+            dotenvy::Error::LineParse(lines, _) => {
+                let more = lines.strip_suffix('\n').unwrap_or(&lines).matches('\n').count();
+                read.get().saturating_sub(more)
+            }
+            _ => read.get(),
+        })?;
+        variables.insert(name, Value::String(value));
+    }
+    Ok(variables)
+}
+
+/// Gives out a line at a time, so that it is known how far a parser is.
+struct Lines<'t> {
+    rest: &'t [u8],
+    read: &'t Cell<usize>,
+}
+
+impl Read for Lines<'_> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let line = self.rest.iter().position(|byte| *byte == b'\n').map_or(self.rest.len(), |end| end + 1);
+        let taken = line.min(room.len());
+        let (given, rest) = self.rest.split_at(taken);
+        room[..taken].copy_from_slice(given);
+        self.rest = rest;
+        self.read.set(self.read.get() + usize::from(0 < taken && taken == line));
+        Ok(taken)
+    }
 }
 
 fn look<'a>(all: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
