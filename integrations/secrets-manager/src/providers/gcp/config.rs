@@ -21,7 +21,7 @@ pub struct GcpSecretManagerConfig {
     /// Where the credentials come from.
     #[serde(default)]
     pub credentials: GcpCredentialSource,
-    /// Asks this address instead of Google's: a private one, an emulator.
+    /// Asks this address instead of Google's, without `/v1`: a private one, an emulator, a gateway and a path of it.
     #[serde(default)]
     pub endpoint: Option<Url>,
     /// How the store is reached.

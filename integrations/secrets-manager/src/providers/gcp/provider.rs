@@ -89,13 +89,19 @@ impl GcpSecretManagerProvider {
 
     /// Where `name` is asked for, which is made of what may stand in a URL.
     fn url(&self, location: Option<&str>, name: &str) -> Result<Url, ConfigurationError> {
-        let base = match &self.endpoint {
+        let mut url = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
             None => resource::endpoint(location)?,
         };
-        base.join(&format!("/v1/{name}")).map_err(|_| ConfigurationError::MissingEndpoint {
-            detail: format!("{name:?} cannot be asked for at GCP's address"),
-        })
+        url.set_query(None);
+        match url.path_segments_mut() {
+            Ok(mut path) => path.pop_if_empty().push("v1").extend(name.split('/')),
+            Err(()) => {
+                let detail = "gcp has an endpoint that is not of the form https://host".into();
+                return Err(ConfigurationError::MissingEndpoint { detail });
+            }
+        };
+        Ok(url)
     }
 
     /// What the store answers; once more if it does not accept the token and there is another.

@@ -61,6 +61,21 @@ async fn secrets_of_a_location_are_asked_for_there() {
 }
 
 #[tokio::test]
+async fn an_endpoint_keeps_its_path() {
+    let server = server([value()]).await;
+    for path in ["gate/secrets", "gate/secrets/", "", "?key=x"] {
+        let endpoint = Some(format!("{}/{path}", server.uri()).parse().unwrap());
+        let provider = provider(GcpSecretManagerConfig { endpoint, ..config(&server) });
+        provider.get_secret("db", GetSecretOptions::default()).await.unwrap();
+    }
+    let asked = requests(&server).await;
+    let asked: Vec<_> = asked.iter().map(|request| request.url.path()).collect();
+    let below = "/v1/projects/p/secrets/db/versions/latest:access";
+    let expected = ["/gate/secrets", "/gate/secrets", "", ""].map(|path| format!("{path}{below}"));
+    assert_eq!(asked, expected);
+}
+
+#[tokio::test]
 async fn each_status_of_google_has_its_error() {
     let denied = "Permission 'secretmanager.versions.access' denied for resource 'projects/p/secrets/db/versions/latest' (or it may not exist).";
     let cases = [
