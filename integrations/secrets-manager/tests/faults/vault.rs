@@ -165,6 +165,41 @@ async fn a_token_that_somebody_made_is_said_to_have_expired_only_if_it_was_known
 }
 
 #[tokio::test]
+async fn a_token_that_may_not_look_itself_up_lacks_a_policy_where_it_could_read_before() {
+    let server = Server::answering(|asked| match &*asked.path {
+        "/v1/secret/data/db" => secret(),
+        "/v1/sys/health" => reply(200, json!({})),
+        _ => denied(),
+    })
+    .await;
+    let provider = with(&server.url, VaultAuth::Token("canary".into()));
+    let other = || provider.get_secret("other", GetSecretOptions::default());
+    let error = other().await.unwrap_err();
+    assert_eq!(error.error_type(), "authentication_invalid_credentials", "it may be no token at all");
+    assert!(error.to_string().contains("look itself up"), "{error}");
+    get(&provider).await.unwrap();
+    assert_eq!(other().await.unwrap_err().error_type(), "access_denied");
+    get(&provider).await.unwrap();
+    provider.health_check().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_without_an_end_that_is_revoked_is_known_no_longer() {
+    let known = Arc::new(AtomicBool::new(true));
+    let told = Arc::clone(&known);
+    let server = Server::answering(move |asked| match &*asked.path {
+        _ if !told.load(SeqCst) => denied(),
+        "/v1/auth/token/lookup-self" => reply(200, json!({"data": {"ttl": 0, "renewable": false}})),
+        _ => secret(),
+    })
+    .await;
+    let provider = with(&server.url, VaultAuth::Token("canary".into()));
+    get(&provider).await.unwrap();
+    known.store(false, SeqCst);
+    assert_eq!(get(&provider).await.unwrap_err().error_type(), "authentication_invalid_credentials");
+}
+
+#[tokio::test]
 async fn a_file_without_a_token_is_no_refusal_and_nobody_is_asked() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");

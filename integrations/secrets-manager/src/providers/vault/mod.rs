@@ -1,7 +1,8 @@
 //! HashiCorp Vault and what speaks its API (OpenBao): secrets of a KV v2 mount, whose value is a JSON object.
 //!
 //! A refusal (403) says the same of a token that is over and of a policy that is missing. The token's `lookup-self` tells
-//! them apart: after the first, the provider logs in again and asks once more. Vault does not rotate a KV secret; its
+//! them apart: after the first, the provider logs in again and asks once more. A token that may not look itself up, as one
+//! without the policy `default`, lacks a policy if it has read something else before. Vault does not rotate a KV secret; its
 //! `sys/rotate` rotates the key that the whole vault is encrypted with and is nothing that a reader should trigger.
 
 mod aws_iam;
@@ -80,11 +81,20 @@ impl VaultProvider {
         let mut token = self.session.token(&self.door).await?;
         let mut answer = self.ask_with(&token, part, path, query).await?;
         if answer.status == 403 && !self.session.is_known(&self.door, &token).await? {
-            token = self.session.replace(&self.door, &token).await?;
-            answer = self.ask_with(&token, part, path, query).await?;
+            match self.session.replace(&self.door, &token).await {
+                Ok(another) => {
+                    token = another;
+                    answer = self.ask_with(&token, part, path, query).await?;
+                }
+                Err(SecretsError::Authentication(_)) if self.session.lacks_a_policy(&token) => {}
+                Err(error) => return Err(error),
+            }
         }
         match answer.status {
-            200 => Ok(answer),
+            200 => {
+                self.session.has_served(&token);
+                Ok(answer)
+            }
             404 if wire::says_nothing_there(&answer) || wire::read(&answer).is_some() => Ok(answer),
             403 => {
                 Err(AccessError::AccessDenied { path: path.join("/"), detail: wire::words(&answer) }.into())
@@ -249,7 +259,10 @@ impl SecretProvider for VaultProvider {
         if self.session.is_known(&self.door, &token).await? {
             return Ok(());
         }
-        let token = self.session.replace(&self.door, &token).await?;
+        let token = match self.session.replace(&self.door, &token).await {
+            Err(SecretsError::Authentication(_)) if self.session.lacks_a_policy(&token) => return Ok(()),
+            another => another?,
+        };
         if self.session.is_known(&self.door, &token).await? {
             return Ok(());
         }

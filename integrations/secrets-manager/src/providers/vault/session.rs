@@ -45,6 +45,10 @@ struct Held {
     renewable: bool,
     /// None for a token that lasts for ever, or does not tell.
     lease: Option<Leased>,
+    /// Whether it may not look itself up, as one without the policy `default`: that it may not is then no sign of its end.
+    is_mute: bool,
+    /// Whether something was read with it.
+    has_served: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -55,6 +59,10 @@ struct Leased {
 }
 
 impl Held {
+    fn new(token: SecretString, renewable: bool, lease: Option<Leased>) -> Self {
+        Self { token, renewable, lease, is_mute: false, has_served: false }
+    }
+
     fn is(&self, token: &SecretString) -> bool {
         self.token.expose_secret() == token.expose_secret()
     }
@@ -122,9 +130,23 @@ impl Session {
         let fresh = self.login(door).await?;
         if !will_do(&fresh) {
             let was_known = held.is_some_and(|held| held.lease.is_some());
-            return Err(no_other_token(was_known).into());
+            return Err(no_other_token(was_known, fresh.is_mute).into());
         }
         Ok(self.keep(fresh))
+    }
+
+    /// Takes note that something was read with this token.
+    pub fn has_served(&self, token: &SecretString) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = held.as_mut().filter(|held| held.is_mute && held.is(token)) {
+            held.has_served = true;
+        }
+    }
+
+    /// Whether a refusal of this token, which is no longer known as far as it is told, is one of a policy: it may not look
+    /// itself up, and other things were read with it.
+    pub fn lacks_a_policy(&self, token: &SecretString) -> bool {
+        self.held().is_some_and(|held| held.is_mute && held.has_served && held.is(token))
     }
 
     /// Whether Vault knows this token, which a refusal does not tell.
@@ -204,15 +226,16 @@ impl Session {
     }
 }
 
-fn no_other_token(was_known: bool) -> AuthenticationError {
+fn no_other_token(was_known: bool, is_mute: bool) -> AuthenticationError {
     if was_known {
         let detail = "the token is over, and there is no other".into();
         return AuthenticationError::ExpiredCredentials { provider: PROVIDER, detail };
     }
-    AuthenticationError::InvalidCredentials {
-        provider: PROVIDER,
-        detail: "it does not know the token".into(),
-    }
+    let detail = match is_mute {
+        true => "it does not know the token, or lets it neither do this nor look itself up",
+        false => "it does not know the token",
+    };
+    AuthenticationError::InvalidCredentials { provider: PROVIDER, detail: detail.into() }
 }
 
 /// What a token that somebody made says of itself. One that may not even say that is used as it is.
@@ -222,9 +245,9 @@ async fn look_up(door: &Door, token: SecretString) -> Result<Held, SecretsError>
         200 => {
             let found: Envelope<TokenState> = answer.json().ok_or_else(|| not_understood(&answer))?;
             let TokenState { ttl, renewable } = found.data;
-            Ok(Held { token, renewable, lease: Leased::new(ttl) })
+            Ok(Held::new(token, renewable, Leased::new(ttl)))
         }
-        403 => Ok(Held { token, renewable: false, lease: None }),
+        403 => Ok(Held { is_mute: true, ..Held::new(token, false, None) }),
         _ => Err(refusal(&answer)),
     }
 }
@@ -259,7 +282,7 @@ fn logged_in(answer: &Answer) -> Result<Held, SecretsError> {
         let detail = "the login wants more than was given, a second factor perhaps".into();
         return Err(AuthenticationError::TokenRefreshFailed { provider: PROVIDER, detail }.into());
     }
-    Ok(Held { token: client_token, renewable, lease: Leased::new(lease_duration) })
+    Ok(Held::new(client_token, renewable, Leased::new(lease_duration)))
 }
 
 fn post<'a>(path: Vec<&'a str>, body: Value, token: Option<&'a SecretString>) -> Request<'a> {
