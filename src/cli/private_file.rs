@@ -1,10 +1,14 @@
-//! Files that hold secrets: written so that only their owner can read them, read only if that is so.
+//! Files that hold secrets: written so that only their owner can read them, read only if that is so. What is there and
+//! is no file, such as a device, is never replaced by one.
 //! Knows nothing of what is in them.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::{
+        fd::AsFd,
+        unix::fs::{MetadataExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
     process,
 };
@@ -48,28 +52,34 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 
 /// A file that only its owner can read, begun before there is anything to write: whoever can have what is to be in it
 /// only once makes sure of its place first. It is in place once it is finished, and gone when it is dropped before.
+///
+/// A link is followed. What is no file, such as a device or a pipe, is written into and stays what it is.
 pub struct PrivateFile {
+    named: PathBuf,
+    file: File,
+    /// Absent for what is written into.
+    beside: Option<Beside>,
+}
+
+/// An unfinished file beside the one whose place it takes.
+struct Beside {
     path: PathBuf,
     unfinished: PathBuf,
-    file: File,
 }
 
 impl PrivateFile {
-    /// Begins one beside `path`.
+    /// Begins one beside `path`, or opens what is there and is no file.
     ///
     /// # Errors
-    /// When no file can be made there.
+    /// When no file can be made there, or what is there cannot be opened.
     pub fn begin(path: &Path) -> Result<Self, Failure> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let unfinished = path.with_file_name(format!(".{name}.{}", process::id()));
-        let begin = || {
-            if path.is_dir() {
-                return Err(io::ErrorKind::IsADirectory.into());
-            }
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)
+        let begun = match open_to_write_into(path) {
+            Ok(Some(file)) => Ok((file, None)),
+            Ok(None) => Beside::begin(path).map(|(file, beside)| (file, Some(beside))),
+            Err(error) => Err(error),
         };
-        let file = begin().map_err(|error| Failure::file("write", path, &error))?;
-        Ok(Self { path: path.into(), unfinished, file })
+        let (file, beside) = begun.map_err(|error| Failure::file("write", path, &error))?;
+        Ok(Self { named: path.into(), file, beside })
     }
 
     /// Writes all of it, and puts it in its place.
@@ -77,24 +87,63 @@ impl PrivateFile {
     /// # Errors
     /// When it cannot be written.
     pub fn finish(mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let written = self.file.write_all(bytes).and_then(|()| self.file.sync_all());
-        let placed = written.and_then(|()| fs::rename(&self.unfinished, &self.path));
-        placed.map_err(|error| Failure::file("write", &self.path, &error))
+        let written = self.file.write_all(bytes);
+        let placed = written.and_then(|()| match &self.beside {
+            Some(Beside { path, unfinished }) => {
+                self.file.sync_all()?;
+                fs::rename(unfinished, path)
+            }
+            None => Ok(()),
+        });
+        placed.map_err(|error| Failure::file("write", &self.named, &error))
     }
 }
 
-impl Drop for PrivateFile {
+impl Beside {
+    fn begin(path: &Path) -> io::Result<(File, Self)> {
+        let path = match fs::canonicalize(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => path.to_owned(),
+            found => found?,
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let unfinished = path.with_file_name(format!(".{name}.{}", process::id()));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+        Ok((file, Self { path, unfinished }))
+    }
+}
+
+impl Drop for Beside {
     fn drop(&mut self) {
         // It is not there any more if it is finished, and else in the way of nothing.
         let _ = fs::remove_file(&self.unfinished);
     }
 }
 
+/// What is there, if a file in its place would take it from others: a device, a pipe, this program's own stdout.
+fn open_to_write_into(path: &Path) -> io::Result<Option<File>> {
+    let there = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        there => there?,
+    };
+    if there.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    // As it is open already: opened again, a file would be written from its beginning, and a socket not at all.
+    for stream in [io::stdout().as_fd(), io::stderr().as_fd()] {
+        let open = File::from(stream.try_clone_to_owned()?);
+        let open_is = open.metadata()?;
+        if (open_is.dev(), open_is.ino()) == (there.dev(), there.ino()) {
+            return Ok(Some(open));
+        }
+    }
+    if there.is_file() { Ok(None) } else { OpenOptions::new().write(true).open(path).map(Some) }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 
     use super::*;
 
@@ -108,6 +157,38 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(read_private(&path, 16).unwrap().as_slice(), b"newer");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing unfinished is left");
+    }
+
+    #[test]
+    fn a_link_is_followed_and_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("value"), folder.path().join("link"));
+        fs::write(&path, b"older").unwrap();
+        symlink("value", &link).unwrap();
+        write_private(&link, b"newer").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(read_private(&path, 16).unwrap().as_slice(), b"newer");
+        fs::remove_file(&path).unwrap();
+        assert!(write_private(&link, b"newer").is_err(), "it leads nowhere");
+        assert!(link.is_symlink());
+    }
+
+    #[test]
+    fn a_pipe_or_device_is_written_into_and_stays_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, null) = (folder.path().join("pipe"), folder.path().join("null"));
+        assert!(process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        // Open for both, so that neither end waits for the other.
+        let mut reader = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+        write_private(&pipe, b"value").unwrap();
+        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+        let mut bytes = [0; 5];
+        reader.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"value");
+        symlink("/dev/null", &null).unwrap();
+        write_private(&null, b"value").unwrap();
+        assert!(fs::metadata(&null).unwrap().file_type().is_char_device());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing unfinished is left");
     }
 
     #[test]

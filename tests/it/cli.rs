@@ -34,6 +34,17 @@ fn a_value_may_come_from_a_file_with_any_bytes() {
 }
 
 #[test]
+fn a_value_written_to_a_link_to_stdout_is_printed() {
+    let vault = Vault::start();
+    vault.member().create("db", "s3cret");
+    let link = vault.folder().join("out");
+    std::os::unix::fs::symlink("/proc/self/fd/1", &link).unwrap();
+    let read = typed(&vault, &["secret", "get", "db", "--out", link.to_str().unwrap()], "").expect(0);
+    assert_eq!(read.stdout, "s3cret");
+    assert!(link.is_symlink());
+}
+
+#[test]
 fn updates_show_in_a_history_table_with_validity() {
     let vault = Vault::start();
     let member = vault.member();

@@ -35,7 +35,8 @@ pub struct GetArgs {
     /// Have a majority confirm that it is the latest, rather than trust what this node knows.
     #[arg(long)]
     quorum: bool,
-    /// Write the value to this file, readable by its owner only, instead of to stdout.
+    /// Write the value to this file, readable by its owner only, instead of to stdout. A link is followed, and a
+    /// device or a pipe written into.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
