@@ -13,7 +13,7 @@ use covault_model::invitation::{JOIN_TOKEN_BYTES_MAX, JoinToken};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{failure::Failure, output::Output, private_file::read_private};
+use super::{failure::Failure, output::Output, private_file::read_private, terminal::Terminal};
 use crate::{
     host::Machine,
     node::{JoinError, Joined, JoinedApi, QuicConfig, join, join_api},
@@ -86,12 +86,7 @@ impl JoinArgs {
         let bytes = match &self.token_file {
             Some(path) if path == Path::new("-") => read_stdin()?,
             Some(path) => read_private(path, JOIN_TOKEN_BYTES_MAX as u64 + 1)?,
-            None if io::stdin().is_terminal() => {
-                let asked = rpassword::prompt_password("Join token: ");
-                let asked =
-                    asked.map_err(|error| Failure::file("ask on", Path::new("the terminal"), &error))?;
-                return Ok(Zeroizing::new(asked));
-            }
+            None if io::stdin().is_terminal() => return Terminal::open()?.ask("Join token: "),
             None => read_stdin()?,
         };
         Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))

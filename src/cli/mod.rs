@@ -14,6 +14,7 @@ mod private_file;
 mod progress;
 mod serve;
 mod table;
+mod terminal;
 mod trial;
 mod value;
 

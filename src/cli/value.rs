@@ -15,7 +15,7 @@ use covault_model::limits::VALUE_BYTES_MAX;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::failure::Failure;
+use super::{failure::Failure, terminal::Terminal};
 
 /// Where a value comes from. Without an option: stdin when it is not a terminal, else a prompt.
 #[derive(Args)]
@@ -114,14 +114,12 @@ fn not_empty(value: SecretBytes) -> Result<SecretBytes, Failure> {
 }
 
 fn ask_twice() -> Result<SecretBytes, Failure> {
-    let ask = |prompt| rpassword::prompt_password(prompt).map(|text| Zeroizing::new(text.into_bytes()));
-    let failed = |error| Failure::file("ask on", Path::new("the terminal"), &error);
-    let first = ask("Value: ").map_err(failed)?;
-    let second = ask("Again: ").map_err(failed)?;
+    let terminal = Terminal::open()?;
+    let (first, second) = (terminal.ask("Value: ")?, terminal.ask("Again: ")?);
     if first != second {
         return Err(Failure::new("values_differ", "the two values are not the same; nothing was sent"));
     }
-    Ok(SecretBytes(first))
+    Ok(SecretBytes(Zeroizing::new(first.as_bytes().to_vec())))
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ mod linearizable;
 mod members;
 mod metrics;
 mod openapi;
+mod prompt;
 mod restart;
 mod rolling;
 mod secrets;
