@@ -57,6 +57,25 @@ impl Failure {
         }
     }
 
+    /// What is told of it where a reader that is gone is a fault: what it did not read cannot be had again.
+    pub fn told(self) -> Told {
+        match self {
+            Self::Told(told) => told,
+            Self::ReaderGone => Told {
+                exit: Exit::Failed,
+                code: "file_failed".to_owned(),
+                detail: "nobody read it".to_owned(),
+                hint: None,
+            },
+        }
+    }
+
+    /// A token was made that can be had once only, and this came between. `made` says which.
+    pub fn token_lost(self, made: &str) -> Self {
+        let why = self.told().detail;
+        Self::new("token_lost", format!("{made}: made, and could not be handed over: {why}"))
+    }
+
     /// The failure to write to stdout.
     pub fn from_stdout(error: &io::Error) -> Self {
         match error.kind() {

@@ -84,12 +84,8 @@ impl InitArgs {
         })?;
         let data = self.data.display();
         self.hand_over(output, token_file, &serve::token_text(&token.token)).map_err(|failure| {
-            let why = match failure {
-                Failure::Told(told) => told.detail,
-                Failure::ReaderGone => "nobody read it".to_owned(),
-            };
-            let detail = format!("made a vault in {data}, and could not hand its admin token over: {why}");
-            Failure::new("token_lost", detail).with_hint(format!("remove {data} and make it anew"))
+            let lost = failure.token_lost(&format!("the admin token of a vault in {data}"));
+            lost.with_hint(format!("remove {data} and make it anew"))
         })
     }
 

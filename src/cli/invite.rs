@@ -1,19 +1,17 @@
 //! `covault invite`. Keeps S1: the join token goes to stdout or a private file, nowhere else.
 //! Knows nothing of how a node is taken in.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use covault_model::limits::INVITATION_SECONDS_MAX;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     answer::cell,
     client::{Call, WriteArgs},
     connection::ConnectionArgs,
     failure::Failure,
+    new_token::{TokenOutArgs, Words},
     output::Output,
-    private_file::write_private,
 };
 
 /// Make a join token, with which one node may become a member, or one API process be let in.
@@ -33,9 +31,8 @@ pub struct InviteArgs {
     /// How long it is good for, such as 90s, 10m, 1h or 2d; a week at most.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = seconds)]
     expires: u64,
-    /// Write the token to this file, readable by its owner only, instead of to stdout.
-    #[arg(long, value_name = "FILE")]
-    token_out: Option<PathBuf>,
+    #[command(flatten)]
+    out: TokenOutArgs,
     #[command(flatten)]
     write: WriteArgs,
 }
@@ -48,27 +45,16 @@ impl InviteArgs {
     pub fn run(self, output: &Output) -> Result<(), Failure> {
         let role = if self.api { "api" } else { "node" };
         let body = json!({ "lifetime_seconds": self.expires, "role": role });
-        let mut answer =
-            self.connection.client()?.send(&Call::post("/v1/invitations", body, &self.write))?.body;
-        let note =
+        let (client, place) = (self.connection.client()?, self.out.begin()?);
+        let answer = client.send(&Call::post("/v1/invitations", body, &self.write))?.body;
+        let made =
             format!("invitation {}, good until {}", cell(&answer, "/id"), cell(&answer, "/expires_at"));
-        let token = answer.get("token").and_then(Value::as_str).map(str::to_owned);
-        if let (Some(path), Some(token)) = (&self.token_out, &token) {
-            write_private(path, format!("{token}\n").as_bytes())?;
-            answer["token"] = Value::Null;
-        }
-        if output.is_json() {
-            return output.document(&answer);
-        }
-        match (token, &self.token_out) {
-            (None, _) => output.note(&format!("{note}: made by an earlier try, and shown only then")),
-            (Some(_), Some(path)) => output.note(&format!("{note}: written to {}", path.display())),
-            (Some(token), None) => {
-                output.note(&format!("{note}: it lets one {role} in, and is not shown again"));
-                return output.text(&token);
-            }
-        }
-        Ok(())
+        let words = Words {
+            made,
+            once: format!("it lets one {role} in, and is not shown again"),
+            if_lost: "nobody can use it: make another".into(),
+        };
+        place.hand_over(answer, words, output)
     }
 }
 

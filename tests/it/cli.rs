@@ -4,7 +4,11 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{Done, Vault, command::run, covault};
+use crate::support::{
+    Done, Vault,
+    command::{run, run_into_full_disk},
+    covault,
+};
 
 /// Types a command as the vault's member.
 fn typed(vault: &Vault, arguments: &[&str], input: &str) -> Done {
@@ -143,6 +147,48 @@ fn callers_and_grants_are_managed_from_the_command_line() {
     as_ann(&["caller", "list"]).expect(1);
     as_admin(&["caller", "remove", "ann"]).expect(0);
     as_ann(&["secret", "list"]).expect(1);
+}
+
+#[test]
+fn no_token_is_made_that_cannot_be_written() {
+    let vault = Vault::start();
+    let (url, admin) = (vault.url(), vault.admin());
+    let as_admin =
+        |arguments: &[&str]| run(arguments, b"", &[("COVAULT_URL", &url), ("COVAULT_TOKEN", admin.token())]);
+    let nowhere = vault.folder().join("none/token");
+    let nowhere = nowhere.to_str().unwrap();
+    let refused = |arguments: &[&str]| {
+        let done = as_admin(&[arguments, &["--token-out", nowhere]].concat()).expect(1);
+        assert!(done.stderr.contains("(file_failed)"), "{}", done.all());
+    };
+    refused(&["caller", "add", "ann"]);
+    refused(&["caller", "token", "add", "dev"]);
+    let callers = as_admin(&["caller", "list", "--json"]).expect(0).json();
+    let rows = callers["callers"].as_array().unwrap();
+    assert!(rows.iter().all(|caller| caller["name"] != "ann"), "{callers}");
+    let dev = rows.iter().find(|caller| caller["name"] == "dev").unwrap();
+    assert_eq!(dev["tokens"].as_array().unwrap().len(), 1, "{callers}");
+    refused(&["invite"]);
+}
+
+#[test]
+fn a_token_that_nobody_got_is_told_with_the_way_to_take_it_away() {
+    let vault = Vault::start();
+    let (url, admin) = (vault.url(), vault.admin());
+    let variables = [("COVAULT_URL", url.as_str()), ("COVAULT_TOKEN", admin.token())];
+    for arguments in [&["caller", "add", "ann"][..], &["caller", "token", "add", "ann", "--json"]] {
+        let done = run_into_full_disk(arguments, &variables).expect(1);
+        assert!(done.stderr.contains("(token_lost)"), "{}", done.stderr);
+        let tokens = run(&["caller", "token", "list", "ann", "--json"], b"", &variables).expect(0).json();
+        let id = tokens["tokens"][0]["id"].as_str().unwrap().to_owned();
+        assert!(done.stderr.contains(&format!("token remove ann {id}")), "{}", done.stderr);
+        run(&["caller", "token", "remove", "ann", &id], b"", &variables).expect(0);
+    }
+    let file = vault.folder().join("token");
+    let arguments = ["caller", "token", "add", "ann", "--json", "--token-out", file.to_str().unwrap()];
+    let done = run_into_full_disk(&arguments, &variables).expect(1);
+    assert!(!done.stderr.contains("token remove"), "it is in the file: {}", done.stderr);
+    assert!(fs::read_to_string(&file).unwrap().starts_with("cvt_"));
 }
 
 #[test]

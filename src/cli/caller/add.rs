@@ -49,7 +49,6 @@ impl AddArgs {
         if let Some(time) = &self.token.expires_at {
             body["expires_at"] = time.as_str().into();
         }
-        let mut reply = client.send(&Call::post("/v1/callers", body, &self.write))?;
-        self.token.hand_over(&mut reply.body, output)
+        self.token.make(&Call::post("/v1/callers", body, &self.write), client, output)
     }
 }

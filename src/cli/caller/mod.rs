@@ -8,14 +8,16 @@ mod token_add;
 mod token_list;
 mod token_remove;
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 use covault_model::name::CallerName;
-use serde_json::Value;
 
 use super::{
-    answer::cell, connection::ConnectionArgs, failure::Failure, output::Output, private_file::write_private,
+    answer::cell,
+    client::{Call, Client},
+    connection::ConnectionArgs,
+    failure::Failure,
+    new_token::{TokenOutArgs, Words},
+    output::Output,
 };
 
 /// Add, list and remove callers and their tokens. It takes the role admin.
@@ -68,32 +70,24 @@ pub struct NewTokenArgs {
     /// The token is not accepted after this time, such as 2030-01-31T00:00:00Z.
     #[arg(long, value_name = "TIME")]
     expires_at: Option<String>,
-    /// Write the token to this file, readable by its owner only, instead of to stdout.
-    #[arg(long, value_name = "FILE")]
-    token_out: Option<PathBuf>,
+    #[command(flatten)]
+    out: TokenOutArgs,
 }
 
 impl NewTokenArgs {
-    /// Prints the token of an answer alone on stdout, or writes it to the file that was named.
-    fn hand_over(&self, answer: &mut Value, output: &Output) -> Result<(), Failure> {
-        let note =
-            format!("{} ({}), token {}", cell(answer, "/caller"), cell(answer, "/role"), cell(answer, "/id"));
-        let token = answer.get("token").and_then(Value::as_str).map(str::to_owned);
-        if let (Some(path), Some(token)) = (&self.token_out, &token) {
-            write_private(path, format!("{token}\n").as_bytes())?;
-            answer["token"] = Value::Null;
-        }
-        if output.is_json() {
-            return output.document(answer);
-        }
-        match (token, &self.token_out) {
-            (None, _) => output.note(&format!("{note}: made by an earlier try, and shown only then")),
-            (Some(_), Some(path)) => output.note(&format!("{note}: written to {}", path.display())),
-            (Some(token), None) => {
-                output.note(&format!("{note}: keep it, it is not shown again"));
-                return output.text(&token);
-            }
-        }
-        Ok(())
+    /// Has the token made by this call, and prints it alone on stdout, or writes it to the file that was named.
+    fn make(&self, call: &Call, client: &Client, output: &Output) -> Result<(), Failure> {
+        let place = self.out.begin()?;
+        let answer = client.send(call)?.body;
+        let (caller, id) = (cell(&answer, "/caller"), cell(&answer, "/id"));
+        let words = Words {
+            made: format!("{caller} ({}), token {id}", cell(&answer, "/role")),
+            once: "keep it, it is not shown again".into(),
+            if_lost: format!(
+                "make another with `covault caller token add {caller}`, and take this one away with `covault caller token \
+                 remove {caller} {id}`"
+            ),
+        };
+        place.hand_over(answer, words, output)
     }
 }

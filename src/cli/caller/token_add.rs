@@ -33,7 +33,6 @@ impl TokenAddArgs {
             body["expires_at"] = time.as_str().into();
         }
         let path = format!("/v1/callers/{}/tokens", self.caller.name);
-        let mut reply = client.send(&Call::post(path, body, &self.write))?;
-        self.token.hand_over(&mut reply.body, output)
+        self.token.make(&Call::post(path, body, &self.write), client, output)
     }
 }

@@ -1,8 +1,9 @@
 //! One run of the binary from its start to its end.
 
 use std::{
+    fs::File,
     io::Write,
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use super::process::bare_command;
@@ -46,6 +47,14 @@ pub fn run(arguments: &[&str], input: &[u8], variables: &[(&str, &str)]) -> Done
     run_command(command, input)
 }
 
+/// Runs the binary with these arguments and variables on a full disk: whatever it prints cannot be written.
+pub fn run_into_full_disk(arguments: &[&str], variables: &[(&str, &str)]) -> Done {
+    let mut command = bare_command();
+    command.args(arguments).envs(variables.iter().copied());
+    command.stdin(Stdio::null()).stdout(File::create("/dev/full").expect("it is there"));
+    done(&command.output().expect("the binary starts"))
+}
+
 /// Runs the binary with these arguments and nothing to read.
 pub fn covault(arguments: &[&str]) -> Done {
     run(arguments, b"", &[])
@@ -58,7 +67,10 @@ fn run_command(mut command: Command, input: &[u8]) -> Done {
     // A command that needs no input may be gone before it is written.
     let _ = stdin.write_all(input);
     drop(stdin);
-    let output = child.wait_with_output().expect("the binary ends");
+    done(&child.wait_with_output().expect("the binary ends"))
+}
+
+fn done(output: &Output) -> Done {
     Done {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
