@@ -105,6 +105,11 @@ impl Call {
         self
     }
 
+    /// What tells a repetition of this write; none of what is no such write.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     fn new(method: Method, path: String, write: Option<&WriteArgs>) -> Self {
         let key = write.map(|write| write.idempotency_key.clone().unwrap_or_else(random_key));
         let only_reads = method == Method::GET;

@@ -6,7 +6,10 @@ use std::{
     path::PathBuf,
 };
 
-use crate::support::{Done, Vault, command::run};
+use crate::support::{
+    Done, Vault,
+    command::{run, run_into_full_disk},
+};
 
 fn typed(vault: &Vault, arguments: &[&str], input: &str) -> Done {
     let (url, member) = (vault.url(), vault.member());
@@ -42,6 +45,21 @@ fn all_plain_values_become_secrets_in_place() {
     let again = typed(&vault, &["env", "encrypt", "-", "--all", "--prefix", "app/"], plain).expect(1);
     assert!(again.stderr.contains("secret_exists") && again.stdout.is_empty(), "{}", again.all());
     assert!(again.stderr.contains("app/DB") && again.stderr.contains("app/KEY"), "{}", again.all());
+}
+
+#[test]
+fn a_file_that_could_not_be_printed_is_had_again_with_the_key_that_is_told() {
+    let vault = Vault::start();
+    let path = file(&vault, ".env", "DB=secret-word\n");
+    let arguments = ["env", "encrypt", path.to_str().unwrap(), "--all"];
+    let (url, member) = (vault.url(), vault.member());
+    let variables = [("COVAULT_URL", url.as_str()), ("COVAULT_TOKEN", member.token())];
+    let lost = run_into_full_disk(&arguments, &variables).expect(1);
+    assert!(lost.stderr.contains("(file_failed)"), "{}", lost.stderr);
+    let (_, key) = lost.stderr.split_once("--idempotency-key ").expect("the key is told");
+    let key = key.split_whitespace().next().unwrap();
+    let again = run(&[&arguments[..], &["--idempotency-key", key]].concat(), b"", &variables).expect(0);
+    assert_eq!(again.stdout, "DB=secret(DB)\n");
 }
 
 #[test]

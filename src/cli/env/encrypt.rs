@@ -54,11 +54,11 @@ impl EncryptArgs {
             return Err(Failure::usage("--in-place needs a file, and - is none"));
         }
         let place = self.in_place.then(|| Place::of(&self.file)).transpose()?;
-        let call = Call::post("/v1/env/encrypt", self.body()?, &self.write);
-        let answer = client.send(&self.owner.address(call))?.body;
+        let call = self.owner.address(Call::post("/v1/env/encrypt", self.body()?, &self.write));
+        let answer = client.send(&call)?.body;
         let content = answer["content"].as_str();
         let content = content.ok_or_else(|| Failure::unexpected("the answer has no content"))?;
-        match place {
+        let handed_over = match place {
             None if output.is_json() => output.document(&answer),
             None => {
                 output.note(&told(&answer));
@@ -66,11 +66,13 @@ impl EncryptArgs {
             }
             Some(place) => {
                 place.fill(content.as_bytes()).map_err(|failure| {
-                    failure.with_hint("the secrets are made; only the file is as it was")
+                    output.note(&told(&answer));
+                    not_had(failure, &call)
                 })?;
-                output.answer(&json!({ "created": answer["created"] }), || told(&answer))
+                return output.answer(&json!({ "created": answer["created"] }), || told(&answer));
             }
-        }
+        };
+        handed_over.map_err(|failure| not_had(failure, &call))
     }
 
     fn body(&self) -> Result<Value, Failure> {
@@ -85,6 +87,14 @@ impl EncryptArgs {
         };
         Ok(body_of(&content, &values))
     }
+}
+
+/// The secrets are made, and the references to them were not handed over: says how to have those.
+fn not_had(failure: Failure, call: &Call) -> Failure {
+    let key = call.key().unwrap_or_default();
+    Failure::Told(failure.told()).with_hint(format!(
+        "the secrets are made; the same command, for the file as it was, with --idempotency-key {key} gives the references to them"
+    ))
 }
 
 fn body_of(content: &Zeroizing<String>, values: &Values) -> Value {
