@@ -7,7 +7,7 @@ use std::{env, fs, path::PathBuf, time::Duration};
 use clap::Args;
 use ureq::{
     Agent,
-    http::{HeaderValue, Uri},
+    http::{HeaderValue, Uri, uri::Authority},
     tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
 };
 use zeroize::Zeroizing;
@@ -60,9 +60,12 @@ impl ConnectionArgs {
     /// When the address cannot be one, there is no token, or a file cannot be used.
     pub fn client(self) -> Result<Client, Failure> {
         let base = self.url.trim_end_matches('/').to_owned();
-        let scheme =
-            base.parse::<Uri>().ok().and_then(|uri| uri.authority().and(uri.scheme_str().map(str::to_owned)));
-        let tls = match scheme.as_deref() {
+        let uri = base.parse::<Uri>().unwrap_or_default();
+        let host = uri.authority().map(Authority::as_str).unwrap_or_default();
+        if host.contains('@') {
+            return Err(Failure::usage("the address has a name or a password in it; a vault takes a token"));
+        }
+        let tls = match uri.scheme_str().filter(|_| !host.is_empty()) {
             Some("http") => TlsConfig::default(),
             Some("https") => TlsConfig::builder().root_certs(self.trusted()?).build(),
             _ => return Err(Failure::usage("--url needs the form http://HOST:PORT or https://HOST:PORT")),

@@ -192,6 +192,15 @@ fn a_token_that_nobody_got_is_told_with_the_way_to_take_it_away() {
 }
 
 #[test]
+fn a_password_in_the_address_is_refused_and_not_repeated() {
+    for url in ["http://bob:hunter2@127.0.0.1:1", "https://hunter2@127.0.0.1:1/"] {
+        let done = run(&["self"], b"", &[("COVAULT_URL", url), ("COVAULT_TOKEN", "t")]).expect(2);
+        assert!(!done.all().contains("hunter2"), "{}", done.all());
+        assert!(done.stderr.contains("password"), "{}", done.stderr);
+    }
+}
+
+#[test]
 fn status_and_completions_are_printed() {
     let vault = Vault::start();
     let status = typed(&vault, &["status", "--json"], "").expect(0).json();
