@@ -2,7 +2,13 @@
 //! Keeps S1: a token comes from a private file or the environment and goes into one header only.
 //! Knows nothing of the commands.
 
-use std::{env, fs, path::PathBuf, time::Duration};
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 use ureq::{
@@ -14,6 +20,8 @@ use zeroize::Zeroizing;
 
 use super::{client::Client, failure::Failure, private_file::read_private};
 
+/// Where `covault dev` and a node listen unless told otherwise.
+const USUAL_ADDRESS: &str = "http://127.0.0.1:8400";
 /// Longest wait for a connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
 /// Largest token file, in bytes.
@@ -30,17 +38,17 @@ const SYSTEM_CERTIFICATES: [&str; 4] = [
 #[derive(Args)]
 #[command(next_help_heading = "Connection")]
 pub struct ConnectionArgs {
-    /// The vault's address.
-    #[arg(long, global = true, env = "COVAULT_URL", default_value = "http://127.0.0.1:8400")]
-    url: String,
-    /// A file with the token, readable by its owner only. Else COVAULT_TOKEN_FILE, else COVAULT_TOKEN.
+    /// The vault's address. Else COVAULT_URL, else http://127.0.0.1:8400.
+    #[arg(long, global = true)]
+    url: Option<String>,
+    /// A file with the token, readable by its owner only. Else COVAULT_TOKEN, else the file COVAULT_TOKEN_FILE.
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "token")]
     token_file: Option<PathBuf>,
     /// The token itself. Other users of this machine can see it in the list of processes: better a file.
     #[arg(long, global = true)]
     token: Option<String>,
-    /// Trust only the certificate authorities in this PEM file, for https with a private one.
-    #[arg(long, global = true, value_name = "FILE", env = "COVAULT_CA")]
+    /// Trust only the certificate authorities in this PEM file, for https with a private one. Else COVAULT_CA.
+    #[arg(long, global = true, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// Give up after so many seconds without a whole answer.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30)]
@@ -50,7 +58,7 @@ pub struct ConnectionArgs {
 
 /// A client of a node of this machine that this very program has started.
 pub fn local_client(url: String, token: String) -> Result<Client, Failure> {
-    ConnectionArgs { url, token_file: None, token: Some(token), ca: None, timeout: 30 }.client()
+    ConnectionArgs { url: Some(url), token_file: None, token: Some(token), ca: None, timeout: 30 }.client()
 }
 
 impl ConnectionArgs {
@@ -59,7 +67,9 @@ impl ConnectionArgs {
     /// # Errors
     /// When the address cannot be one, there is no token, or a file cannot be used.
     pub fn client(self) -> Result<Client, Failure> {
-        let base = self.url.trim_end_matches('/').to_owned();
+        let named =
+            self.url.clone().or_else(|| Some(variable("COVAULT_URL")?.to_string_lossy().into_owned()));
+        let base = named.as_deref().unwrap_or(USUAL_ADDRESS).trim_end_matches('/').to_owned();
         let uri = base.parse::<Uri>().unwrap_or_default();
         let host = uri.authority().map(Authority::as_str).unwrap_or_default();
         if host.contains('@') {
@@ -68,7 +78,11 @@ impl ConnectionArgs {
         let tls = match uri.scheme_str().filter(|_| !host.is_empty()) {
             Some("http") => TlsConfig::default(),
             Some("https") => TlsConfig::builder().root_certs(self.trusted()?).build(),
-            _ => return Err(Failure::usage("--url needs the form http://HOST:PORT or https://HOST:PORT")),
+            _ => {
+                return Err(Failure::usage(
+                    "--url or COVAULT_URL needs one address of the form http://HOST:PORT or https://HOST:PORT",
+                ));
+            }
         };
         let authorization = authorization(&self.read_token()?)?;
         // No redirect and no proxy: a token goes to the named vault and nowhere else.
@@ -89,21 +103,22 @@ impl ConnectionArgs {
         if let Some(token) = &self.token {
             return Ok(Zeroizing::new(token.clone()));
         }
-        let named = self.token_file.clone().or_else(|| env::var_os("COVAULT_TOKEN_FILE").map(PathBuf::from));
-        if let Some(path) = named {
-            let bytes = read_private(&path, TOKEN_FILE_BYTES_MAX)?;
-            let text = str::from_utf8(&bytes)
-                .map_err(|_| Failure::new("file_failed", format!("{} holds no token", path.display())))?;
-            return Ok(Zeroizing::new(text.trim().to_owned()));
+        if let Some(path) = &self.token_file {
+            return token_in(path);
         }
-        let from_environment = env::var("COVAULT_TOKEN").ok().filter(|token| !token.is_empty());
-        from_environment.map(Zeroizing::new).ok_or_else(|| {
-            Failure::usage("no token: give --token-file FILE, or set COVAULT_TOKEN_FILE or COVAULT_TOKEN")
-        })
+        if let Some(token) = variable("COVAULT_TOKEN") {
+            return Ok(Zeroizing::new(token.to_string_lossy().into_owned()));
+        }
+        let path = variable("COVAULT_TOKEN_FILE").ok_or_else(|| {
+            Failure::usage("no token: give --token-file FILE, or set COVAULT_TOKEN or COVAULT_TOKEN_FILE")
+        })?;
+        token_in(Path::new(&path))
     }
 
     fn trusted(&self) -> Result<RootCerts, Failure> {
-        let named = self.ca.clone().or_else(|| env::var_os("SSL_CERT_FILE").map(PathBuf::from));
+        let of_environment =
+            || variable("COVAULT_CA").or_else(|| variable("SSL_CERT_FILE")).map(PathBuf::from);
+        let named = self.ca.clone().or_else(of_environment);
         let of_system = || SYSTEM_CERTIFICATES.iter().map(PathBuf::from).find(|path| path.exists());
         let Some(path) = named.or_else(of_system) else {
             return Err(Failure::usage("this system has no list of certificate authorities: give --ca FILE"));
@@ -123,6 +138,18 @@ impl ConnectionArgs {
         }
         Ok(RootCerts::new_with_certs(&certificates))
     }
+}
+
+/// What the environment has under this name; an empty text is as good as none.
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|text| !text.is_empty())
+}
+
+fn token_in(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let bytes = read_private(path, TOKEN_FILE_BYTES_MAX)?;
+    let text = str::from_utf8(&bytes)
+        .map_err(|_| Failure::new("file_failed", format!("{} holds no token", path.display())))?;
+    Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
 fn authorization(token: &str) -> Result<HeaderValue, Failure> {

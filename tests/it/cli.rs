@@ -201,6 +201,29 @@ fn a_password_in_the_address_is_refused_and_not_repeated() {
 }
 
 #[test]
+fn the_token_itself_comes_before_a_file_and_an_empty_variable_is_none() {
+    use std::os::unix::fs::PermissionsExt;
+    let vault = Vault::start();
+    let file = vault.folder().join("token");
+    fs::write(&file, vault.admin().token()).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let (url, member, file) = (vault.url(), vault.member(), file.to_str().unwrap());
+    let caller = |variables: &[(&str, &str)]| {
+        let done = run(&["self", "--url", &url, "--json"], b"", variables).expect(0);
+        done.json()["name"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(caller(&[("COVAULT_TOKEN", member.token()), ("COVAULT_TOKEN_FILE", file)]), "dev");
+    assert_eq!(caller(&[("COVAULT_TOKEN", member.token()), ("COVAULT_TOKEN_FILE", "")]), "dev");
+    assert_eq!(caller(&[("COVAULT_TOKEN", ""), ("COVAULT_TOKEN_FILE", file), ("COVAULT_CA", "")]), "admin");
+    let done = run(&["self"], b"", &[("COVAULT_TOKEN", ""), ("COVAULT_TOKEN_FILE", "")]).expect(2);
+    assert!(done.stderr.contains("no token"), "{}", done.stderr);
+    let done = run(&["self"], b"", &[("COVAULT_TOKEN", "t"), ("COVAULT_URL", "")]);
+    assert!(!done.stderr.contains("(usage)"), "the address is the usual one: {}", done.stderr);
+    let two = [("COVAULT_TOKEN", "t"), ("COVAULT_URL", "http://127.0.0.1:1,http://127.0.0.1:2")];
+    assert!(run(&["self"], b"", &two).expect(2).stderr.contains("one address"));
+}
+
+#[test]
 fn status_and_completions_are_printed() {
     let vault = Vault::start();
     let status = typed(&vault, &["status", "--json"], "").expect(0).json();
