@@ -3,7 +3,7 @@
 //! Knows nothing of what is in it.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
+    fs::{self, File, Metadata, OpenOptions, Permissions},
     io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
@@ -16,12 +16,15 @@ use crate::cli::failure::Failure;
 pub struct Place {
     /// The file itself, behind any links to it.
     path: PathBuf,
+    /// What was there when the place was taken.
+    was: Metadata,
     beside: PathBuf,
     file: File,
 }
 
 impl Place {
-    /// Takes the place of a file that is there. Done before the vault is asked, so that what can fail has failed.
+    /// Takes the place of a file that is there. Done before it is read, so that no change of it is overlooked, and
+    /// before the vault is asked, so that what can fail has failed.
     ///
     /// # Errors
     /// When there is none, or nothing can be written beside it.
@@ -33,8 +36,9 @@ impl Place {
         let beside = path.with_file_name(format!(".{name}.{}", process::id()));
         let file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).map_err(failed)?;
-        let place = Self { path: path.clone(), beside, file };
+        let place = Self { path: path.clone(), was, beside, file };
         let made = place.file.metadata().map_err(failed)?;
+        let was = &place.was;
         if (made.uid(), made.gid()) != (was.uid(), was.gid()) {
             fchown(&place.file, Some(was.uid()), Some(was.gid())).map_err(failed)?;
         }
@@ -45,10 +49,20 @@ impl Place {
     /// Puts this in place of what was there.
     ///
     /// # Errors
-    /// When it cannot be written; then what was there still is.
+    /// When it cannot be written, or somebody else wrote there meanwhile; then what was there still is.
     pub fn fill(mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if self.is_changed() {
+            let detail = format!("{} was changed meanwhile, and stays as it is now", self.path.display());
+            return Err(Failure::new("file_changed", detail));
+        }
         let written = self.write(bytes);
         written.map_err(|error| Failure::file("replace", &self.path, &error))
+    }
+
+    /// Whether what is there is not what was, as after an editor has saved.
+    fn is_changed(&self) -> bool {
+        let known = |file: &Metadata| (file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec());
+        fs::metadata(&self.path).is_ok_and(|is| known(&is) != known(&self.was))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -85,6 +99,23 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_was_saved_meanwhile_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join(".env"), folder.path().join("saved"));
+        fs::write(&path, "old").unwrap();
+        let place = Place::of(&path).unwrap();
+        fs::write(&path, "edited").unwrap();
+        assert!(place.fill(b"new").is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"edited");
+        let place = Place::of(&path).unwrap();
+        fs::write(&other, "EDITED").unwrap();
+        fs::rename(&other, &path).unwrap();
+        assert!(place.fill(b"new").is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"EDITED");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
