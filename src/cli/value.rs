@@ -35,7 +35,7 @@ impl ValueArgs {
     ///
     /// # Errors
     /// When it cannot be read, is too large, differs between the two times it is asked for, or when stdin
-    /// is empty though nobody named it.
+    /// is empty though nobody named it, or nothing is typed.
     pub fn read(&self) -> Result<SecretBytes, Failure> {
         let mut value = match &self.value_file {
             Some(path) if path == Path::new("-") => read_stream(io::stdin().lock(), path)?,
@@ -44,7 +44,7 @@ impl ValueArgs {
                 read_stream(file, path)?
             }
             None if io::stdin().is_terminal() => ask_twice()?,
-            None => not_empty(read_stream(io::stdin().lock(), Path::new("stdin"))?)?,
+            None => not_empty(read_stream(io::stdin().lock(), Path::new("stdin"))?, "stdin is empty")?,
         };
         if self.trim {
             value.trim_line_break();
@@ -105,21 +105,23 @@ fn read_stream(stream: impl Read, path: &Path) -> Result<SecretBytes, Failure> {
     Ok(SecretBytes(bytes))
 }
 
-/// An empty pipe is more often a mistake than a value.
-fn not_empty(value: SecretBytes) -> Result<SecretBytes, Failure> {
+/// An empty pipe, or Enter and nothing else, is more often a mistake than a value.
+fn not_empty(value: SecretBytes, otherwise: &str) -> Result<SecretBytes, Failure> {
     if value.0.is_empty() {
-        return Err(Failure::usage("stdin is empty; for an empty value say --value-file -"));
+        return Err(Failure::usage(format!("{otherwise}; for an empty value say --value-file /dev/null")));
     }
     Ok(value)
 }
 
 fn ask_twice() -> Result<SecretBytes, Failure> {
     let terminal = Terminal::open()?;
-    let (first, second) = (terminal.ask("Value: ")?, terminal.ask("Again: ")?);
-    if first != second {
+    let ask =
+        |question| terminal.ask(question).map(|text| SecretBytes(Zeroizing::new(text.as_bytes().to_vec())));
+    let first = not_empty(ask("Value: ")?, "nothing was typed")?;
+    if first.0 != ask("Again: ")?.0 {
         return Err(Failure::new("values_differ", "the two values are not the same; nothing was sent"));
     }
-    Ok(SecretBytes(Zeroizing::new(first.as_bytes().to_vec())))
+    Ok(first)
 }
 
 #[cfg(test)]
@@ -162,8 +164,8 @@ mod tests {
 
     #[test]
     fn an_empty_pipe_that_nobody_named_is_refused() {
-        assert!(not_empty(SecretBytes(Zeroizing::new(Vec::new()))).is_err());
-        assert!(not_empty(SecretBytes(Zeroizing::new(vec![0]))).is_ok());
+        assert!(not_empty(SecretBytes(Zeroizing::new(Vec::new())), "stdin is empty").is_err());
+        assert!(not_empty(SecretBytes(Zeroizing::new(vec![0])), "stdin is empty").is_ok());
     }
 
     #[test]

@@ -41,3 +41,11 @@ fn what_is_typed_twice_is_sent_and_not_shown() {
     assert!(!terminal.seen().contains("CANARY"), "{}", terminal.seen());
     assert!(terminal.is_as_usual());
 }
+
+#[test]
+fn enter_alone_is_no_value() {
+    let mut terminal = asked();
+    terminal.types("\r");
+    terminal.until("ended 2\r\n");
+    assert!(terminal.seen().contains("--value-file /dev/null"), "{}", terminal.seen());
+}
