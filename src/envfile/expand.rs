@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{
     call::{Call, Reference},
-    file::{Assignment, EnvFile, Piece},
+    file::{Assignment, EnvFile, Piece, Quote},
     format::Format,
     mistake::{Mistake, Reason, Refused, Unresolved},
     picked::Picked,
@@ -51,7 +51,7 @@ impl EnvFile {
         let mut unwritten = Vec::new();
         for (assignment, value) in &values {
             let key = &self.text()[assignment.key.clone()];
-            match (format.part(key, value, assignment.quote), assignment.calls().next()) {
+            match (format.part(key, value, self.quotes_for(assignment, value)), assignment.calls().next()) {
                 (Some(part), _) => parts.push((assignment.value.clone(), part)),
                 (None, Some((place, call))) => {
                     unwritten.push((place.start, call.name(), Reason::NotPortable));
@@ -70,6 +70,16 @@ impl EnvFile {
             other => other.whole(parts.iter().map(|(_, part)| part.as_str())),
         };
         if text.len() <= EXPANDED_BYTES_MAX { Ok(text) } else { Err(Refused::TooLarge) }
+    }
+
+    /// The quotes that a value is to be in if it can: those that it had. An empty one before a comment needs some, as
+    /// python-dotenv up to 1.2.2 takes that for the value.
+    fn quotes_for(&self, assignment: &Assignment, value: &str) -> Quote {
+        let behind = self.text()[assignment.value.end..].trim_start_matches([' ', '\t']);
+        match assignment.quote {
+            Quote::None if value.is_empty() && behind.starts_with('#') => Quote::Single,
+            had => had,
+        }
     }
 
     /// What the assignments come to that are to be written.

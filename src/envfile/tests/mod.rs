@@ -37,6 +37,7 @@ fn expanded(text: &str, format: Format) -> Result<String, Refused> {
     let value = |name| match name {
         "none" => Err(Reason::NotFound),
         "json" => Ok(br#"{"user":"u\u00e9","port":5432,"tls":true,"ratio":1.5,"list":[1]}"#.as_slice()),
+        "empty" => Ok(b"".as_slice()),
         "quotes" => Ok(br#"'""#.as_slice()),
         "bytes" => Ok(b"\xff".as_slice()),
         own => Ok(str::as_bytes(own)),
@@ -105,6 +106,13 @@ fn only_what_a_reference_stands_in_is_written_anew() {
         "A=exec('op read \"x\"') secret(a)".replace("secret(a)", "").trim_end(),
         "A=exec('op read \"x\"')",
     );
+}
+
+#[test]
+fn an_empty_secret_before_a_comment_is_quoted() {
+    check_expand("A=secret(empty) # c\nB=secret(empty)\t# c", "A='' # c\nB=''\t# c");
+    check_expand("A=secret(empty)\nB=\"secret(empty)\" # c", "A=\nB=\"\" # c");
+    check_expand("A=xsecret(empty) # c", "A=x # c");
 }
 
 #[test]
