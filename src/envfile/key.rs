@@ -7,9 +7,10 @@ use std::{
 };
 
 use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    Deserializer,
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor},
 };
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::mistake::Reason;
@@ -46,7 +47,9 @@ impl<'de, 'k> Visitor<'de> for Picking<'_, 'k> {
         let mut found = Found::new();
         while let Some(key) = entries.next_key::<String>()? {
             match self.0.get(key.as_str()) {
-                Some(key) => drop(found.insert(key, entries.next_value::<Scalar>()?.text())),
+                Some(key) => {
+                    drop(found.insert(key, text_of(entries.next_value()?).map_err(A::Error::custom)?));
+                }
                 None => drop(entries.next_value::<IgnoredAny>()?),
             }
         }
@@ -54,68 +57,14 @@ impl<'de, 'k> Visitor<'de> for Picking<'_, 'k> {
     }
 }
 
-/// A JSON value that reads as text, or one that does not.
-enum Scalar {
-    Text(Zeroizing<String>),
-    Other,
-}
-
-impl Scalar {
-    fn text(self) -> Result<Zeroizing<String>, Reason> {
-        match self {
-            Self::Text(text) => Ok(text),
-            Self::Other => Err(Reason::KeyNotText),
-        }
+/// A JSON value as text, from the bytes that it is written with: a number of any length keeps all its digits.
+fn text_of(json: &RawValue) -> Result<Result<Zeroizing<String>, Reason>, serde_json::Error> {
+    let json = json.get();
+    let digits = json.strip_prefix('-').unwrap_or(json);
+    if json.starts_with('"') {
+        return Ok(Ok(Zeroizing::new(serde_json::from_str(json)?)));
     }
-}
-
-impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(ScalarVisitor)
-    }
-}
-
-struct ScalarVisitor;
-
-impl<'de> Visitor<'de> for ScalarVisitor {
-    type Value = Scalar;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Scalar, E> {
-        Ok(Scalar::Text(Zeroizing::new(text.to_owned())))
-    }
-
-    fn visit_bool<E: Error>(self, truth: bool) -> Result<Scalar, E> {
-        Ok(Scalar::Text(Zeroizing::new(truth.to_string())))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Scalar, E> {
-        Ok(Scalar::Text(Zeroizing::new(number.to_string())))
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Scalar, E> {
-        Ok(Scalar::Text(Zeroizing::new(number.to_string())))
-    }
-
-    /// A number with a fraction may be written in many ways, and which one it was is not known here.
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Scalar, E> {
-        Ok(Scalar::Other)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Scalar, E> {
-        Ok(Scalar::Other)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Scalar, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Scalar, A::Error> {
-        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Other)
-    }
+    // A number with a fraction or an exponent may be written in many ways, and no reader is told which is meant.
+    let is_kept = ["true", "false"].contains(&json) || digits.bytes().all(|byte| byte.is_ascii_digit());
+    Ok(if is_kept { Ok(Zeroizing::new(json.to_owned())) } else { Err(Reason::KeyNotText) })
 }

@@ -38,6 +38,9 @@ fn expanded(text: &str, format: Format) -> Result<String, Refused> {
         "none" => Err(Reason::NotFound),
         "json" => Ok(br#"{"user":"u\u00e9","port":5432,"tls":true,"ratio":1.5,"list":[1]}"#.as_slice()),
         "empty" => Ok(b"".as_slice()),
+        "numbers" => {
+            Ok(br#"{"id": 123456789012345678901 ,"low":-9223372036854775809,"zero":-0,"big":1e3}"#.as_slice())
+        }
         "quotes" => Ok(br#"'""#.as_slice()),
         "bytes" => Ok(b"\xff".as_slice()),
         own => Ok(str::as_bytes(own)),
@@ -113,6 +116,13 @@ fn an_empty_secret_before_a_comment_is_quoted() {
     check_expand("A=secret(empty) # c\nB=secret(empty)\t# c", "A='' # c\nB=''\t# c");
     check_expand("A=secret(empty)\nB=\"secret(empty)\" # c", "A=\nB=\"\" # c");
     check_expand("A=xsecret(empty) # c", "A=x # c");
+}
+
+#[test]
+fn a_whole_number_is_taken_as_it_is_written_however_long() {
+    check_expand("A=secret(numbers#id)", "A=123456789012345678901");
+    check_expand("A=secret(numbers#low)/secret(numbers#zero)", "A=-9223372036854775809/-0");
+    check_unresolved(expanded("A=secret(numbers#big)", Format::Dotenv), &[(1, 3, "numbers", "key_not_text")]);
 }
 
 #[test]
