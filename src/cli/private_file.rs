@@ -107,7 +107,15 @@ impl Beside {
         };
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let unfinished = path.with_file_name(format!(".{name}.{}", process::id()));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+        let open = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
+        let file = match open() {
+            // One with this number was killed and left it; in a container all have the same.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_file(&unfinished)?;
+                open()?
+            }
+            opened => opened?,
+        };
         Ok((file, Self { path, unfinished }))
     }
 }
@@ -146,6 +154,16 @@ mod tests {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 
     use super::*;
+
+    #[test]
+    fn what_a_killed_process_of_the_same_number_left_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        fs::write(dir.path().join(format!(".secret.{}", process::id())), "left").unwrap();
+        write_private(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn what_is_written_can_be_read_by_its_owner_only() {
