@@ -24,8 +24,8 @@ pub use config::ProviderConfig;
 pub use local::{LocalProvider, LocalProviderConfig};
 
 use crate::types::{
-    GetSecretOptions, ListOptions, ProviderError, ProviderType, RotationResult, SecretMetadata, SecretPage,
-    SecretValue, SecretVersion, SecretsError,
+    ConfigurationError, GetSecretOptions, ListOptions, ProviderError, ProviderType, RotationResult,
+    SecretMetadata, SecretPage, SecretValue, SecretVersion, SecretsError,
 };
 
 /// A place where secrets live.
@@ -91,6 +91,12 @@ pub trait SecretProvider: Send + Sync {
 /// An address as part of a store's place: with no name, password or question that may stand in it.
 pub(crate) fn address(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
+}
+
+/// A list that has more than is read of one. Whoever asks would take a part of it for all.
+pub(crate) fn too_many(provider: ProviderType, what: &str, most: usize) -> SecretsError {
+    let detail = format!("there are more than {most} {what}, which is as many as are listed");
+    ConfigurationError::InvalidRequest { provider, detail }.into()
 }
 
 /// Where a store's list goes on, if it does; `seen` are the places where it did before.

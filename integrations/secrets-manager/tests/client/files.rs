@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use secrets_manager::{
-    Client, GetSecretOptions, ListOptions, SecretsClient, SecretsConfig, WallClock,
+    Client, GetSecretOptions, ListOptions, SecretProvider, SecretsClient, SecretsConfig, WallClock,
     providers::{LocalProvider, LocalProviderConfig},
 };
 
@@ -195,6 +195,33 @@ async fn a_file_that_is_too_large_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("large"), vec![b'x'; (1 << 20) + 1]).unwrap();
     assert_eq!(read(&at(folder.path()), "large").await, "parse_invalid_secret_format");
+}
+
+#[tokio::test]
+async fn a_list_of_more_files_than_it_may_have_is_refused_and_a_part_of_it_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["a", "b"] {
+        fs::create_dir(folder.path().join(part)).unwrap();
+    }
+    for number in 0..10_000 {
+        fs::write(folder.path().join(format!("a/{number}")), "").unwrap();
+    }
+    let config = LocalProviderConfig { path: folder.path().into() };
+    let provider = LocalProvider::new(config, WallClock::default()).unwrap();
+    let list = async |prefix: &str| {
+        let page = provider.list_page(prefix, ListOptions::default()).await;
+        page.map(|page| page.secrets.len())
+    };
+    assert_eq!(list("").await.unwrap(), 100, "a page");
+    fs::write(folder.path().join("b/one"), "1").unwrap();
+    fs::write(folder.path().join("b/two@3"), "2").unwrap();
+    let error = list("").await.unwrap_err();
+    assert_eq!(error.error_type(), "configuration_invalid_request");
+    assert!(error.to_string().contains("10000"), "{error}");
+    for (prefix, count) in [("b", 2), ("b/", 2), ("b/o", 1), ("a/999", 11), ("c", 0)] {
+        assert_eq!(list(prefix).await.unwrap(), count, "{prefix}");
+    }
+    provider.health_check().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

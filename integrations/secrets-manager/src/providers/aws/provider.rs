@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     SecretProvider,
-    providers::{environment::Environment, onward},
+    providers::{environment::Environment, onward, too_many},
     types::{
         AccessError, ConfigurationError, GetSecretOptions, ListOptions, ParseError, ProviderType,
         RotationResult, RotationStatus, SecretMetadata, SecretNotFoundError, SecretPage, SecretValue,
@@ -192,9 +192,10 @@ impl SecretProvider for AwsSecretsManagerProvider {
         let (mut page, region) = self.ask::<Versions>(asked, &body).await?;
         let mut versions: Vec<_> = page.versions.into_iter().map(Listing::read).collect();
         let mut seen = HashSet::new();
-        while let Some(token) = onward(ProviderType::Aws, &mut seen, page.next_token)?
-            && versions.len() < MOST_VERSIONS
-        {
+        while let Some(token) = onward(ProviderType::Aws, &mut seen, page.next_token)? {
+            if MOST_VERSIONS <= versions.len() {
+                return Err(too_many(ProviderType::Aws, "versions", MOST_VERSIONS));
+            }
             body["NextToken"] = token.into();
             page = self.api.call(region, asked, &body).await?;
             versions.extend(page.versions.into_iter().map(Listing::read));

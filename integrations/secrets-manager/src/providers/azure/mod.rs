@@ -31,7 +31,7 @@ use names::Names;
 use session::Session;
 use wire::{Attributes, Bundle, Page, Value};
 
-use super::{SecretProvider, address, environment::Environment, onward};
+use super::{SecretProvider, address, environment::Environment, onward, too_many};
 use crate::{
     transport::{Answer, Http},
     types::{
@@ -297,9 +297,10 @@ impl SecretProvider for AzureKeyVaultProvider {
         let mut page = self.listed(self.url(&["secrets", &*name, "versions"]), path).await?;
         let mut versions: Vec<_> = page.value.iter().map(|bundle| self.version(bundle)).collect();
         let mut seen = HashSet::new();
-        while let Some(next) = onward(PROVIDER, &mut seen, page.next_link)?
-            && versions.len() < MOST_VERSIONS
-        {
+        while let Some(next) = onward(PROVIDER, &mut seen, page.next_link)? {
+            if MOST_VERSIONS <= versions.len() {
+                return Err(too_many(PROVIDER, "versions", MOST_VERSIONS));
+            }
             page = self.listed(self.next_url(&next)?, path).await?;
             versions.extend(page.value.iter().map(|bundle| self.version(bundle)));
         }

@@ -25,7 +25,7 @@ use self::{
 };
 use crate::{
     SecretProvider,
-    providers::{environment::Environment, onward},
+    providers::{environment::Environment, onward, too_many},
     types::{
         AccessError, ConfigurationError, GetSecretOptions, ListOptions, ProviderType, RotationError,
         RotationResult, SecretMetadata, SecretNotFoundError, SecretPage, SecretValue, SecretVersion,
@@ -60,8 +60,16 @@ impl CovaultProvider {
     /// All versions of a secret, newest first: also those that are deleted, destroyed or expired.
     ///
     /// # Errors
-    /// As [`SecretProvider::describe_secret`].
+    /// As [`SecretProvider::describe_secret`], and [`ConfigurationError::InvalidRequest`] if there are more than 100,000.
     pub async fn history(&self, path: &str) -> Result<Vec<CovaultVersion>, SecretsError> {
+        match self.newest(path).await? {
+            (versions, false) => Ok(versions),
+            (_, true) => Err(too_many(ProviderType::Covault, "versions", MOST_VERSIONS)),
+        }
+    }
+
+    /// The newest versions of a secret, as many as are read, and whether there are more.
+    async fn newest(&self, path: &str) -> Result<(Vec<CovaultVersion>, bool), SecretsError> {
         let (mut versions, mut seen, mut cursor) = (Vec::new(), HashSet::new(), None);
         loop {
             let mut query = vec![("limit", LONGEST_PAGE.to_string())];
@@ -71,7 +79,7 @@ impl CovaultProvider {
             versions.extend(page.versions);
             cursor = onward(ProviderType::Covault, &mut seen, page.next)?;
             if cursor.is_none() || MOST_VERSIONS <= versions.len() {
-                return Ok(versions);
+                return Ok((versions, cursor.is_some()));
             }
         }
     }
@@ -96,7 +104,7 @@ impl CovaultProvider {
 
     /// What there is not, the secret or this version of it: its history tells.
     async fn not_found(&self, path: &str, version: Option<String>) -> SecretsError {
-        match (version, self.history(path).await) {
+        match (version, self.newest(path).await) {
             (_, Err(error)) => error,
             (Some(version), Ok(_)) => {
                 SecretNotFoundError::VersionNotFound { path: path.to_owned(), version }.into()
@@ -107,8 +115,8 @@ impl CovaultProvider {
 
     /// When a version that has expired did so: its history tells.
     async fn expired(&self, path: &str, options: &GetSecretOptions) -> SecretsError {
-        let versions = match self.history(path).await {
-            Ok(versions) => versions,
+        let versions = match self.newest(path).await {
+            Ok((versions, _)) => versions,
             Err(error) => return error,
         };
         let at = options.at.unwrap_or_else(|| self.clock.now());

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     SecretProvider,
-    providers::{address, environment::Environment, onward},
+    providers::{address, environment::Environment, onward, too_many},
     transport::{Answer, Http},
     types::{
         AccessError, AuthenticationError, ConfigurationError, GetSecretOptions, ListOptions, ProviderError,
@@ -233,7 +233,10 @@ impl SecretProvider for GcpSecretManagerProvider {
         let url = |name: &str| self.url(secret.location.as_deref(), name);
         let described: Described = self.ask(url(&secret.name())?, Asked::of(path)).await?;
         let (mut versions, mut seen, mut next) = (Vec::new(), HashSet::new(), Some(String::new()));
-        while let Some(token) = next.filter(|_| versions.len() < MOST_VERSIONS) {
+        while let Some(token) = next {
+            if MOST_VERSIONS <= versions.len() {
+                return Err(too_many(ProviderType::Gcp, "versions", MOST_VERSIONS));
+            }
             let mut url = url(&format!("{}/versions", secret.name()))?;
             url.query_pairs_mut().append_pair("pageSize", &PAGE.to_string()).append_pair("pageToken", &token);
             let page: Versions = self.ask(url, Asked::of(path)).await?;

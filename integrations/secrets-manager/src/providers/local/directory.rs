@@ -10,11 +10,15 @@ use std::{
 };
 
 use super::{broken, file::Content, missing};
-use crate::types::{
-    AccessError, ConfigurationError, SecretMetadata, SecretValue, SecretVersion, SecretsError,
+use crate::{
+    providers::too_many,
+    types::{
+        AccessError, ConfigurationError, ProviderType, SecretMetadata, SecretValue, SecretVersion,
+        SecretsError,
+    },
 };
 
-/// How deep directories are looked into, and how many files a list has at most.
+/// How deep directories are looked into, and how many secrets or versions a list has at most.
 const DEEPEST: usize = 16;
 const MOST: usize = 10_000;
 
@@ -51,7 +55,11 @@ impl Directory {
         check(path)?;
         let (content, version) = self.current(path)?;
         let mut versions = vec![SecretVersion::new(version.as_str(), content.changed())];
-        for number in self.numbers(path) {
+        let numbers = self.numbers(path);
+        if MOST < numbers.len() {
+            return Err(too_many(ProviderType::Local, "versions", MOST));
+        }
+        for number in numbers {
             let number = number.to_string();
             // One that went away meanwhile is not there; the current one is known already.
             if number != version
@@ -63,10 +71,19 @@ impl Directory {
         Ok(versions)
     }
 
-    /// All secrets, without their values.
-    pub fn list(&self) -> Result<Vec<SecretMetadata>, SecretsError> {
-        let mut names = BTreeMap::new();
-        self.walk(&self.0, "", 0, &mut names).map_err(|error| broken(format!("listing files: {error}")))?;
+    /// Whether there is a directory that can be looked into.
+    pub fn check(&self) -> Result<(), SecretsError> {
+        fs::read_dir(&self.0).map(drop).map_err(|error| broken(format!("listing files: {error}")))
+    }
+
+    /// All secrets whose paths begin with `prefix`, without their values.
+    pub fn list(&self, prefix: &str) -> Result<Vec<SecretMetadata>, SecretsError> {
+        let mut found = Found { prefix, names: BTreeMap::new() };
+        self.walk(&self.0, "", 0, &mut found).map_err(|error| broken(format!("listing files: {error}")))?;
+        let names = found.names;
+        if MOST < names.len() {
+            return Err(too_many(ProviderType::Local, &format!("secrets that begin with {prefix:?}"), MOST));
+        }
         let mut secrets = Vec::new();
         for (name, greatest) in names {
             let shown = |content: &Content| match greatest {
@@ -103,8 +120,7 @@ impl Directory {
         let number = |entry: fs::DirEntry| {
             numbered(entry.file_name().to_str()?).filter(|(of, _)| *of == name).map(|(_, number)| number)
         };
-        let mut numbers: Vec<_> =
-            entries.into_iter().flat_map(|entries| entries.take(MOST)).flatten().filter_map(number).collect();
+        let mut numbers: Vec<_> = entries.into_iter().flatten().flatten().filter_map(number).collect();
         numbers.sort_unstable_by_key(|number| Reverse(*number));
         numbers
     }
@@ -128,46 +144,60 @@ impl Directory {
         Err(AccessError::AccessDenied { path: path.to_owned(), detail }.into())
     }
 
-    /// Takes down the names of secrets, and of those that are there by numbers alone the greatest one.
-    fn walk(
-        &self,
-        folder: &Path,
-        prefix: &str,
-        depth: usize,
-        names: &mut BTreeMap<String, Option<u64>>,
-    ) -> io::Result<()> {
+    /// Takes down the names of secrets, until there are too many.
+    fn walk(&self, folder: &Path, within: &str, depth: usize, found: &mut Found<'_>) -> io::Result<()> {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
-            if name.starts_with('.') || MOST <= names.len() {
+            if name.starts_with('.') || MOST < found.names.len() {
                 continue;
             }
-            let path = format!("{prefix}{name}");
+            let path = format!("{within}{name}");
             // Links to directories are not listed: they could lead round in a circle.
             if entry.file_type()?.is_dir() {
-                if depth < DEEPEST {
-                    self.walk(&entry.path(), &format!("{path}/"), depth + 1, names)?;
+                let within = format!("{path}/");
+                if depth < DEEPEST && found.may_be_in(&within) {
+                    self.walk(&entry.path(), &within, depth + 1, found)?;
                 }
-            } else if entry
-                .path()
-                .canonicalize()
-                .is_ok_and(|place| place.starts_with(&self.0) && place.is_file())
+            } else if found.is_wanted(&path)
+                && entry
+                    .path()
+                    .canonicalize()
+                    .is_ok_and(|place| place.starts_with(&self.0) && place.is_file())
             {
-                note(&path, names);
+                found.note(&path);
             }
         }
         Ok(())
     }
 }
 
-fn note(path: &str, names: &mut BTreeMap<String, Option<u64>>) {
-    match numbered(path) {
-        None => {
-            names.insert(path.to_owned(), None);
-        }
-        Some((name, number)) => {
-            let known = names.entry(name.to_owned()).or_insert(Some(number));
-            *known = known.map(|known| known.max(number));
+/// The names of secrets that begin with a prefix, and of those that are there by numbers alone the greatest one.
+struct Found<'p> {
+    prefix: &'p str,
+    names: BTreeMap<String, Option<u64>>,
+}
+
+impl Found<'_> {
+    /// Whether there can be such names in a directory, of a path with a slash at its end.
+    fn may_be_in(&self, directory: &str) -> bool {
+        directory.starts_with(self.prefix) || self.prefix.starts_with(directory)
+    }
+
+    /// Whether the secret of this file is one of them.
+    fn is_wanted(&self, path: &str) -> bool {
+        numbered(path).map_or(path, |(name, _)| name).starts_with(self.prefix)
+    }
+
+    fn note(&mut self, path: &str) {
+        match numbered(path) {
+            None => {
+                self.names.insert(path.to_owned(), None);
+            }
+            Some((name, number)) => {
+                let known = self.names.entry(name.to_owned()).or_insert(Some(number));
+                *known = known.map(|known| known.max(number));
+            }
         }
     }
 }

@@ -97,7 +97,7 @@ impl SecretProvider for LocalProvider {
         let prefix = prefix.to_owned();
         self.off(move |place| {
             let mut secrets = match place {
-                Place::Directory(directory) => directory.list()?,
+                Place::Directory(directory) => directory.list(&prefix)?,
                 Place::Document(document) => document.list()?,
             };
             secrets.retain(|secret| secret.name.starts_with(&prefix));
@@ -141,7 +141,7 @@ impl SecretProvider for LocalProvider {
 
     async fn health_check(&self) -> Result<(), SecretsError> {
         self.off(|place| match place {
-            Place::Directory(directory) => directory.list().map(drop),
+            Place::Directory(directory) => directory.check(),
             Place::Document(document) => document.list().map(drop),
         })
         .await
