@@ -59,8 +59,8 @@ impl SecretsError {
         }
     }
 
-    /// Whether it is a passing state, of the store or of what gives out credentials for it, so that an old value may be given out meanwhile. It is never so for
-    /// what is gone, denied, disabled or out of its validity: that is an answer.
+    /// Whether it is a passing state, of the store or of what gives out credentials for it, so that an old value may be
+    /// given out meanwhile. It is never so for what is gone, denied, disabled or out of its validity: that is an answer.
     pub fn is_transient(&self) -> bool {
         self.is_retryable() || matches!(self, Self::Provider(ProviderError::CircuitOpen { .. }))
     }
