@@ -17,7 +17,7 @@ use covault_store::{StoreError, Txn};
 use tokio::sync::oneshot;
 
 use super::{
-    Asker, IdempotencyKey, Marked, Patch, Vault, Which,
+    Asker, IdempotencyKey, Marked, Patch, Replication, Vault, Which,
     audited::About,
     author::Draft,
     digest::recall_in,
@@ -122,7 +122,9 @@ impl Vault {
         let found =
             find(view.rows(), target, Which::Current)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
         let summary = summarize(view.rows(), target, found)?;
-        Ok(Marked { summary, replication: self.replication(), replayed })
+        // It is on this node's disk, and on its way to the others.
+        let replication = Replication { acknowledged: 1, ..self.replication() };
+        Ok(Marked { summary, replication, replayed })
     }
 
     /// Inserts a record of these marks; `true` when the same request had done so just before.

@@ -87,7 +87,8 @@ fn a_minority_refuses_to_create_says_so_and_stops_when_told_to() {
         let read = alone.get(&format!("/v1/{path}")).expect(200);
         assert_eq!(read.header("covault-standing"), Some("minority"), "{path}");
     }
-    alone.delete("/v1/secrets/gone").expect(200);
+    let deleted = alone.delete("/v1/secrets/gone").expect(200);
+    assert_eq!((deleted.number("/replication/acknowledged"), deleted.number("/replication/quorum")), (1, 2));
     let gone = alone.get("/v1/secrets/gone").expect_problem(410, "version_deleted");
     assert_eq!(gone.header("covault-standing"), Some("minority"));
     let silent_for = || {
