@@ -232,11 +232,12 @@ impl Vault {
         let exists = rows.secret(target).map_err(storage_refusal)?.is_some();
         match self.permit(rows, session, target, wanted) {
             Ok(()) => Ok(exists),
-            Err(Refusal::Caller(CallerMistake::NotFound)) if exists && wanted == Access::Write => {
-                self.permit(rows, session, target, Access::Read).map_err(|_| CallerMistake::NotFound)?;
-                Err(CallerMistake::Forbidden.into())
+            // Who may not even read it is answered as if it were not there, which is confirmed first.
+            Err(Refusal::Caller(CallerMistake::NotFound)) => {
+                let may_read =
+                    wanted == Access::Write && self.permit(rows, session, target, Access::Read).is_ok();
+                if exists && may_read { Err(CallerMistake::Forbidden.into()) } else { Ok(false) }
             }
-            Err(Refusal::Caller(CallerMistake::NotFound)) => Ok(false),
             Err(other) => Err(other),
         }
     }

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::support::{Client, Vault, vault::new_caller, wire};
+use crate::support::{Client, Cluster, Vault, eventually, vault::new_caller, wire};
 
 const EVERY_OPERATION: &[(&str, &str, &str)] = &[
     ("GET", "/v1/secrets/NAME?owner=ann", ""),
@@ -41,6 +41,27 @@ fn anothers_secret_answers_byte_for_byte_like_a_missing_one() {
     }
     assert_eq!(ann.value("there"), "value");
     assert_eq!(ann.history("there").len(), 1);
+}
+
+#[test]
+fn anothers_secret_is_like_a_missing_one_also_on_a_node_that_is_alone() {
+    let mut cluster = Cluster::start(3);
+    let ann = cluster.member(2);
+    ann.create("there", "value");
+    let owner = format!("={}", ann.get("/v1/self").expect(200).text("/name"));
+    let bob = ann.with_token(&new_caller(&cluster.admin(2), "bob", "member").expect(201).text("/token"));
+    bob.create("here", "for the node to know bob");
+    cluster.kill(0);
+    cluster.kill(1);
+    eventually("the node to stand alone", || {
+        (ann.get("/v1/status").expect(200).at("/standing") == "minority").then_some(())
+    });
+    for (method, path, body) in EVERY_OPERATION {
+        let path = path.replace("=ann", &owner);
+        let theirs = raw(&bob, method, &path.replace("NAME", "there"), body);
+        let missing = raw(&bob, method, &path.replace("NAME", "where"), body);
+        assert_eq!(theirs, missing, "{method} {path}");
+    }
 }
 
 #[test]
