@@ -89,11 +89,27 @@ pub enum Lie {
     OtherPayload,
     /// A record of tomorrow. It may be kept until then, and counts for nothing before.
     FromTheFuture,
+    /// A version of a name that nobody created. It may be kept for a while, and counts for nothing.
+    Nameless,
+    /// A version that was destroyed, with its payload.
+    Revived,
+    /// An issue of tokens whose signature is not the author's.
+    ForgedIssue,
+    /// An issue of an epoch that nobody activated.
+    IssueOfNoEpoch,
+    /// An issue of an epoch that was destroyed.
+    IssueOfOldEpoch,
+    /// An issue of tomorrow.
+    EarlyIssue,
+    /// A version that another node made, to be ordered as if it were one's own.
+    Anothers,
+    /// Where another node is reached, to be ordered.
+    Moved,
 }
 
 impl Lie {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
+    /// Records that do not verify, or are not of now.
+    pub const OF_RECORDS: [Self; 7] = [
         Self::Garbage,
         Self::Forged,
         Self::Tampered,
@@ -101,6 +117,17 @@ impl Lie {
         Self::FalseParents,
         Self::OtherPayload,
         Self::FromTheFuture,
+    ];
+    /// What is well signed, most of it, and counts for nothing all the same.
+    pub const OF_CLAIMS: [Self; 8] = [
+        Self::Nameless,
+        Self::Revived,
+        Self::ForgedIssue,
+        Self::IssueOfNoEpoch,
+        Self::IssueOfOldEpoch,
+        Self::EarlyIssue,
+        Self::Anothers,
+        Self::Moved,
     ];
 }
 

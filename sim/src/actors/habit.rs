@@ -50,13 +50,15 @@ pub enum Habit {
     Lie,
     /// Asks with an idempotency key until there is an answer, and once more at times.
     Retry,
+    /// Claims with a stolen key what nobody may.
+    Pretend,
 }
 
 /// Each habit with the weight that it has in a run.
 pub type Mix = Vec<(Habit, u64)>;
 
 /// The usual weights.
-const USUAL: [(Habit, u64); 21] = [
+const USUAL: [(Habit, u64); 22] = [
     (Habit::Create, 12),
     (Habit::Update, 20),
     (Habit::Flurry, 5),
@@ -78,6 +80,7 @@ const USUAL: [(Habit, u64); 21] = [
     (Habit::Knock, 2),
     (Habit::Retry, 10),
     (Habit::Lie, 2),
+    (Habit::Pretend, 2),
 ];
 
 /// The mix of a run: some habits are rare in it or absent, some are frequent.

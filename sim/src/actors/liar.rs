@@ -1,10 +1,11 @@
 //! Hostile peers with a key: somebody who has stolen the key of one node, and speaks to the others as that node. He reads
 //! what nodes read of each other, and pushes records that do not hold: forged, tampered with, put under another secret, with
 //! a payload of another, with false parents, or from far in the future. Those that he signs carry a label that nobody else
-//! sets. He does not vote in the node's name: against a member who votes twice no cluster of this kind stands.
+//! sets. What is well signed and does not hold all the same is the pretender's. He does not vote in the node's name: against a member who votes twice no cluster of this kind stands.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use covault::merge::{
     change_hash_of,
     message::{Ask, Known, Sent, Told, write},
@@ -18,7 +19,6 @@ use covault_model::{
     record::{Body, Header, Parent, Record, VersionBody},
 };
 use covault_net::{Channel, Endpoint};
-
 use serde_bytes::ByteBuf;
 
 use crate::{
@@ -39,20 +39,24 @@ pub async fn lie(desk: &mut Desk) {
     let Some(key) = office.stolen.get() else { return };
     let Some(victim) = Victim::any(desk).await else { return };
     let Some(endpoint) = victim.door(desk, key, victim.cluster) else { return };
-    let lie = *desk.chance.one(&Lie::ALL);
+    let lie = *desk.chance.one(&Lie::OF_RECORDS);
     let liar = Liar { key, endpoint: &endpoint, victim: &victim };
     if let Some((channel, message)) = liar.put(desk, lie).await {
-        let told = endpoint.call(victim.node, channel, message.into(), PATIENCE).await;
-        let (taken, told) = (told.is_ok(), told.map_or_else(|error| error.to_string(), |_| String::new()));
+        let told = liar.tell(channel, message).await;
+        let (taken, told) = (told.is_ok(), told.err().unwrap_or_default());
         office.journal.note(What::Lied { node: victim.place, lie, taken, told });
     }
     endpoint.close().await;
 }
 
-struct Liar<'a> {
-    key: &'a NodeKey,
-    endpoint: &'a Endpoint,
-    victim: &'a Victim,
+/// Somebody with a stolen key who speaks to a node.
+pub struct Liar<'a> {
+    /// The key.
+    pub key: &'a NodeKey,
+    /// From where.
+    pub endpoint: &'a Endpoint,
+    /// To whom.
+    pub victim: &'a Victim,
 }
 
 impl Liar<'_> {
@@ -66,7 +70,7 @@ impl Liar<'_> {
             owner: CallerName::parse(&desk.caller).ok()?,
             name: SecretName::parse(&desk.name()).ok()?,
         };
-        let last = self.last_record(&path).await?;
+        let Sent(_, last, _) = self.records(&path).await?.pop()?;
         let sent = match lie {
             Lie::Forged => of(path, flipped(&last, last.len() - 1)),
             Lie::Tampered => of(path, flipped(&last, desk.chance.below(last.len() as u64) as usize)),
@@ -75,14 +79,18 @@ impl Liar<'_> {
         Some((Channel::Records, write(&Ask::Push(vec![sent]))))
     }
 
-    /// The last of a secret's records, as the node gives them to its peers.
-    async fn last_record(&self, path: &SecretPath) -> Option<Vec<u8>> {
+    /// Says something as the node does whose key it is; gives the answer, or why there is none.
+    pub async fn tell(&self, channel: Channel, message: Vec<u8>) -> Result<Bytes, String> {
+        let told = self.endpoint.call(self.victim.node, channel, message.into(), PATIENCE).await;
+        told.map_err(|error| error.to_string())
+    }
+
+    /// The records of a secret, as the node gives them to its peers.
+    pub async fn records(&self, path: &SecretPath) -> Option<Vec<Sent>> {
         let nothing = Known { path: path.clone(), has: Vec::new(), awaits: Vec::new() };
-        let asked = write(&Ask::Lacking(vec![nothing]));
-        let told =
-            self.endpoint.call(self.victim.node, Channel::Records, asked.into(), PATIENCE).await.ok()?;
-        let Told::Records(mut records, _) = Told::read(&told).ok()? else { return None };
-        records.pop().map(|Sent(_, record, _)| record.into_vec())
+        let told = self.tell(Channel::Records, write(&Ask::Lacking(vec![nothing]))).await.ok()?;
+        let Told::Records(records, _) = Told::read(&told).ok()? else { return None };
+        Some(records)
     }
 
     /// A record that follows on another, signed with the stolen key, of which one thing does not hold.
@@ -108,7 +116,7 @@ impl Liar<'_> {
                 header.body = Body::Version(version_of(b"one thing"));
                 payload = Some(ByteBuf::from("another"));
             }
-            Lie::Garbage | Lie::Forged | Lie::Tampered => return None,
+            _ => return None,
         }
         Some(Sent(path, Record::sign(header, self.key).to_bytes().into(), payload))
     }
@@ -124,7 +132,8 @@ fn flipped(record: &[u8], at: usize) -> Vec<u8> {
     bytes
 }
 
-fn version_of(payload: &[u8]) -> VersionBody {
+/// What a record says of a version with this payload.
+pub fn version_of(payload: &[u8]) -> VersionBody {
     VersionBody {
         payload: PayloadHash::of(payload),
         payload_len: payload.len() as u32,

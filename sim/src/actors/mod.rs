@@ -7,6 +7,7 @@ mod habit;
 mod intruder;
 mod labeller;
 mod liar;
+mod pretender;
 mod reader;
 mod retrier;
 mod rotator;
@@ -16,6 +17,7 @@ mod writer;
 
 pub use habit::{Habit, Mix, draw_mix};
 pub use liar::LABEL;
+pub use pretender::{GHOST, LIED_MAPPING};
 
 use crate::desk::Desk;
 
@@ -52,5 +54,6 @@ async fn follow(habit: Habit, desk: &mut Desk) {
         Habit::Knock => intruder::knock(desk).await,
         Habit::Lie => liar::lie(desk).await,
         Habit::Retry => retrier::retry(desk).await,
+        Habit::Pretend => pretender::pretend(desk).await,
     }
 }
