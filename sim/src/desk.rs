@@ -41,7 +41,7 @@ pub struct Office {
     pub calm: AtomicBool,
     /// Whether the cluster has become whole.
     pub whole: AtomicBool,
-    /// Whether a machine was lost and its replacement does not vote yet.
+    /// Whether a machine was lost, or its node is taken away, and what comes in its place does not vote yet.
     pub replacing: AtomicBool,
     /// The key of a node, which somebody has stolen once the cluster was whole.
     pub stolen: OnceLock<NodeKey>,

@@ -29,7 +29,7 @@ pub enum Fault {
     Restart(usize),
     /// All, one after another.
     Rolling,
-    /// Machines are cut off from all others, clients included if so told.
+    /// Machines are cut off from all other machines; clients reach them still.
     Island(Vec<usize>),
     /// The first hears nothing of the second.
     Deaf(usize, usize),
@@ -45,6 +45,9 @@ pub enum Fault {
     Clock(usize, i64),
     /// The machine is lost with its disk: it is taken away, and a new one joins in its place.
     Replace(usize),
+    /// The node is taken away while it runs, and goes on running for so long after that was done. Then it is put away with
+    /// its disk, and a new one joins in its place.
+    Remove(usize),
 }
 
 impl Fault {
@@ -53,27 +56,28 @@ impl Fault {
         let node = chance.below(nodes as u64) as usize;
         let other = (node + chance.between(1, nodes as u64 - 1) as usize) % nodes;
         match chance.below(100) {
-            0..20 => Self::Crash(node),
-            20..25 => Self::CrashAll,
-            25..32 => Self::Restart(node),
-            32..36 => Self::Rolling,
-            36..54 => {
+            0..18 => Self::Crash(node),
+            18..22 => Self::CrashAll,
+            22..29 => Self::Restart(node),
+            29..33 => Self::Rolling,
+            33..50 => {
                 let size = chance.between(1, nodes as u64 / 2) as usize;
                 Self::Island(chance.some_of(nodes, size))
             }
-            54..62 => Self::Deaf(node, other),
-            62..68 => Self::Mute(node),
-            68..75 => Self::Slow(node, chance.between(20, 400)),
-            75..80 => Self::Lossy(chance.between(10_000, 250_000) as u32),
-            80..85 => Self::Full(node),
+            50..58 => Self::Deaf(node, other),
+            58..64 => Self::Mute(node),
+            64..71 => Self::Slow(node, chance.between(20, 400)),
+            71..76 => Self::Lossy(chance.between(10_000, 250_000) as u32),
+            76..81 => Self::Full(node),
             // Within the bound of the product, which is 30 seconds.
-            85..91 => Self::Clock(node, chance.below(24_000) as i64 - 12_000),
+            81..87 => Self::Clock(node, chance.below(24_000) as i64 - 12_000),
             // Beyond it, and not so far that what was stamped with it is held back until clients have left.
-            91..94 => {
+            87..90 => {
                 let by_ms = chance.between(33_000, 42_000) as i64;
                 Self::Clock(node, if chance.percent(50) { by_ms } else { -by_ms })
             }
-            _ => Self::Replace(node),
+            90..95 => Self::Replace(node),
+            _ => Self::Remove(node),
         }
     }
 
@@ -89,7 +93,8 @@ impl Fault {
             | Self::Slow(node, _)
             | Self::Full(node)
             | Self::Clock(node, _)
-            | Self::Replace(node) => vec![*node],
+            | Self::Replace(node)
+            | Self::Remove(node) => vec![*node],
         }
     }
 
@@ -108,6 +113,7 @@ impl Fault {
             Self::Full(_) => "full disk",
             Self::Clock(..) => "clock step",
             Self::Replace(_) => "replaced",
+            Self::Remove(_) => "taken away",
         }
     }
 }
@@ -127,6 +133,9 @@ impl fmt::Display for Fault {
             Self::Full(node) => write!(f, "the disk of node {node} is full"),
             Self::Clock(node, ms) => write!(f, "the clock of node {node} jumps by {ms} ms"),
             Self::Replace(node) => write!(f, "node {node} is lost, and another joins in its place"),
+            Self::Remove(node) => {
+                write!(f, "node {node} is taken away, and another joins in its place later")
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::{
     fs::DirBuilder,
-    io,
+    io, mem,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -89,6 +89,12 @@ struct Papers {
     serves: bool,
     /// The id of a node that was lost with its disk, and is to be replaced.
     lost: Option<String>,
+    /// The id of the node that is to be taken away while it runs.
+    leaving: Option<String>,
+    /// Whether that was done.
+    gone: bool,
+    /// Whether a new node is to join here.
+    vacant: bool,
 }
 
 impl Machine {
@@ -121,6 +127,11 @@ impl Machine {
     /// Its name in the network.
     pub fn name(&self) -> String {
         format!("node{}", self.0.place)
+    }
+
+    /// Its place, from 0.
+    pub fn place(&self) -> usize {
+        self.0.place
     }
 
     /// Its files.
@@ -260,6 +271,38 @@ impl Machine {
     /// The id of the node that was lost here, once.
     pub fn take_lost(&self) -> Option<String> {
         self.papers().lost.take()
+    }
+
+    /// Its node is to be taken away while it runs.
+    pub fn leave(&self) {
+        let mut papers = self.papers();
+        papers.leaving = papers.node.clone();
+    }
+
+    /// The id of the node that is to be taken away here, once.
+    pub fn take_leaving(&self) -> Option<String> {
+        self.papers().leaving.take()
+    }
+
+    /// Its node was taken away.
+    pub fn let_go(&self) {
+        self.papers().gone = true;
+    }
+
+    /// Whether its node was taken away, and still runs.
+    pub fn is_gone(&self) -> bool {
+        self.papers().gone
+    }
+
+    /// What was here is put away, and a new node is to join.
+    pub fn clear(&self) {
+        let mut papers = self.papers();
+        (papers.node, papers.token, papers.gone, papers.vacant) = (None, None, false, true);
+    }
+
+    /// Whether a new node is to join here, once.
+    pub fn take_vacant(&self) -> bool {
+        mem::take(&mut self.papers().vacant)
     }
 
     /// It has lost power.

@@ -1,5 +1,5 @@
-//! The person who runs the cluster: founds it, lets nodes in, makes the callers, and has a node that was lost taken away
-//! and another join in its place. It has patience. Knows nothing of secrets.
+//! The person who runs the cluster: founds it, lets nodes in, makes the callers, has a node that was lost, or that is to go,
+//! taken away, and another join in its place. It has patience. Knows nothing of secrets.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -45,10 +45,15 @@ pub async fn run(office: Arc<Office>, machines: Vec<Machine>, hire: impl Fn(Vec<
     while office.is_open() {
         for machine in &operator.machines {
             if let Some(lost) = machine.take_lost() {
-                operator.take_away(&lost).await;
-                operator.take_in(machine).await;
-                operator.until_all_vote().await;
-                office.replacing.store(false, Ordering::Relaxed);
+                operator.take_away(&office, machine, lost).await;
+                operator.fill(&office, machine).await;
+            }
+            if let Some(leaving) = machine.take_leaving() {
+                operator.take_away(&office, machine, leaving).await;
+                machine.let_go();
+            }
+            if machine.take_vacant() {
+                operator.fill(&office, machine).await;
             }
         }
         sleep(LOOK_EVERY).await;
@@ -61,9 +66,13 @@ struct Operator {
 }
 
 impl Operator {
-    /// Asks nodes in turn until one answers with success or with one of these codes.
     async fn ask(&self, call: &Call, settled: &[&str]) -> Value {
-        for at in 0.. {
+        self.ask_from(0, call, settled).await
+    }
+
+    /// Asks nodes in turn, this one first, until one answers with success or with one of these codes.
+    async fn ask_from(&self, first: usize, call: &Call, settled: &[&str]) -> Value {
+        for at in first.. {
             let machine = &self.machines[at % self.machines.len()];
             let told = client::ask(&machine.name(), &self.admin, call, PATIENCE).await;
             if told.is_done() || told.code().is_some_and(|code| settled.contains(&code)) {
@@ -104,8 +113,18 @@ impl Operator {
         }
     }
 
-    async fn take_away(&self, node: &str) {
-        self.ask(&Call::new("DELETE", format!("/v1/members/{node}")), &["not_found"]).await;
+    /// Through the node itself in every other run, through another first else.
+    async fn take_away(&self, office: &Office, machine: &Machine, id: String) {
+        let first = machine.place() + (office.plan.seed % 2) as usize;
+        self.ask_from(first, &Call::new("DELETE", format!("/v1/members/{id}")), &["not_found"]).await;
+        office.journal.note(What::Removed { node: machine.place(), id });
+    }
+
+    /// Has a new node join where there is none.
+    async fn fill(&self, office: &Office, machine: &Machine) {
+        self.take_in(machine).await;
+        self.until_all_vote().await;
+        office.replacing.store(false, Ordering::Relaxed);
     }
 
     /// Waits until every node votes.
@@ -124,6 +143,7 @@ impl Operator {
         let place = Chance::of(office.plan.seed, "stolen key").below(self.machines.len() as u64) as usize;
         if let Ok(identity) = NodeIdentity::load(self.machines[place].data()) {
             let _ = office.stolen.set(identity.into_key());
+            office.journal.note(What::Robbed { node: place });
         }
     }
 

@@ -2,7 +2,7 @@
 //! at the end. The checkers judge it, the report draws it. Its digest says whether two runs were the same. Knows
 //! nothing of how anything came about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -60,6 +60,10 @@ pub enum What {
     Failed { node: usize, why: String },
     /// A node leads in a term, as it says itself.
     Leads { node: usize, term: u64 },
+    /// The operator was told that a node of this id is no member any more.
+    Removed { node: usize, id: String },
+    /// Somebody copied the key of a node.
+    Robbed { node: usize },
     /// A client asked something.
     Asked(Asked),
     /// It was answered, or it was not.
@@ -68,7 +72,8 @@ pub enum What {
     Garbled { node: usize, packets: u64 },
     /// Somebody whose key nobody enrolled asked a node as a peer does: whether it was answered, and what else came of it.
     Knocked { node: usize, by: Knock, answered: bool, told: String },
-    /// Somebody with the stolen key of a node told a node what does not hold: whether it was taken, and what else came of it.
+    /// Somebody with the stolen key of a node told a node what does not hold: whether it was taken, and why it
+    /// was not answered, if so.
     Lied { node: usize, lie: Lie, taken: bool, told: String },
 }
 
@@ -271,6 +276,10 @@ const UNKNOWN: [&str; 4] = ["outcome_unknown", "timeout", "storage_failed", "aud
 /// What a node kept, read from its disk after it was stopped at the end of the run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Kept {
+    /// The id of the node.
+    pub node: String,
+    /// The ids of those that it has as members.
+    pub members: BTreeSet<String>,
     /// Absent if its disk could not be read; then why is in `wrong`.
     pub secrets: BTreeMap<String, KeptSecret>,
     /// Tokens' mappings, each as `owner/epoch/id` and a digest of what is sealed behind it.

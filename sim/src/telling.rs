@@ -154,6 +154,8 @@ fn happened(what: &What) -> Option<String> {
         What::Stopped { node } => format!("- node {node} is down"),
         What::Failed { node, why } => format!("- node {node} failed: {why}"),
         What::Leads { node, term } => format!("* node {node} leads in term {term}"),
+        What::Removed { node, id } => format!("- node {node} ({}) is a member no more", short(id)),
+        What::Robbed { node } => format!("~ somebody has copied the key of node {node}"),
         What::Garbled { node, packets } => format!("~ node {node} is sent {packets} packets that are none"),
         What::Knocked { node, by, answered, told } => {
             format!("~ {by:?} knocks at node {node}: answered {answered}, {told}")

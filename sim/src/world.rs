@@ -32,6 +32,8 @@ const TICK: Duration = Duration::from_millis(1);
 const WHOLE_WITHIN_MS: u64 = 120_000;
 /// The longest that a rolling restart may go on after all else was made good.
 const ROLL_ON_MS: u64 = 60_000;
+/// The longest that it may take to take a node away after all else was made good.
+const TAKEN_AWAY_WITHIN_MS: u64 = 60_000;
 /// How long clients work on after everything was made good, without haste.
 const WORK_ON_MS: u64 = 15_000;
 /// The longest that nodes may take to stop in the end.
@@ -55,6 +57,9 @@ pub enum WorldError {
     /// The cluster did not become whole before any harm was done.
     #[error("the cluster was not whole within {WHOLE_WITHIN_MS} ms")]
     NeverWhole,
+    /// A node that was to be taken away is a member still.
+    #[error("a node was not taken away within {TAKEN_AWAY_WITHIN_MS} ms")]
+    NeverTakenAway,
     /// A node did not stop.
     #[error("the nodes did not stop within {STOP_WITHIN_MS} ms")]
     NeverStopped,
@@ -81,6 +86,8 @@ struct World {
     ended_ms: Vec<Option<u64>>,
     /// Machines that are still to be started again in a rolling restart.
     rolling: VecDeque<usize>,
+    /// When it was seen that a node was taken away that still runs, in milliseconds.
+    gone_ms: Option<u64>,
     /// Machines that are to stay down for now.
     held_down: Vec<u32>,
     whole_ms: u64,
@@ -140,6 +147,7 @@ impl World {
             harms: vec![State::Waits; plan.harms.len()],
             ended_ms: vec![None; plan.nodes],
             rolling: VecDeque::new(),
+            gone_ms: None,
             held_down: vec![0; plan.nodes],
             whole_ms: 0,
             memory_bytes: 0,
@@ -223,11 +231,14 @@ impl World {
                 let (begins, ends) = (harm.at_ms, harm.at_ms + harm.for_ms);
                 match self.harms[which] {
                     State::Waits if begins <= at_ms => self.begin(which)?,
-                    State::Lasts if ends <= at_ms => self.end(which),
+                    State::Lasts if ends <= at_ms || self.is_leaving(which) => self.end(which)?,
                     _ => {}
                 }
             }
             self.step()?;
+            if until + TAKEN_AWAY_WITHIN_MS < self.now_ms() {
+                return Err(WorldError::NeverTakenAway);
+            }
         }
         self.roll_on()?;
         self.office.journal.note_at(self.sim.elapsed(), What::Healed);
@@ -250,7 +261,7 @@ impl World {
     fn begin(&mut self, which: usize) -> Result<(), WorldError> {
         self.harms[which] = State::Lasts;
         let fault = self.plan.harms[which].fault.clone();
-        if let Fault::Replace(node) = fault
+        if let Fault::Replace(node) | Fault::Remove(node) = fault
             && !self.may_lose(node)
         {
             self.harms[which] = State::Over;
@@ -268,6 +279,10 @@ impl World {
                 self.machines[*node].lose();
                 self.office.replacing.store(true, Ordering::Relaxed);
             }
+            Fault::Remove(node) => {
+                self.machines[*node].leave();
+                self.office.replacing.store(true, Ordering::Relaxed);
+            }
             Fault::Full(node) => self.machines[*node].disk().fill(0)?,
             Fault::Clock(node, by_ms) => self.machines[*node].step_clock(*by_ms),
             Fault::Lossy(lost) => self.weather.lose(*lost),
@@ -277,7 +292,7 @@ impl World {
         Ok(())
     }
 
-    /// Whether the cluster can do without a machine for ever: the others all serve, and nobody else is being replaced.
+    /// Whether the cluster can do without a machine for ever: the others all serve, and nobody else is on the way out or in.
     /// A majority that is lost with its disks is beyond what a cluster comes back from by itself.
     fn may_lose(&self, lost: usize) -> bool {
         let others = self.machines.iter().enumerate().filter(|(node, _)| *node != lost);
@@ -285,11 +300,19 @@ impl World {
         serving.all(|serves| serves) && !self.office.replacing.load(Ordering::Relaxed)
     }
 
-    fn end(&mut self, which: usize) {
-        self.harms[which] = State::Over;
+    fn end(&mut self, which: usize) -> Result<(), WorldError> {
         let fault = self.plan.harms[which].fault.clone();
+        if let Fault::Remove(node) = fault {
+            if !self.has_been_gone(node, self.plan.harms[which].for_ms) {
+                return Ok(());
+            }
+            self.crash(node)?;
+            self.machines[node].disk().wipe()?;
+            self.machines[node].clear();
+        }
+        self.harms[which] = State::Over;
         match &fault {
-            Fault::Crash(node) | Fault::Replace(node) => self.power_up(*node),
+            Fault::Crash(node) | Fault::Replace(node) | Fault::Remove(node) => self.power_up(*node),
             Fault::CrashAll => (0..self.plan.nodes).for_each(|node| self.power_up(node)),
             Fault::Clock(node, by_ms) => self.machines[*node].step_clock(-by_ms),
             Fault::Lossy(_) => self.weather.lose(self.plan.lost),
@@ -298,6 +321,22 @@ impl World {
         }
         self.lay_links();
         self.office.journal.note_at(self.sim.elapsed(), What::Mended(fault));
+        Ok(())
+    }
+
+    /// Whether a harm is that a node is taken away, which lasts from when that was done.
+    fn is_leaving(&self, which: usize) -> bool {
+        matches!(self.plan.harms[which].fault, Fault::Remove(_))
+    }
+
+    /// Whether a node was taken away so long ago. It is no more than one at a time.
+    fn has_been_gone(&mut self, node: usize, for_ms: u64) -> bool {
+        let now = self.now_ms();
+        if !self.machines[node].is_gone() {
+            self.gone_ms = None;
+            return false;
+        }
+        *self.gone_ms.get_or_insert(now) + for_ms <= now
     }
 
     /// Cuts and slows the links as everything that lasts now has it.

@@ -70,8 +70,10 @@ fn is_agreed(operation: &Operation<'_>) -> bool {
 
 /// Whether the node that answered lost its disk at any time after it was asked.
 fn was_lost_with_its_disk(story: &Story, operation: &Operation<'_>) -> bool {
-    let lost = What::Harmed(Fault::Replace(operation.asked.node));
-    story.events.iter().any(|event| operation.asked_us <= event.at_us && event.what == lost)
+    let node = operation.asked.node;
+    // One that is taken away while it runs keeps its disk until another joins in its place.
+    let lost = [What::Harmed(Fault::Replace(node)), What::Mended(Fault::Remove(node))];
+    story.events.iter().any(|event| operation.asked_us <= event.at_us && lost.contains(&event.what))
 }
 
 /// What a node should have of an acknowledged write and does not.

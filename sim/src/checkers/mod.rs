@@ -21,6 +21,7 @@ mod numbers;
 mod order;
 mod recovered;
 mod refused;
+mod removed;
 mod strangers;
 #[cfg(test)]
 mod tale;
@@ -54,7 +55,7 @@ pub struct Checker {
 }
 
 /// All of them.
-pub const CHECKERS: [Checker; 21] = [
+pub const CHECKERS: [Checker; 22] = [
     Checker { name: "insert once", rules: "E1, I1", check: insert_once::check },
     Checker { name: "numbers never change", rules: "E2, V1", check: numbers::check },
     Checker { name: "acknowledged survives", rules: "D1", check: acknowledged::check },
@@ -72,6 +73,7 @@ pub const CHECKERS: [Checker; 21] = [
     Checker { name: "isolation", rules: "N3", check: isolated::check },
     Checker { name: "strangers are nobody", rules: "X1, M1", check: strangers::check },
     Checker { name: "lies count for nothing", rules: "X1, X2, X4, T5, R3", check: liars::check },
+    Checker { name: "taken away is no member", rules: "M2, R4", check: removed::check },
     Checker { name: "no plaintext", rules: "S1", check: no_plaintext::check },
     Checker { name: "answers of the contract", rules: "E4, X7", check: answers::check },
     Checker { name: "recovery", rules: "R1, R2", check: recovered::check },

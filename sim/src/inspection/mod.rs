@@ -14,6 +14,7 @@ use covault_model::{
     name::SecretPath,
     registry::{Outcome, Registry, Remembered},
 };
+use covault_net::NodeIdentity;
 use covault_seal::{Context, Keyring, KeyringSource};
 use covault_store::{LineRow, Meta, Rows, Store};
 use serde::Deserialize;
@@ -36,6 +37,10 @@ pub fn inspect<'a>(data: &Path, keys: &Path, values: impl Iterator<Item = &'a st
     let mut kept = Kept::default();
     if let Err(error) = read(data, keys, &mut kept) {
         kept.wrong.push(format!("its data cannot be read: {error}"));
+    }
+    match NodeIdentity::load(data) {
+        Ok(identity) => kept.node = identity.id().to_string(),
+        Err(error) => kept.wrong.push(format!("its key cannot be read: {error}")),
     }
     match plaintext::scan(data, &Forms::of(values)) {
         Ok((found, bytes)) => (kept.plaintext, kept.bytes) = (found, bytes),
@@ -69,6 +74,8 @@ fn read(data: &Path, keys: &Path, kept: &mut Kept) -> Result<(), Failure> {
         kept.secrets.insert(format!("{}/{}", path.owner, path.name), secret);
     }
     kept.mappings = mappings(rows)?;
+    let nodes = rows.roster()?.nodes.into_iter().filter(|(_, entry)| !entry.removed);
+    kept.members = nodes.map(|(node, _)| node.to_string()).collect();
     kept.registry = registry(&store)?;
     kept.log_entries = log_entries(&store, rows)?;
     Ok(())
