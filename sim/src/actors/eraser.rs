@@ -22,6 +22,16 @@ pub async fn undelete(desk: &mut Desk) {
 
 /// Erases one or two versions that the history shows, and looks at times whether one comes back.
 pub async fn destroy(desk: &mut Desk) {
+    let Some((name, versions)) = old_ones(desk).await else { return };
+    let version = Some(versions[0].to_string());
+    desk.ask(Ask::Destroy { name: name.clone(), versions }).await;
+    if desk.chance.percent(50) {
+        desk.ask(Ask::Read { name, version, quorum: false, owner: None }).await;
+    }
+}
+
+/// A name with one or two of its versions, as its history shows them; none if there are too few.
+pub async fn old_ones(desk: &mut Desk) -> Option<(String, Vec<u64>)> {
     let name = desk.name();
     let told = desk.ask(Ask::History { name: name.clone() }).await;
     let mut numbers = numbers(told.body());
@@ -30,16 +40,10 @@ pub async fn destroy(desk: &mut Desk) {
         numbers.remove(0);
     }
     if numbers.is_empty() {
-        return;
+        return None;
     }
     let count = desk.chance.between(1, 2) as usize;
-    let versions: Vec<u64> =
-        desk.chance.some_of(numbers.len(), count).into_iter().map(|at| numbers[at]).collect();
-    let version = Some(versions[0].to_string());
-    desk.ask(Ask::Destroy { name: name.clone(), versions }).await;
-    if desk.chance.percent(50) {
-        desk.ask(Ask::Read { name, version, quorum: false, owner: None }).await;
-    }
+    Some((name, desk.chance.some_of(numbers.len(), count).into_iter().map(|at| numbers[at]).collect()))
 }
 
 /// The numbers of agreed versions of a history, newest first.

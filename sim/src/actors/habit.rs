@@ -52,13 +52,15 @@ pub enum Habit {
     Retry,
     /// Claims with a stolen key what nobody may.
     Pretend,
+    /// Asks for anything else so that may be asked with an idempotency key.
+    Insist,
 }
 
 /// Each habit with the weight that it has in a run.
 pub type Mix = Vec<(Habit, u64)>;
 
 /// The usual weights.
-const USUAL: [(Habit, u64); 22] = [
+const USUAL: [(Habit, u64); 23] = [
     (Habit::Create, 12),
     (Habit::Update, 20),
     (Habit::Flurry, 5),
@@ -81,6 +83,7 @@ const USUAL: [(Habit, u64); 22] = [
     (Habit::Retry, 10),
     (Habit::Lie, 2),
     (Habit::Pretend, 2),
+    (Habit::Insist, 8),
 ];
 
 /// The mix of a run: some habits are rare in it or absent, some are frequent.

@@ -9,6 +9,12 @@ const KEYS: [&str; 4] = ["env", "owner", "stage", "team"];
 
 /// Changes one label or two.
 pub async fn label(desk: &mut Desk) {
+    let ask = change(desk);
+    desk.ask(ask).await;
+}
+
+/// A change of one label or two.
+pub fn change(desk: &mut Desk) -> Ask {
     let name = desk.name();
     let mut labels = BTreeMap::new();
     for _ in 0..desk.chance.between(1, 2) {
@@ -16,5 +22,5 @@ pub async fn label(desk: &mut Desk) {
         let text = desk.chance.percent(70).then(|| desk.remark());
         labels.insert(key.to_owned(), text);
     }
-    desk.ask(Ask::Label { name, labels }).await;
+    Ask::Label { name, labels }
 }

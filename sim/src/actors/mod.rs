@@ -54,6 +54,7 @@ async fn follow(habit: Habit, desk: &mut Desk) {
         Habit::Knock => intruder::knock(desk).await,
         Habit::Lie => liar::lie(desk).await,
         Habit::Retry => retrier::retry(desk).await,
+        Habit::Insist => retrier::insist_on_anything(desk).await,
         Habit::Pretend => pretender::pretend(desk).await,
     }
 }

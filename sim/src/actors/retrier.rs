@@ -1,6 +1,7 @@
 //! Asks with an idempotency key, of one node after another, until there is an answer; at times once more after that,
 //! which must tell the same, or with another request, which must be refused.
 
+use super::{eraser, labeller, rotator, tokenizer};
 use crate::{
     desk::Desk,
     story::{Ask, Told},
@@ -8,9 +9,21 @@ use crate::{
 
 const TRIES: usize = 3;
 
-/// Creates or updates something, whatever it takes; at times by asking two nodes at once.
+/// Creates or updates something, whatever it takes.
 pub async fn retry(desk: &mut Desk) {
     let ask = ask(desk);
+    whatever_it_takes(desk, ask).await;
+}
+
+/// The same with anything else that takes a key.
+pub async fn insist_on_anything(desk: &mut Desk) {
+    if let Some(ask) = anything_else(desk).await {
+        whatever_it_takes(desk, ask).await;
+    }
+}
+
+/// Asks until there is an answer, and then once more at times; or two nodes at once.
+async fn whatever_it_takes(desk: &mut Desk, ask: Ask) {
     let key = desk.key();
     if desk.chance.percent(20) {
         let nodes = [desk.any_node(), desk.any_node()];
@@ -63,4 +76,26 @@ fn ask(desk: &mut Desk) -> Ask {
     } else {
         Ask::Update { name: desk.name(), value, expect: None, agreed: desk.chance.percent(30) }
     }
+}
+
+/// A change of labels or delete marks, a destroy, a write with a condition, tokens, or epochs; none if there is nothing
+/// to make it of.
+async fn anything_else(desk: &mut Desk) -> Option<Ask> {
+    Some(match desk.chance.below(10) {
+        0..2 => labeller::change(desk),
+        2 => Ask::Delete { name: desk.name() },
+        3 => Ask::Undelete { name: desk.name() },
+        4 => {
+            let (name, versions) = eraser::old_ones(desk).await?;
+            Ask::Destroy { name, versions }
+        }
+        5..7 => {
+            let name = desk.name();
+            let expect = Some(desk.seen.get(&name)?.clone());
+            Ask::Update { name, value: desk.value(), expect, agreed: false }
+        }
+        7 => tokenizer::few(desk),
+        8 => rotator::next(desk).await?,
+        _ => rotator::old(desk).await?,
+    })
 }

@@ -10,21 +10,31 @@ pub async fn look(desk: &mut Desk) {
 
 /// Activates the one after the one that was seen last.
 pub async fn activate(desk: &mut Desk) {
+    if let Some(ask) = next(desk).await {
+        desk.ask(ask).await;
+    }
+}
+
+/// The activation of the one after the one that was seen last.
+pub async fn next(desk: &mut Desk) -> Option<Ask> {
     if desk.epoch.is_none() || desk.chance.percent(50) {
         look(desk).await;
     }
-    if let Some(after) = desk.epoch {
-        desk.ask(Ask::Activate { epoch: after + 1, after }).await;
-    }
+    desk.epoch.map(|after| Ask::Activate { epoch: after + 1, after })
 }
 
 /// Destroys an old one, or tries it with the active one, which must be refused.
 pub async fn destroy(desk: &mut Desk) {
+    if let Some(ask) = old(desk).await {
+        desk.ask(ask).await;
+    }
+}
+
+/// The end of one of the last.
+pub async fn old(desk: &mut Desk) -> Option<Ask> {
     if desk.epoch.is_none() {
         look(desk).await;
     }
-    if let Some(active) = desk.epoch {
-        let epoch = desk.chance.between(active.saturating_sub(3).max(1), active);
-        desk.ask(Ask::DestroyEpoch { epoch }).await;
-    }
+    let active = desk.epoch?;
+    Some(Ask::DestroyEpoch { epoch: desk.chance.between(active.saturating_sub(3).max(1), active) })
 }

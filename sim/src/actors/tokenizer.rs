@@ -8,12 +8,17 @@ const POOL: usize = 24;
 
 /// Tokenizes a few.
 pub async fn tokenize(desk: &mut Desk) {
-    let count = desk.chance.between(1, 4) as usize;
-    let values = desk.chance.some_of(POOL, count).into_iter().map(value).collect();
-    let told = desk.ask(Ask::Tokenize { values }).await;
+    let ask = few(desk);
+    let told = desk.ask(ask).await;
     if told.is_done() && desk.chance.percent(30) {
         detokenize(desk).await;
     }
+}
+
+/// A few values to become tokens.
+pub fn few(desk: &mut Desk) -> Ask {
+    let count = desk.chance.between(1, 4) as usize;
+    Ask::Tokenize { values: desk.chance.some_of(POOL, count).into_iter().map(value).collect() }
 }
 
 /// Detokenizes a few, with one that stands for nothing at times.

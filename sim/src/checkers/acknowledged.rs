@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Violation, at_the_end, named,
-    testimony::{owner_of, path_of},
+    testimony::{is_same_request, owner_of, path_of},
 };
 use crate::{
     desk::text,
@@ -34,7 +34,7 @@ pub fn check(story: &Story) -> Vec<Violation> {
     }
     for (path, key, value, operation) in lone_labels(&operations) {
         let lost = was_lost_with_its_disk(story, operation);
-        for (node, kept) in readable().filter(|_| operation.told.is_done() && !lost) {
+        for (node, kept) in readable().filter(|_| !lost) {
             let held = kept.secrets.get(&path).and_then(|secret| secret.labels.get(&key));
             if held != value.as_ref() {
                 let says = format!(
@@ -127,7 +127,8 @@ fn lacking_mappings(operation: &Operation<'_>, kept: &Kept) -> Vec<String> {
 
 type Label<'a> = (String, String, Option<String>, &'a Operation<'a>);
 
-/// Labels that one request alone set or took away, so that nothing can have come after it.
+/// Labels that one request alone set or took away, so that nothing can have come after it. Of a request that was asked
+/// several times under its key it is the try that was done.
 fn lone_labels<'a>(operations: &'a [Operation<'a>]) -> Vec<Label<'a>> {
     let mut by_key: BTreeMap<_, Vec<(&Option<String>, &Operation<'_>)>> = BTreeMap::new();
     for operation in operations.iter().filter(|operation| !operation.told.is_refused()) {
@@ -138,8 +139,16 @@ fn lone_labels<'a>(operations: &'a [Operation<'a>]) -> Vec<Label<'a>> {
             by_key.entry((path.clone(), key)).or_default().push((value, operation));
         }
     }
-    let alone = by_key.into_iter().filter(|(_, set)| set.len() == 1);
-    alone.map(|((path, key), set)| (path, key.clone(), set[0].0.clone(), set[0].1)).collect()
+    let is_one = |set: &[(&Option<String>, &Operation<'_>)]| {
+        let same = |(_, operation): &(_, &Operation<'_>)| is_same_request(set[0].1, operation);
+        set.len() == 1 || set.iter().all(same)
+    };
+    let alone = by_key.into_iter().filter(|(_, set)| is_one(set));
+    let of_done = |((path, key), set): ((String, &String), Vec<(&Option<String>, &'a Operation<'a>)>)| {
+        let (value, operation) = set.iter().find(|(_, operation)| operation.told.is_done())?;
+        Some((path, key.clone(), (*value).clone(), *operation))
+    };
+    alone.filter_map(of_done).collect()
 }
 
 /// Versions that an answer shows as deleted, of secrets of which nobody may have brought one back.

@@ -46,6 +46,10 @@ fn may_be_told(story: &Story, operation: &Operation<'_>, status: u16, code: Opti
         (503, Some(code)) if NOT_NOW.contains(&code) => true,
         (503, Some(code)) if OF_THE_DISK.contains(&code) => was_full(story),
         (422, Some("idempotency_conflict")) => operation.asked.key.is_some(),
+        // Of a retry whose tokens were of an epoch that was destroyed since.
+        (404, Some("not_found")) if operation.asked.key.is_some() && matches!(ask, Ask::Tokenize { .. }) => {
+            true
+        }
         (429, Some("rate_limited")) => matches!(ask, Ask::Tokenize { .. } | Ask::Detokenize { .. }),
         (200..300, None) => may_be_done(ask, status),
         (400..500, Some(code)) => may_be_refused(ask, code),

@@ -60,6 +60,16 @@ impl Write<'_> {
     }
 }
 
+/// Whether two requests are tries of one: the same that was asked under one key.
+pub fn is_same_request(one: &Operation<'_>, other: &Operation<'_>) -> bool {
+    has_same_key(one, other) && one.asked.ask == other.asked.ask
+}
+
+/// Whether two requests came with one key.
+pub fn has_same_key(one: &Operation<'_>, other: &Operation<'_>) -> bool {
+    one.asked.key.is_some() && (&one.asked.caller, &one.asked.key) == (&other.asked.caller, &other.asked.key)
+}
+
 /// Whose secrets a request is about.
 pub fn owner_of(asked: &Asked) -> &str {
     match &asked.ask {
