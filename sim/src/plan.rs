@@ -120,6 +120,9 @@ impl Plan {
         if [self.clients, self.callers, self.names].contains(&0) || self.thinks_ms == 0 {
             return Some("clients, callers, names and the time to think are not 0".into());
         }
+        if self.mix.iter().all(|(_, weight)| *weight == 0) {
+            return Some("clients have a habit at least".into());
+        }
         if let Some(name) = &self.mutant
             && Mutant::ALL.iter().all(|mutant| mutant.name() != name)
         {
@@ -176,6 +179,11 @@ mod tests {
         let mut plan = Plan::draw(1);
         plan.harms.push(Harm { at_ms: 0, for_ms: 1, fault: Fault::Deaf(0, plan.nodes) });
         assert!(plan.flaw().is_some_and(|flaw| flaw.starts_with("there is no such node")));
+    }
+
+    #[test]
+    fn a_plan_in_which_clients_do_nothing_has_a_flaw() {
+        assert!(Plan { mix: Vec::new(), ..Plan::draw(1) }.flaw().is_some());
     }
 
     #[test]

@@ -29,6 +29,7 @@ impl<F: FnMut(&Plan) -> bool> Shrinker<F> {
     fn round(&mut self) -> bool {
         let before = self.best.clone();
         self.take_harms_away();
+        self.take_habits_away();
         self.calm();
         let nodes = self.best.nodes as u64;
         self.lower(nodes, NODES_MIN, 1, with_nodes);
@@ -71,6 +72,21 @@ impl<F: FnMut(&Plan) -> bool> Shrinker<F> {
                 candidate.harms.drain(at..(at + many).min(candidate.harms.len()));
                 if !self.attempt(candidate) {
                     at += many;
+                }
+            }
+            many /= 2;
+        }
+    }
+
+    /// Habits in the same way: no client has them any more. One is left at least.
+    fn take_habits_away(&mut self) {
+        let mut many = self.best.mix.len();
+        while 0 < many {
+            for at in (0..self.best.mix.len()).step_by(many) {
+                let mut candidate = self.best.clone();
+                candidate.mix.iter_mut().skip(at).take(many).for_each(|(_, weight)| *weight = 0);
+                if candidate.mix.iter().any(|(_, weight)| 0 < *weight) {
+                    self.attempt(candidate);
                 }
             }
             many /= 2;
@@ -126,7 +142,7 @@ fn with_nodes(plan: &Plan, nodes: u64) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::Fault;
+    use crate::{actors::Habit, fault::Fault};
 
     const MANY: u32 = 10_000;
 
@@ -164,6 +180,7 @@ mod tests {
         assert_eq!((small.lost, small.skews_ms), (0, vec![0; 3]));
         assert!(small.harms.iter().all(|harm| harm.for_ms < HARM_MS_MIN + 2 * GRAIN_MS));
         assert!(small.harm_ms < 3_000);
+        assert_eq!(small.mix.iter().filter(|(_, weight)| 0 < *weight).count(), 1);
         assert_eq!(small.heal_ms, big().heal_ms);
     }
 
@@ -172,6 +189,16 @@ mod tests {
         let small = shrink(big(), MANY, |plan| 3 <= plan.clients && 5 <= plan.names);
         assert_eq!((small.clients, small.names), (3, 5));
         assert!(small.harms.is_empty());
+    }
+
+    #[test]
+    fn only_the_habits_that_the_failure_needs_are_left() {
+        let has = |plan: &Plan, habit| plan.mix.iter().any(|(one, weight)| *one == habit && 0 < *weight);
+        let fails = |plan: &Plan| has(plan, Habit::Create) && has(plan, Habit::Read);
+        let small = shrink(big(), MANY, fails);
+        let left: Vec<Habit> =
+            small.mix.iter().filter(|(_, weight)| 0 < *weight).map(|(habit, _)| *habit).collect();
+        assert_eq!(left, [Habit::Create, Habit::Read]);
     }
 
     #[test]
