@@ -5,7 +5,7 @@
 use clap::Args;
 use covault_model::mutant::Mutant;
 
-use super::{Children, Ending, child::Cage, crew, failure::Failure};
+use super::{Children, Ending, child::Cage, crew, failure::Failure, which};
 use crate::{plan::Plan, verdict::Verdict};
 
 /// Turn on each known bug and see it found
@@ -100,7 +100,8 @@ fn told(hunt: &Hunt, seeds: u64) -> String {
         Some((verdict, tried)) => {
             let first = verdict.violations.first();
             let (rule, says) = first.map_or(("", ""), |first| (first.rule.as_str(), first.says.as_str()));
-            format!("{name:<20} found in {tried} seeds, with {}, by {rule}: {says}", verdict.plan.seed)
+            let again = which::replays(&verdict.plan);
+            format!("{name:<20} found in {tried} seeds, by {rule}: {says}\n  see it again: {again}")
         }
     }
 }

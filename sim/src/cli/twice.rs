@@ -3,7 +3,7 @@
 
 use clap::Args;
 
-use super::{Children, Ending, Seeds, child::Cage, crew, failure::Failure, progress::Progress};
+use super::{Children, Ending, Seeds, child::Cage, crew, failure::Failure, progress::Progress, which};
 use crate::{
     plan::Plan,
     story::{Event, Story},
@@ -23,13 +23,13 @@ pub fn run(args: &TwiceArgs) -> Result<Ending, Failure> {
     let cage = args.children.cage()?;
     let mut progress = Progress::of(args.seeds.seeds);
     let (mut differing, mut failure) = (0, None);
-    let work = |plan| compare(&cage, &plan);
+    let work = |plan| compare(&cage, &plan).map(|difference| (plan, difference));
     crew::each(args.seeds.plans(), args.children.jobs(), work, |compared| match compared {
-        Ok((seed, difference)) => {
+        Ok((plan, difference)) => {
             progress.done(difference.is_none());
             if let Some(difference) = difference {
                 differing += 1;
-                progress.say(&format!("seed {seed}: {difference}"));
+                progress.say(&told(&plan, &difference));
             }
         }
         Err(error) => failure = Some(error),
@@ -42,17 +42,21 @@ pub fn run(args: &TwiceArgs) -> Result<Ending, Failure> {
     Ok(if differing == 0 { Ending::Well } else { Ending::Ill })
 }
 
-fn compare(cage: &Cage, plan: &Plan) -> Result<(u64, Option<String>), Failure> {
+/// What is said of a seed whose two runs were not the same.
+fn told(plan: &Plan, difference: &str) -> String {
+    format!("seed {}: {difference}\nsee one of them: {}", plan.seed, which::replays(plan))
+}
+
+fn compare(cage: &Cage, plan: &Plan) -> Result<Option<String>, Failure> {
     let (one, other) = (cage.hear(plan)?, cage.hear(plan)?);
-    let difference = match (&one.story, &other.story) {
+    Ok(match (&one.story, &other.story) {
         (Some(one), Some(other)) => difference(one, other),
         _ if one.verdict == other.verdict => None,
         _ => Some(format!(
             "one run gave no story: {:?} and {:?}",
             one.verdict.violations, other.verdict.violations
         )),
-    };
-    Ok((plan.seed, difference))
+    })
 }
 
 /// What differs first, if anything does.
@@ -84,6 +88,12 @@ mod tests {
         story::{Kept, What},
         telling::tests::{create, story},
     };
+
+    #[test]
+    fn a_seed_whose_runs_differ_is_told_with_the_command_that_shows_one() {
+        let told = told(&Plan::draw_small(9), "all events are the same, but not all packets");
+        assert!(told.starts_with("seed 9: all events") && told.ends_with("replay 9 --small"), "{told}");
+    }
 
     #[test]
     fn two_runs_that_are_the_same_do_not_differ() {

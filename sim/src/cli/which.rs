@@ -24,16 +24,20 @@ pub struct Which {
     /// The seed's small world.
     #[arg(long, conflicts_with = "plan")]
     small: bool,
+    /// With this known bug, by its name.
+    #[arg(long, value_name = "NAME", conflicts_with = "plan")]
+    mutant: Option<String>,
 }
 
 impl Which {
     /// Its plan.
     pub fn plan(&self) -> Result<Plan, Failure> {
-        match &self.plan {
-            Some(path) => read_plan(path),
-            None if self.small => Ok(Plan::draw_small(self.seed.unwrap_or_default())),
-            None => Ok(Plan::draw(self.seed.unwrap_or_default())),
+        if let Some(path) = &self.plan {
+            return read_plan(path);
         }
+        let draw = if self.small { Plan::draw_small } else { Plan::draw };
+        let plan = Plan { mutant: self.mutant.clone(), ..draw(self.seed.unwrap_or_default()) };
+        plan.flaw().map_or(Ok(plan), |flaw| Err(Failure::Absent(flaw)))
     }
 }
 
@@ -55,8 +59,10 @@ pub fn read<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, F
 
 /// The command that runs the plan of a seed again.
 pub fn replays(plan: &Plan) -> String {
-    let small = if *plan == Plan::draw_small(plan.seed) { " --small" } else { "" };
-    format!("cargo run --release -p sim -- replay {}{small}", plan.seed)
+    let mutant = plan.mutant.as_ref().map(|name| format!(" --mutant {name}")).unwrap_or_default();
+    let sound = Plan { mutant: None, ..plan.clone() };
+    let small = if sound == Plan::draw_small(plan.seed) { " --small" } else { "" };
+    format!("cargo run --release -p sim -- replay {}{small}{mutant}", plan.seed)
 }
 
 #[cfg(test)]
@@ -81,6 +87,18 @@ mod tests {
     fn the_small_world_of_a_seed_is_run_again_as_one() {
         let again = |plan: &Plan| replays(plan).ends_with("replay 7 --small");
         assert!(again(&Plan::draw_small(7)) && !again(&Plan::draw(7)));
+    }
+
+    #[test]
+    fn the_world_of_a_known_bug_is_run_again_with_it() {
+        let plan = Plan { mutant: Some("create-twice".into()), ..Plan::draw_small(7) };
+        assert!(replays(&plan).ends_with("replay 7 --small --mutant create-twice"));
+        let of = |mutant: &str| {
+            Which { seed: Some(7), plan: None, small: true, mutant: Some(mutant.into()) }.plan()
+        };
+        assert_eq!(of("create-twice").expect("a plan"), plan);
+        let said = of("no-such").expect_err("no bug").to_string();
+        assert!(said.contains("no known bug of the name no-such"), "{said}");
     }
 
     #[test]
