@@ -1,12 +1,13 @@
 //! Which faults met which operations, and what came of them: what a run has tried, in a few numbers that add up over
-//! runs. An operation meets a fault when one lasts while the other is under way. Knows nothing of rules.
+//! runs. An operation meets a fault when one lasts while the other is under way. What is asked in another's namespace,
+//! what is asked again under its key, and what strangers and thieves of keys try counts apart. Knows nothing of rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    story::{Story, Told, What},
+    story::{Ask, Asked, Story, Told, What},
     telling,
 };
 
@@ -37,6 +38,39 @@ pub struct Outcomes {
     pub unreached: u64,
 }
 
+/// How one operation ended.
+#[derive(Clone, Copy)]
+enum Outcome {
+    Done,
+    Refused,
+    Unknown,
+    Unreached,
+}
+
+impl Outcome {
+    fn of(told: &Told) -> Self {
+        match told {
+            Told::Unreached => Self::Unreached,
+            told if told.is_done() => Self::Done,
+            told if told.is_unknown() => Self::Unknown,
+            _ => Self::Refused,
+        }
+    }
+
+    /// What came of something hostile: what may be kept until its time comes is taken, too.
+    fn of_hostile(taken: bool) -> Self {
+        if taken { Self::Done } else { Self::Refused }
+    }
+}
+
+/// One word for a request that is none of a retrier.
+fn kind(asked: &Asked) -> &'static str {
+    match &asked.ask {
+        Ask::Of { .. } | Ask::Read { owner: Some(_), .. } => "trespass",
+        ask => telling::kind(ask),
+    }
+}
+
 /// A fault while it lasts.
 struct Spell {
     kind: &'static str,
@@ -52,23 +86,42 @@ impl Coverage {
         for spell in &spells {
             *coverage.faults.entry(spell.kind.to_owned()).or_default() += 1;
         }
+        let mut keys = BTreeSet::new();
         for operation in story.operations() {
-            let kind = telling::kind(&operation.asked.ask);
-            let overlaps =
-                |spell: &&Spell| spell.from_us <= operation.told_us && operation.asked_us < spell.to_us;
-            let mut met: Vec<&str> = spells.iter().filter(overlaps).map(|spell| spell.kind).collect();
-            met.sort_unstable();
-            met.dedup();
-            if met.is_empty() {
-                met.push(CALM);
-            }
-            coverage.asked.entry(kind.to_owned()).or_default().count(operation.told);
-            for fault in met {
-                let row = coverage.met.entry(fault.to_owned()).or_default();
-                row.entry(kind.to_owned()).or_default().count(operation.told);
-            }
+            let asked = operation.asked;
+            let is_retry = asked.key.as_ref().is_some_and(|key| !keys.insert((&asked.caller, key)));
+            let kind = if is_retry { "retry" } else { kind(asked) };
+            coverage.note(
+                &spells,
+                kind,
+                (operation.asked_us, operation.told_us),
+                Outcome::of(operation.told),
+            );
+        }
+        for event in &story.events {
+            let (kind, outcome) = match &event.what {
+                What::Garbled { .. } => ("garbage", Outcome::Unknown),
+                What::Knocked { answered, .. } => ("knock", Outcome::of_hostile(*answered)),
+                What::Lied { taken, .. } => ("lie", Outcome::of_hostile(*taken)),
+                _ => continue,
+            };
+            coverage.note(&spells, kind, (event.at_us, event.at_us), outcome);
         }
         coverage
+    }
+
+    /// Counts something that was under way between two times.
+    fn note(&mut self, spells: &[Spell], kind: &str, (from_us, to_us): (u64, u64), outcome: Outcome) {
+        let overlaps = |spell: &&Spell| spell.from_us <= to_us && from_us < spell.to_us;
+        let mut met: BTreeSet<&str> = spells.iter().filter(overlaps).map(|spell| spell.kind).collect();
+        if met.is_empty() {
+            met.insert(CALM);
+        }
+        self.asked.entry(kind.to_owned()).or_default().count(outcome);
+        for fault in met {
+            let row = self.met.entry(fault.to_owned()).or_default();
+            row.entry(kind.to_owned()).or_default().count(outcome);
+        }
     }
 
     /// Takes what another run tried into this.
@@ -99,14 +152,13 @@ impl Outcomes {
         self.done + self.refused + self.unknown + self.unreached
     }
 
-    fn count(&mut self, told: &Told) {
-        let which = match told {
-            Told::Unreached => &mut self.unreached,
-            told if told.is_done() => &mut self.done,
-            told if told.is_unknown() => &mut self.unknown,
-            _ => &mut self.refused,
-        };
-        *which += 1;
+    fn count(&mut self, outcome: Outcome) {
+        *match outcome {
+            Outcome::Done => &mut self.done,
+            Outcome::Refused => &mut self.refused,
+            Outcome::Unknown => &mut self.unknown,
+            Outcome::Unreached => &mut self.unreached,
+        } += 1;
     }
 
     fn add(&mut self, other: Self) {
@@ -143,6 +195,7 @@ mod tests {
     use super::*;
     use crate::{
         fault::Fault,
+        story::{Knock, Lie},
         telling::tests::{answer, create, story},
     };
 
@@ -166,6 +219,35 @@ mod tests {
         assert_eq!(coverage.met["mute"]["create"], done);
         assert_eq!(coverage.met[CALM]["create"], Outcomes { refused: 1, ..Outcomes::default() });
         assert_eq!(coverage.operations(), 2);
+    }
+
+    #[test]
+    fn retries_trespass_lies_knocks_and_clocks_beyond_the_bound_count_apart() {
+        let mut story = story();
+        story.push(1, What::Harmed(Fault::Clock(0, -40_000)));
+        story.push(2, What::Harmed(Fault::Clock(1, 9_000)));
+        for op in 0..2 {
+            let What::Asked(mut asked) = create(op, "n0") else { unreachable!("it is asked") };
+            asked.key = Some("k".into());
+            story.push(3, What::Asked(asked));
+        }
+        let What::Asked(mut asked) = create(2, "n0") else { unreachable!("it is asked") };
+        asked.ask = Ask::Of { owner: "caller1".into(), ask: Box::new(Ask::List) };
+        story.push(4, What::Asked(asked));
+        let (node, told) = (0, String::new());
+        story.push(5, What::Knocked { node, by: Knock::Member, answered: false, told: told.clone() });
+        story.push(6, What::Lied { node, lie: Lie::FromTheFuture, taken: true, told });
+        let coverage = Coverage::of(&story);
+        for (kind, outcomes) in [
+            ("create", Outcomes { unknown: 1, ..Outcomes::default() }),
+            ("retry", Outcomes { unknown: 1, ..Outcomes::default() }),
+            ("trespass", Outcomes { unknown: 1, ..Outcomes::default() }),
+            ("knock", Outcomes { refused: 1, ..Outcomes::default() }),
+            ("lie", Outcomes { done: 1, ..Outcomes::default() }),
+        ] {
+            assert_eq!(coverage.met["clock beyond bound"][kind], outcomes, "{kind}");
+            assert_eq!(coverage.met["clock step"][kind], outcomes, "{kind}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use covault_model::limits::SKEW_MS_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::chance::Chance;
@@ -111,7 +112,8 @@ impl Fault {
             Self::Slow(..) => "slow",
             Self::Lossy(_) => "lossy",
             Self::Full(_) => "full disk",
-            Self::Clock(..) => "clock step",
+            Self::Clock(_, by_ms) if by_ms.unsigned_abs() <= SKEW_MS_MAX => "clock step",
+            Self::Clock(..) => "clock beyond bound",
             Self::Replace(_) => "replaced",
             Self::Remove(_) => "taken away",
         }

@@ -144,7 +144,8 @@ fn row(operation: &Operation<'_>) -> String {
     format!("  {who:<18} {asks:<32} node {node}  {took:>8}  {}", answers(operation.told))
 }
 
-fn happened(what: &What) -> Option<String> {
+/// What happened that was no request, in words.
+pub fn happened(what: &What) -> Option<String> {
     Some(match what {
         What::Whole => "= the cluster is whole".to_owned(),
         What::Harmed(fault) => format!("! {fault}"),

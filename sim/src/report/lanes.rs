@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     fault::Fault,
-    story::{Operation, Story, What},
+    story::{Event, Operation, Story, What},
     telling,
     verdict::Verdict,
 };
@@ -54,7 +54,10 @@ pub fn draw(story: &Story, verdict: &Verdict) -> String {
         canvas.operation(&operation, fates.mark(&operation));
     }
     for event in &story.events {
-        match event.what {
+        match &event.what {
+            What::Garbled { node, .. } => canvas.hostile(*node, event, "garbled"),
+            What::Knocked { node, .. } => canvas.hostile(*node, event, "knocked"),
+            What::Lied { node, .. } => canvas.hostile(*node, event, "lied"),
             What::Whole => canvas.moment(event.at_us, "moment", "whole", "the cluster is whole; harm begins"),
             What::Healed => canvas.moment(event.at_us, "moment", "made good", "everything is made good"),
             _ => {}
@@ -191,6 +194,17 @@ impl Canvas {
         self.put(format_args!("<g class=\"{class}\">{wait}{shape}<title>{title}</title></g>"));
     }
 
+    /// A wedge from above: somebody who is no client tries something.
+    fn hostile(&mut self, node: usize, event: &Event, class: &str) {
+        let (x, y) = (self.x(event.at_us), self.y(node));
+        let said = telling::happened(&event.what).unwrap_or_default();
+        let title = escaped(&format!("{:.3} s, {said}", event.at_us as f64 / 1e6));
+        self.put(format_args!(
+            "<g class=\"{class}\"><path d=\"M{:.1} {y}h6l-3 7z\"/><title>{title}</title></g>",
+            x - 3.0
+        ));
+    }
+
     /// A line for as long as the client waited, if that was long and it waited to the end.
     fn wait(&self, operation: &Operation<'_>, y: f64) -> String {
         let waited_us = operation.told_us.saturating_sub(operation.asked_us);
@@ -237,8 +251,9 @@ fn tells(operation: &Operation<'_>, mark: Mark) -> String {
         Mark::Superseded => "; superseded".to_owned(),
         _ => String::new(),
     };
+    let keyed = asked.key.as_ref().map(|key| format!(" with key {key}")).unwrap_or_default();
     format!(
-        "{:.3} s, client {} for {}: {} → {}{fate}",
+        "{:.3} s, client {} for {}: {}{keyed} → {}{fate}",
         operation.asked_us as f64 / 1e6,
         asked.client,
         asked.caller,

@@ -112,7 +112,7 @@ mod tests {
         checkers::Violation,
         fault::Fault,
         plan::Plan,
-        story::{Told, What},
+        story::{Lie, Told, What},
         telling::tests::{create, story},
         verdict,
     };
@@ -126,6 +126,8 @@ mod tests {
         story.push(3_000_000, create(0, "<script>alert(1)</script>"));
         let body = json!({ "code": "<b>" });
         story.push(4_000_000, What::Told { op: 0, told: Told::Answer { status: 409, body, majority: None } });
+        let (node, told) = (2, "no <answer>".into());
+        story.push(5_000_000, What::Lied { node, lie: Lie::Forged, taken: false, told });
         story.push(9_000_000, What::Mended(Fault::Island(vec![0, 2])));
         story.push(9_500_000, What::Healed);
         let wrong = Violation { rule: "E1 & E2".into(), at_us: 4_000_000, says: "\"<i>\"".into() };
@@ -149,6 +151,9 @@ mod tests {
             "class=\"refused\"><line class=\"wait\"",
             "E1 &amp; E2",
             "create during island: done 0, refused 1",
+            "lie during island: done 0, refused 1",
+            "<g class=\"lied\"><path",
+            "node 2 is told a lie (Forged) with a stolen key: taken false, no &lt;answer&gt;",
             "There is no story of this run.",
             "it &lt;hung&gt;",
             "<div><dt>failed</dt><dd>2</dd></div>",
