@@ -1,6 +1,6 @@
 //! The route table. From it come dispatch, `404` and `405` with `Allow`, who may call what, the names of
 //! operations in metrics and logs, and the OpenAPI document; a route that is not here does not exist.
-//! Knows nothing of how an operation is carried out.
+//! Keeps C1. Knows nothing of how an operation is carried out.
 
 use http::Method;
 

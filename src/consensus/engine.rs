@@ -1,5 +1,5 @@
 //! Raft, started and stopped, and what the vault may ask of it: agree on this, confirm that nothing newer
-//! was agreed, say how we stand. Knows nothing of secrets.
+//! was agreed, say how we stand. Keeps B1 of the log. Knows nothing of secrets.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! E4, X7, R2 (docs/invariants.md), docs/api.md: every answer is one that the request may have. Only an update without a
+//! C1 (docs/invariants.md), docs/api.md: every answer is one that the request may have. Only an update without a
 //! condition that need not be agreed is ever kept (`202`); a well-formed request with a good token is neither
 //! misunderstood nor turned away; a node never says that it is broken.
 
@@ -34,7 +34,7 @@ pub fn check(story: &Story) -> Vec<Violation> {
                 code.unwrap_or("without a code"),
                 operation.asked.ask,
             );
-            shown_by("api", operation, says)
+            shown_by("C1", operation, says)
         })
     };
     story.operations().iter().filter_map(wrong).collect()

@@ -1,6 +1,6 @@
-//! docs/operations.md: a node keeps a bounded part of the log, its disk and its memory grow with what was asked and with
-//! nothing else, and nodes that have nothing to do send each other little. Memory is that of all nodes together, with the
-//! simulator, which remembers all answers.
+//! B1 (docs/invariants.md): a node keeps a bounded part of the log, its disk and its memory grow with what was asked and
+//! with nothing else, and nodes that have nothing to do send each other little. Memory is that of all nodes together, with
+//! the simulator, which remembers all answers.
 
 use super::{Violation, at_the_end, testimony::values};
 use crate::story::Story;
@@ -30,11 +30,11 @@ pub fn check(story: &Story) -> Vec<Violation> {
         let entries = kept.log_entries;
         if entries_max < entries {
             let says = format!("node {node} keeps {entries} entries of the log, and may keep {entries_max}");
-            violations.push(at_the_end("bounds", story, says));
+            violations.push(at_the_end("B1", story, says));
         }
         if bytes_max < kept.bytes {
             let says = format!("node {node} takes {} bytes, and may take {bytes_max}", kept.bytes);
-            violations.push(at_the_end("bounds", story, says));
+            violations.push(at_the_end("B1", story, says));
         }
     }
     let memory_max =
@@ -44,7 +44,7 @@ pub fn check(story: &Story) -> Vec<Violation> {
             "all nodes together took {} bytes of memory, and may take {memory_max}",
             story.memory_bytes
         );
-        violations.push(at_the_end("bounds", story, says));
+        violations.push(at_the_end("B1", story, says));
     }
     let packets_max = IDLE_PACKETS * (story.plan.nodes as u64 - 1);
     if packets_max < story.idle_packets_per_s {
@@ -52,7 +52,7 @@ pub fn check(story: &Story) -> Vec<Violation> {
             "with nothing to do nodes sent {} packets a second, and may send {packets_max}",
             story.idle_packets_per_s
         );
-        violations.push(at_the_end("bounds", story, says));
+        violations.push(at_the_end("B1", story, says));
     }
     violations
 }
