@@ -18,6 +18,7 @@ mod linearizable;
 mod misses;
 mod no_plaintext;
 mod numbers;
+mod one_leader;
 mod order;
 mod recovered;
 mod refused;
@@ -55,7 +56,7 @@ pub struct Checker {
 }
 
 /// All of them.
-pub const CHECKERS: [Checker; 22] = [
+pub const CHECKERS: [Checker; 23] = [
     Checker { name: "insert once", rules: "E1, I1", check: insert_once::check },
     Checker { name: "numbers never change", rules: "E2, V1", check: numbers::check },
     Checker { name: "acknowledged survives", rules: "D1", check: acknowledged::check },
@@ -75,6 +76,7 @@ pub const CHECKERS: [Checker; 22] = [
     Checker { name: "lies count for nothing", rules: "X1, X2, X4, T5, R3", check: liars::check },
     Checker { name: "taken away is no member", rules: "M2, R4", check: removed::check },
     Checker { name: "no plaintext", rules: "S1", check: no_plaintext::check },
+    Checker { name: "one leader in a term", rules: "R5", check: one_leader::check },
     Checker { name: "answers of the contract", rules: "C1", check: answers::check },
     Checker { name: "recovery", rules: "R1, R2", check: recovered::check },
     Checker { name: "bounded log, disk, memory and talk", rules: "B1", check: bounded::check },
