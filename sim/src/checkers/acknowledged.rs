@@ -139,16 +139,15 @@ fn lone_labels<'a>(operations: &'a [Operation<'a>]) -> Vec<Label<'a>> {
             by_key.entry((path.clone(), key)).or_default().push((value, operation));
         }
     }
-    let is_one = |set: &[(&Option<String>, &Operation<'_>)]| {
-        let same = |(_, operation): &(_, &Operation<'_>)| is_same_request(set[0].1, operation);
-        set.len() == 1 || set.iter().all(same)
-    };
-    let alone = by_key.into_iter().filter(|(_, set)| is_one(set));
-    let of_done = |((path, key), set): ((String, &String), Vec<(&Option<String>, &'a Operation<'a>)>)| {
-        let (value, operation) = set.iter().find(|(_, operation)| operation.told.is_done())?;
-        Some((path, key.clone(), (*value).clone(), *operation))
-    };
-    alone.filter_map(of_done).collect()
+    let mut lone = Vec::new();
+    for ((path, key), set) in by_key {
+        let is_one = set.len() == 1 || set.iter().all(|(_, other)| is_same_request(set[0].1, other));
+        let done = set.iter().find(|(_, operation)| operation.told.is_done());
+        if let (true, Some((value, operation))) = (is_one, done) {
+            lone.push((path, key.clone(), (*value).clone(), *operation));
+        }
+    }
+    lone
 }
 
 /// Versions that an answer shows as deleted, of secrets of which nobody may have brought one back.

@@ -60,9 +60,13 @@ fn wrong_with(story: &Story, first: &Operation<'_>, later: &Operation<'_>) -> Op
     if !is_same_request(first, later) {
         return both.then(|| format!("two requests were done: {a} and {b}"));
     }
-    let (one, other) = (version(first), version(later));
-    if both && one != other {
-        return Some(format!("two answers differ: {a} was told version {one:?}, {b} version {other:?}"));
+    if both
+        && let (Some((one, id)), Some((other, other_id))) = (version(first), version(later))
+        && (one, id) != (other, other_id)
+    {
+        return Some(format!(
+            "two answers differ: {a} was told version {one} ({id}), {b} version {other} ({other_id})"
+        ));
     }
     let refused = later.told.status().filter(|status| (400..500).contains(status));
     if agreed && first.told_us < later.asked_us && refused.is_some() {

@@ -9,9 +9,9 @@ use crate::{
     story::{Ask, Operation, Story, Told, What},
 };
 
-/// How long after a node was taken away the others may still hear it: they look once a second whom to let go of, and a
-/// leader that is taken away goes on until it has let go of itself.
-const LET_GO_WITHIN_US: u64 = 3_000_000;
+/// How long after a node was taken away, and nothing else was done to anybody, the others may still hear it: they look once a
+/// second whom to let go of, and a leader that is taken away leads until a majority of the others has let go of it.
+const LET_GO_WITHIN_US: u64 = 4_000_000;
 /// How long after all was made good each node has heard of it.
 const HEARD_WITHIN_US: u64 = 12_000_000;
 
@@ -34,19 +34,35 @@ pub fn check(story: &Story) -> Vec<Violation> {
     violations
 }
 
-/// From when to when each node that was taken away while it ran went on running.
+/// From when to when each node that was taken away while it ran was surely let go of, and went on running.
 fn absences(story: &Story) -> Vec<(usize, u64, u64)> {
-    let (mut leaving, mut absences) = (BTreeSet::new(), Vec::new());
+    let mut absences = Vec::new();
+    let (mut leaving, mut others) = (BTreeSet::new(), Vec::new());
+    // Who is a member no more, and since when nothing else is done.
+    let mut gone: Option<(usize, u64)> = None;
     for event in &story.events {
+        if let Some((node, quiet_us)) = gone
+            && others.is_empty()
+            && quiet_us + LET_GO_WITHIN_US <= event.at_us
+        {
+            absences.push((node, quiet_us + LET_GO_WITHIN_US, u64::MAX));
+            gone = None;
+        }
         match &event.what {
             What::Harmed(Fault::Remove(node)) => drop(leaving.insert(*node)),
-            What::Removed { node, .. } if leaving.contains(node) => {
-                absences.push((*node, event.at_us + LET_GO_WITHIN_US, u64::MAX));
-            }
+            What::Removed { node, .. } if leaving.contains(node) => gone = Some((*node, event.at_us)),
             What::Mended(Fault::Remove(node)) => {
                 leaving.remove(node);
+                gone = None;
                 let open = absences.iter_mut().find(|(of, _, to_us)| of == node && *to_us == u64::MAX);
                 open.into_iter().for_each(|(_, _, to_us)| *to_us = event.at_us);
+            }
+            What::Harmed(fault) => others.push(fault),
+            What::Mended(fault) => {
+                if let Some(at) = others.iter().position(|other| *other == fault) {
+                    others.swap_remove(at);
+                }
+                gone = gone.map(|(node, _)| (node, event.at_us));
             }
             _ => {}
         }
@@ -152,6 +168,17 @@ mod tests {
         let mut tale = tale();
         tale.goes(read(), 200, value("v1", 1, "plain-1"));
         tale.fires(check, "op 1 (client 0 for a at node 0) was answered as by a member");
+    }
+
+    #[test]
+    fn a_leader_that_nobody_could_let_go_of_yet_passes() {
+        let mut tale = Tale::of(3);
+        let island = Fault::Island(vec![2]);
+        tale.happens(What::Harmed(island.clone())).happens(What::Harmed(Fault::Remove(0)));
+        tale.happens(What::Removed { node: 0, id: "n0".into() });
+        let at_us = tale.0.events[tale.0.events.len() - 1].at_us + 2 * LET_GO_WITHIN_US;
+        tale.0.events.push(Event { at_us, what: What::Mended(island) });
+        tale.goes(read(), 200, value("v1", 1, "plain-1")).passes(check);
     }
 
     #[test]
