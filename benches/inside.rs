@@ -13,7 +13,7 @@ use covault::{
     host::{Host, Machine},
     merge::change_hash_of,
     node::{Node, NodeConfig},
-    vault::{Asker, Consistency, CreatedMany, NewSecrets, Opened, Standing, Summary, Version, Which},
+    vault::{Asker, Consistency, CreatedMany, NewSecrets, Opened, Summary, Version, Which},
 };
 use covault_model::{
     command::{Action, Command, NewSecret, SealedVersion},
@@ -232,7 +232,7 @@ fn answers(c: &mut Criterion) {
     };
     let summary =
         Summary { name: Maker::name(0), version, labels: iter::empty().collect(), description: None };
-    let opened = Opened { summary, value: value(), standing: Standing::Majority };
+    let opened = Opened { summary, value: value() };
     c.bench_function("api/answer of a read", |b| b.iter(|| answer::opened(black_box(&opened), false)));
 }
 
@@ -257,7 +257,7 @@ fn env_files(c: &mut Criterion) {
     let expand = || async {
         let file = EnvFile::parse(Zeroizing::new(text.clone())).expect("a file");
         let opened = node.vault().read_many(&asker, &owner, &wanted, Consistency::Local).await;
-        let opened = opened.expect("all are there").each;
+        let opened = opened.expect("all are there");
         let value = |reference: &Reference| {
             let at = wanted.binary_search_by(|(name, _)| name.cmp(&reference.name)).expect("it is wanted");
             Ok(opened[at].as_ref().expect("it is there").value.expose_plaintext())

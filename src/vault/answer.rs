@@ -84,8 +84,6 @@ pub struct Opened {
     pub summary: Summary,
     /// The value.
     pub value: Plaintext,
-    /// How the answering node stands with its majority.
-    pub standing: Standing,
 }
 
 /// A change of marks that was kept.

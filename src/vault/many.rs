@@ -18,9 +18,7 @@ use covault_model::{
 use covault_seal::Plaintext;
 use covault_store::Rows;
 
-use super::{
-    Asker, Consistency, IdempotencyKey, Opened, Replication, Standing, Vault, Which, write::Draftable,
-};
+use super::{Asker, Consistency, IdempotencyKey, Opened, Replication, Vault, Which, write::Draftable};
 use crate::audit::{Action, Outcome, VersionRef};
 
 /// What is proposed of a secret beside its value, in bytes.
@@ -33,14 +31,6 @@ const OPENED_BYTES_MAX: usize = 4 << 20;
 pub type Wanted = (SecretName, Which);
 /// What became of each that was wanted, in order.
 pub type Each<T> = Vec<Result<T, CallerMistake>>;
-
-/// Secrets read in one view.
-pub struct OpenedMany {
-    /// What was opened, and why not what was not.
-    pub each: Each<Opened>,
-    /// How the answering node stands with its majority.
-    pub standing: Standing,
-}
 
 /// Secrets to be created, all or none.
 pub struct NewSecrets {
@@ -77,9 +67,9 @@ impl Vault {
         owner: &CallerName,
         wanted: &[Wanted],
         consistency: Consistency,
-    ) -> Result<OpenedMany, Refusal> {
+    ) -> Result<Each<Opened>, Refusal> {
         let names: Vec<_> = wanted.iter().map(|(name, _)| name).collect();
-        let line = |opened: &OpenedMany, at: usize| match &opened.each[at] {
+        let line = |opened: &Each<Opened>, at: usize| match &opened[at] {
             Ok(opened) => {
                 let version = &opened.summary.version;
                 let version = version.number.map_or(VersionRef::Id(version.id), VersionRef::Number);
@@ -118,21 +108,20 @@ impl Vault {
         owner: &CallerName,
         wanted: &[Wanted],
         consistency: Consistency,
-    ) -> Result<OpenedMany, Refusal> {
+    ) -> Result<Each<Opened>, Refusal> {
         let path = |name: &SecretName| SecretPath { owner: owner.clone(), name: name.clone() };
         let wanted: Arc<[_]> = wanted.iter().map(|(name, which)| (path(name), *which)).collect();
         if consistency == Consistency::Local {
             let each = self.open_many(session, &wanted).await?;
             if !each.iter().any(|one| matches!(one, Err(CallerMistake::NotFound))) {
-                return Ok(OpenedMany { each, standing: self.standing() });
+                return Ok(each);
             }
         }
         self.confirm().await?;
         for (path, which) in wanted.iter() {
             self.fetch_named(session, path, *which).await?;
         }
-        let each = self.open_many(session, &wanted).await?;
-        Ok(OpenedMany { each, standing: self.standing() })
+        self.open_many(session, &wanted).await
     }
 
     async fn open_many(
@@ -180,7 +169,7 @@ impl Vault {
         if !self.is_remembered(session, idempotency.as_ref())? {
             let needed = &new.needed;
             let needed = self.read_many_unaudited(session, &new.owner, needed, Consistency::Local).await?;
-            if let Some(lacking) = lacks(&needed.each) {
+            if let Some(lacking) = lacks(&needed) {
                 return Ok(CreatedMany::Lacking(lacking));
             }
         }

@@ -56,7 +56,7 @@ pub use author::Author;
 pub(crate) use callers::draw_token;
 pub use clocks::Clocks;
 pub use keys::{KeyVerdict, Keys};
-pub use many::{CreatedMany, Each, NewSecrets, OpenedMany, Wanted};
+pub use many::{CreatedMany, Each, NewSecrets, Wanted};
 pub use request::{
     Asker, Consistency, HistoryQuery, IdempotencyKey, Invitee, ListQuery, NewValue, Patch, UpdateTerms, Which,
 };

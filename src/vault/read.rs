@@ -137,7 +137,7 @@ impl Vault {
         let value = covault_seal::open(self.parts.keys.ring()?, &context, sealed)
             .map_err(|error| self.parts.keys.open_refusal(rows, &error))?;
         let summary = summarize(rows, target, found)?;
-        Ok(Opened { summary, value, standing: self.standing() })
+        Ok(Opened { summary, value })
     }
 
     /// How this node stands with its majority.

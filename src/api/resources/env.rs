@@ -40,7 +40,7 @@ pub async fn expand(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
     let file = EnvFile::parse(content).map_err(of_mistake)?;
     let wanted = wanted(file.references());
     let opened = vault.read_many(&call.asker, &owner, &wanted, consistency).await?;
-    let picked = Picked::of(file.references(), |reference| value_of(&wanted, &opened.each, reference));
+    let picked = Picked::of(file.references(), |reference| value_of(&wanted, &opened, reference));
     let text = file.expand(format, &picked).map_err(of_refused)?;
     Ok(match is_text(&call.headers) {
         true => text_answer(text),
