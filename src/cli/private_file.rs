@@ -105,19 +105,28 @@ impl Beside {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => path.to_owned(),
             found => found?,
         };
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let unfinished = path.with_file_name(format!(".{name}.{}", process::id()));
-        let open = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
-        let file = match open() {
-            // One with this number was killed and left it; in a container all have the same.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                fs::remove_file(&unfinished)?;
-                open()?
-            }
-            opened => opened?,
-        };
+        let (unfinished, file) = begin_beside(&path)?;
         Ok((file, Self { path, unfinished }))
     }
+}
+
+/// Makes an unfinished file beside the one at `path`, which only its owner can read. Gives where it is.
+///
+/// # Errors
+/// When none can be made there.
+pub fn begin_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let unfinished = path.with_file_name(format!(".{name}.{}", process::id()));
+    let open = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
+    let file = match open() {
+        // A process with this number was killed and left it; in a container all have the same.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(&unfinished)?;
+            open()?
+        }
+        opened => opened?,
+    };
+    Ok((unfinished, file))
 }
 
 impl Drop for Beside {

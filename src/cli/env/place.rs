@@ -3,14 +3,13 @@
 //! Knows nothing of what is in it.
 
 use std::{
-    fs::{self, File, Metadata, OpenOptions, Permissions},
+    fs::{self, File, Metadata, Permissions},
     io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
+    os::unix::fs::{MetadataExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
-    process,
 };
 
-use crate::cli::failure::Failure;
+use crate::cli::{failure::Failure, private_file::begin_beside};
 
 /// The place of a file, held by an empty one beside it until it is filled.
 pub struct Place {
@@ -32,10 +31,7 @@ impl Place {
         let failed = |error: io::Error| Failure::file("replace", path, &error);
         let path = fs::canonicalize(path).map_err(failed)?;
         let was = fs::metadata(&path).map_err(failed)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let beside = path.with_file_name(format!(".{name}.{}", process::id()));
-        let file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).map_err(failed)?;
+        let (beside, file) = begin_beside(&path).map_err(failed)?;
         let place = Self { path: path.clone(), was, beside, file };
         let made = place.file.metadata().map_err(failed)?;
         let was = &place.was;
