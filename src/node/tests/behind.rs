@@ -5,8 +5,10 @@
 use covault_model::refusal::{CallerMistake, NoAuthority};
 
 use super::{Node, ann, id, new_value, path, three};
-use crate::host::Host;
-use crate::vault::{Consistency, UpdateTerms, Which};
+use crate::{
+    host::Host,
+    vault::{Consistency, UpdateTerms, Which},
+};
 
 /// Three nodes, the last of which has stopped before version 2 of a secret was made.
 async fn one_stopped() -> Vec<Node> {

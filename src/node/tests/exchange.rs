@@ -113,25 +113,41 @@ async fn a_node_that_was_away_gets_exactly_what_it_lacks() {
     nodes.iter().for_each(Node::check_views);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_lacked_in_many_places_of_a_long_history_is_found() {
+/// Three nodes, the last of which has every version of a secret, so many at first and so many after each label, and no
+/// label; nobody is told of those.
+async fn third_without_labels(versions: usize, count: usize, after_each: usize) -> Vec<Node> {
     let mut nodes = three(None).await;
     nodes[0].create("long", "v").await;
-    for _ in 0..260 {
+    for _ in 0..versions {
         update_long(&nodes[0]).await;
     }
-    // Versions come with the log; of labels nobody is told.
     restart(&mut nodes[0], true).await;
-    for number in 0..70 {
+    for number in 0..count {
         nodes[0].label("long", &format!("l{}", number % 10), &number.to_string()).await;
-        update_long(&nodes[0]).await;
+        for _ in 0..after_each {
+            update_long(&nodes[0]).await;
+        }
     }
     restart(&mut nodes[0], false).await;
     nodes[2].confirm().await;
-    assert_eq!(nodes[2].says("long").unwrap().0.awaited.len(), 70);
-    assert_eq!(nodes[2].running().records.reconcile(id(1)).await.unwrap(), 70);
+    nodes
+}
+
+async fn all_labels_are_found(nodes: &[Node], count: usize) {
+    assert_eq!(nodes[2].says("long").unwrap().0.awaited.len(), count);
+    assert_eq!(nodes[2].running().records.reconcile(id(1)).await.unwrap(), count);
     assert!(nodes[2].says("long") == nodes[0].says("long"));
     nodes[2].check_views();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lacked_in_many_places_of_a_long_history_is_found() {
+    all_labels_are_found(&third_without_labels(260, 70, 1).await, 70).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lacked_behind_much_that_is_here_is_found() {
+    all_labels_are_found(&third_without_labels(300, 50, 12).await, 50).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,27 +178,6 @@ async fn a_record_that_could_not_be_judged_where_it_came_first_is_not_held_again
     assert_eq!(nodes[1].labels("app/db"), labels(&[("after", "it")]), "the rest comes");
     let refused = nodes[1].running().records.refused_peers();
     assert!(refused.iter().all(|(reason, count)| *reason != "bad_record" || *count == 0), "{refused:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_lacked_behind_much_that_is_here_is_found() {
-    let mut nodes = three(None).await;
-    nodes[0].create("long", "v").await;
-    for _ in 0..300 {
-        update_long(&nodes[0]).await;
-    }
-    restart(&mut nodes[0], true).await;
-    for number in 0..50 {
-        nodes[0].label("long", "by", &number.to_string()).await;
-        for _ in 0..12 {
-            update_long(&nodes[0]).await;
-        }
-    }
-    restart(&mut nodes[0], false).await;
-    nodes[2].confirm().await;
-    assert_eq!(nodes[2].says("long").unwrap().0.awaited.len(), 50);
-    assert_eq!(nodes[2].running().records.reconcile(id(1)).await.unwrap(), 50);
-    assert!(nodes[2].says("long") == nodes[0].says("long"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
