@@ -1,7 +1,8 @@
 //! Hostile peers with a key: somebody who has stolen the key of one node, and speaks to the others as that node. He reads
 //! what nodes read of each other, and pushes records that do not hold: forged, tampered with, put under another secret, with
 //! a payload of another, with false parents, or from far in the future. Those that he signs carry a label that nobody else
-//! sets. What is well signed and does not hold all the same is the pretender's. He does not vote in the node's name: against a member who votes twice no cluster of this kind stands.
+//! sets. What is well signed and does not hold all the same is the pretender's. He does not vote in the node's name: against
+//! a member who votes twice no cluster of this kind stands.
 
 use std::time::Duration;
 
