@@ -209,10 +209,10 @@ impl Machine {
         let (vault, mut last) = (node.vault(), None);
         loop {
             tokio::time::sleep(LOOK_FOR_REIGNS_EVERY).await;
-            let Ok(status) = vault.observe() else { continue };
-            if status.leader == Some(vault.node()) && last != Some(status.term) {
-                last = Some(status.term);
-                self.0.journal.note(What::Leads { node: self.0.place, term: status.term });
+            let Some(term) = vault.reign() else { continue };
+            if last != Some(term) {
+                last = Some(term);
+                self.0.journal.note(What::Leads { node: self.0.place, term });
             }
         }
     }

@@ -324,6 +324,13 @@ impl Consensus {
         }
     }
 
+    /// The term in which this node leads, if it does, as far as it knows.
+    pub fn reign(&self) -> Option<u64> {
+        let receiver = self.raft.metrics();
+        let metrics = receiver.borrow();
+        (metrics.current_leader == Some(metrics.id)).then_some(metrics.current_term)
+    }
+
     /// Whether a majority stands behind what this node says.
     pub fn has_majority(&self) -> bool {
         self.leader.stands()

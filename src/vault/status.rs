@@ -23,6 +23,11 @@ impl Vault {
         self.why_not_ready().map_or(Ok(()), Err)
     }
 
+    /// The term in which this node leads, if it does, as far as it knows.
+    pub fn reign(&self) -> Option<u64> {
+        self.parts.consensus.reign()
+    }
+
     /// How the node is, without a caller: for metrics.
     pub fn observe(&self) -> Result<Status, Refusal> {
         let (standing, now) = (self.parts.consensus.standing(), self.now());
