@@ -49,15 +49,20 @@ impl Cage {
 
     /// Runs a plan.
     pub fn judge(&self, plan: &Plan) -> Result<Left, Failure> {
-        self.run(plan, false)
+        self.run(plan, None)
     }
 
     /// Runs a plan and asks for its story.
     pub fn hear(&self, plan: &Plan) -> Result<Left, Failure> {
-        self.run(plan, true)
+        self.run(plan, Some("--story"))
     }
 
-    fn run(&self, plan: &Plan, tells: bool) -> Result<Left, Failure> {
+    /// Runs a plan and asks for its story if it fails.
+    pub fn hear_failure(&self, plan: &Plan) -> Result<Left, Failure> {
+        self.run(plan, Some("--story-of-failure"))
+    }
+
+    fn run(&self, plan: &Plan, story: Option<&str>) -> Result<Left, Failure> {
         let folder = tempfile::tempdir().map_err(Failure::Start)?;
         let at = |name: &str| folder.path().join(name);
         one::write(&at("plan"), plan)?;
@@ -66,8 +71,8 @@ impl Cage {
         let mut command = Command::new(&self.program);
         command.arg("one").arg("--plan").arg(at("plan")).arg("--root").arg(at("root"));
         command.arg("--verdict").arg(at("verdict"));
-        if tells {
-            command.arg("--story").arg(at("story"));
+        if let Some(story) = story {
+            command.arg(story).arg(at("story"));
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         let ended = await_end(command.spawn().map_err(Failure::Start)?, self.patience)?;
@@ -77,7 +82,7 @@ impl Cage {
             Some(status) => which::read(&at("verdict"), "a verdict")
                 .unwrap_or_else(|_| broken(plan, verdict::PANICKED, &status.to_string(), &log)),
         };
-        let story = if tells { which::read(&at("story"), "a story").ok() } else { None };
+        let story = which::read(&at("story"), "a story").ok();
         Ok(Left { verdict, story, log })
     }
 }

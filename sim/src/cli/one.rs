@@ -34,6 +34,9 @@ pub struct OneArgs {
     /// Where the story goes.
     #[arg(long, value_name = "FILE")]
     story: Option<PathBuf>,
+    /// Where the story goes if the run fails.
+    #[arg(long, value_name = "FILE", conflicts_with = "story")]
+    story_of_failure: Option<PathBuf>,
     /// Where the verdict goes.
     #[arg(long, value_name = "FILE")]
     verdict: Option<PathBuf>,
@@ -46,7 +49,8 @@ pub fn run(args: &OneArgs) -> Result<Ending, Failure> {
         Some(root) => judge(plan, root, false),
         None => judge(plan, tempfile::tempdir().map_err(Failure::Start)?.path(), false),
     }?;
-    if let (Some(path), Some(story)) = (&args.story, &story) {
+    let of_failure = args.story_of_failure.as_ref().filter(|_| !verdict.holds());
+    if let (Some(path), Some(story)) = (args.story.as_ref().or(of_failure), &story) {
         write(path, story)?;
     }
     if let Some(path) = &args.verdict {

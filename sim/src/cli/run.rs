@@ -69,7 +69,7 @@ pub fn run(args: &RunArgs) -> Result<Ending, Failure> {
 /// Runs one, and keeps what it left if it failed and there is a folder for it.
 fn try_plan(cage: &Cage, plan: &Plan, out: Option<&Path>) -> Result<Verdict, Failure> {
     let Some(out) = out else { return Ok(cage.judge(plan)?.verdict) };
-    let Left { verdict, story, log } = cage.hear(plan)?;
+    let Left { verdict, story, log } = cage.hear_failure(plan)?;
     if !verdict.holds() {
         let seed = plan.seed;
         let log_path = out.join(format!("{seed}.stderr.txt"));
