@@ -16,7 +16,7 @@ use crate::{
     checkers::testimony::values,
     desk::{Desk, Office},
     fault::Fault,
-    inspection::{self, inspect},
+    inspection::{self, inspect, plaintext::Forms},
     interpose,
     journal::Journal,
     links::Links,
@@ -413,9 +413,9 @@ impl World {
         let (kept, logged) = (Vec::new(), Vec::new());
         let mut story = Story { plan, events, kept, logged, memory_bytes, idle_packets_per_s, digest };
         let operations = story.operations();
-        let values = values(&operations);
-        let keep = |machine: &Machine| inspect(machine.data(), machine.keys(), values.iter().copied());
-        let logged = inspection::logged(logs, values.iter().copied());
+        let forms = Forms::of(values(&operations).iter().copied());
+        let keep = |machine: &Machine| inspect(machine.data(), machine.keys(), &forms);
+        let logged = inspection::logged(logs, &forms);
         let kept = machines.iter().map(keep).collect();
         (story.logged, story.kept) = (logged, kept);
         story

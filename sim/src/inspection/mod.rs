@@ -32,8 +32,9 @@ const PARTS: [&str; 9] =
 const RETRIES: u8 = 4;
 const SINGLE_VALUES: u8 = 254;
 
-/// What the node kept whose files are under `data`; `keys` is the cluster's keyring, `values` are all that were written.
-pub fn inspect<'a>(data: &Path, keys: &Path, values: impl Iterator<Item = &'a str>) -> Kept {
+/// What the node kept whose files are under `data`; `keys` is the cluster's keyring, `forms` are of all values that were
+/// written.
+pub fn inspect(data: &Path, keys: &Path, forms: &Forms) -> Kept {
     let mut kept = Kept::default();
     if let Err(error) = read(data, keys, &mut kept) {
         kept.wrong.push(format!("its data cannot be read: {error}"));
@@ -42,7 +43,7 @@ pub fn inspect<'a>(data: &Path, keys: &Path, values: impl Iterator<Item = &'a st
         Ok(identity) => kept.node = identity.id().to_string(),
         Err(error) => kept.wrong.push(format!("its key cannot be read: {error}")),
     }
-    match plaintext::scan(data, &Forms::of(values)) {
+    match plaintext::scan(data, forms) {
         Ok((found, bytes)) => (kept.plaintext, kept.bytes) = (found, bytes),
         Err(error) => kept.wrong.push(format!("its files cannot be read: {error}")),
     }
@@ -50,8 +51,8 @@ pub fn inspect<'a>(data: &Path, keys: &Path, values: impl Iterator<Item = &'a st
 }
 
 /// Which of these values stand in the logs under `logs`. Logs that cannot be read are told of in their place.
-pub fn logged<'a>(logs: &Path, values: impl Iterator<Item = &'a str>) -> Vec<String> {
-    match plaintext::scan(logs, &Forms::of(values)) {
+pub fn logged(logs: &Path, forms: &Forms) -> Vec<String> {
+    match plaintext::scan(logs, forms) {
         Ok((found, _)) => found,
         Err(error) => vec![format!("logs that cannot be read: {error}")],
     }
