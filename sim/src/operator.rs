@@ -19,6 +19,8 @@ use crate::{
 };
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often it is looked who votes.
+const VOTES_EVERY: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(6);
 /// How long a node may take to be taken in before it is invited again.
 const TAKEN_IN_WITHIN: Duration = Duration::from_secs(15);
@@ -134,7 +136,7 @@ impl Operator {
             if self.members().await.iter().filter(votes).count() == self.machines.len() {
                 return;
             }
-            sleep(LOOK_EVERY).await;
+            sleep(VOTES_EVERY).await;
         }
     }
 
