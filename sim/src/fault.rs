@@ -74,7 +74,7 @@ impl Fault {
             81..87 => Self::Clock(node, chance.below(24_000) as i64 - 12_000),
             // Beyond it, and not so far that what was stamped with it is held back until clients have left.
             87..90 => {
-                let by_ms = chance.between(33_000, 42_000) as i64;
+                let by_ms = chance.between(33_000, 36_000) as i64;
                 Self::Clock(node, if chance.percent(50) { by_ms } else { -by_ms })
             }
             90..95 => Self::Replace(node),

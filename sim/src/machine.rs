@@ -47,8 +47,10 @@ pub const EPOCH_MS: u64 = 1_800_000_000_000;
 const MAP_BYTES: usize = 256 << 20;
 /// Mappings that are filed together: few, so that some are being filed most of the time.
 const PILE_MAX: usize = 16;
+/// A node of the product searches once a minute; in a world each is to do so a few times after all was made good.
+const SEARCH_EVERY: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// For whoever looks at pictures of runs: a node's status says too much to be asked for more often.
+/// A node that leads for less goes unseen.
 const LOOK_FOR_REIGNS_EVERY: Duration = Duration::from_millis(100);
 
 /// A machine; clones are the same one.
@@ -333,6 +335,7 @@ impl Machine {
             map_bytes: MAP_BYTES,
             writer: WriterMode::Inline,
             pile_max: PILE_MAX,
+            search_every: SEARCH_EVERY,
             consensus: ConsensusConfig {
                 own_thread: false,
                 entries_per_snapshot: self.0.entries_per_snapshot,

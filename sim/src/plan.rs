@@ -63,8 +63,8 @@ struct Size {
 const USUAL: Size =
     Size { nodes: &[(3, 60), (4, 10), (5, 25), (7, 5)], harm_ms: (8_000, 20_000), thinks_ms: (150, 700) };
 const SMALL: Size = Size { nodes: &[(3, 1)], harm_ms: (8_000, 12_000), thinks_ms: (50, 400) };
-/// Clients work on for the first part of it, and nodes search each other for what they lack once a minute.
-const HEAL_MS: u64 = 80_000;
+/// Clients work on for the first part of it, and nodes search each other for what they lack a few times.
+const HEAL_MS: u64 = 50_000;
 
 impl Plan {
     /// The plan of a seed.

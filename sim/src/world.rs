@@ -44,7 +44,7 @@ const LOOK_EVERY_MS: u64 = 10;
 const START_AGAIN_AFTER_MS: u64 = 500;
 /// How long nobody listens after the clients have left, and how long somebody listens then to what nodes that have
 /// nothing to do send each other.
-const LISTEN_MS: u64 = 20_000;
+const LISTEN_MS: u64 = 10_000;
 /// How often it is looked how much memory the world has.
 const WEIGH_EVERY_MS: u64 = 1_000;
 

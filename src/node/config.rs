@@ -13,7 +13,7 @@ use covault_store::{PILE_MAX, WriterMode};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{error::ConfigError, keys::DEFAULT_KEYRING_FILE};
-use crate::consensus::ConsensusConfig;
+use crate::{consensus::ConsensusConfig, merge::Pace};
 
 /// How a node is to run, without HTTP.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub struct NodeConfig {
     pub pile_max: usize,
     /// How agreement is run.
     pub consensus: ConsensusConfig,
+    /// How often it looks for what it lacks of a peer that was there all along; a quarter more or less.
+    pub search_every: Duration,
     /// Where peers reach this node; without it they cannot, and it stays alone.
     pub quic: Option<QuicConfig>,
 }
@@ -111,6 +113,7 @@ impl NodeConfig {
             writer: WriterMode::Thread,
             pile_max: PILE_MAX,
             consensus: ConsensusConfig::default(),
+            search_every: Pace::default().search,
             quic: None,
         }
     }

@@ -147,7 +147,8 @@ impl Node {
         if let Some(peers) = &peers {
             peers.open_to_strangers(&vault);
         }
-        let rounds = Rounds::start(rooms.records.clone(), Pace::default());
+        let pace = Pace { search: config.search_every, ..Pace::default() };
+        let rounds = Rounds::start(rooms.records.clone(), pace);
         let offers = Offers::start(vault.clone());
         let tending = rooms.tend(&config, vault.node());
         let upkeep =
