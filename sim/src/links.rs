@@ -52,7 +52,7 @@ fn name(node: usize) -> String {
 }
 
 /// Whether nothing goes from one to the other.
-fn cuts(fault: &Fault, from: usize, to: usize) -> bool {
+pub fn cuts(fault: &Fault, from: usize, to: usize) -> bool {
     match fault {
         Fault::Island(nodes) => nodes.contains(&from) != nodes.contains(&to),
         Fault::Deaf(node, other) => *node == to && *other == from,

@@ -5,6 +5,7 @@
 
 mod acknowledged;
 mod adopted;
+mod alone;
 mod answers;
 mod atomic;
 mod bounded;
@@ -20,6 +21,7 @@ mod no_plaintext;
 mod numbers;
 mod one_leader;
 mod order;
+mod reach;
 mod recovered;
 mod refused;
 mod removed;
@@ -77,6 +79,7 @@ pub const CHECKERS: [Checker; 23] = [
     Checker { name: "taken away is no member", rules: "M2, R4", check: removed::check },
     Checker { name: "no plaintext", rules: "S1", check: no_plaintext::check },
     Checker { name: "one leader in a term", rules: "R5", check: one_leader::check },
+    Checker { name: "alone speaks for nobody", rules: "R2", check: alone::check },
     Checker { name: "answers of the contract", rules: "C1", check: answers::check },
     Checker { name: "recovery", rules: "R1, R2", check: recovered::check },
     Checker { name: "bounded log, disk, memory and talk", rules: "B1", check: bounded::check },

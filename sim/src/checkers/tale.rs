@@ -30,6 +30,13 @@ impl Tale {
         self
     }
 
+    /// So many milliseconds pass before what happens next.
+    pub fn passes_ms(&mut self, ms: u64) -> &mut Self {
+        let at_us = self.0.events.last().map_or(0, |event| event.at_us) + ms * 1000;
+        self.0.events.push(Event { at_us, what: What::Garbled { node: 0, packets: 0 } });
+        self
+    }
+
     /// All is made good, and so many milliseconds pass.
     pub fn heals(&mut self, ms: u64) -> &mut Self {
         self.happens(What::Healed);
