@@ -2,14 +2,14 @@
 //! condition that need not be agreed is ever kept (`202`); a well-formed request with a good token is neither
 //! misunderstood nor turned away; a node never says that it is broken.
 
-use super::{Violation, named, shown_by};
+use super::{Violation, clocks::stamps, named, shown_by};
 use crate::{
     fault::Fault,
     story::{Ask, Operation, Story},
 };
 
 /// Refusals for now that any request may have.
-const NOT_NOW: [&str; 8] = [
+const NOT_NOW: [&str; 7] = [
     "quorum_unavailable",
     "outcome_unknown",
     "unconfirmed",
@@ -17,7 +17,6 @@ const NOT_NOW: [&str; 8] = [
     "shutting_down",
     "overloaded",
     "timeout",
-    "clock_skew",
 ];
 /// Those of a node whose disk takes nothing more.
 const OF_THE_DISK: [&str; 3] = ["storage_full", "storage_failed", "audit_unavailable"];
@@ -44,6 +43,8 @@ fn may_be_told(story: &Story, operation: &Operation<'_>, status: u16, code: Opti
     let ask = &operation.asked.ask;
     match (status, code) {
         (503, Some(code)) if NOT_NOW.contains(&code) => true,
+        // Whether its clock was off is for another checker.
+        (503, Some("clock_skew")) => stamps(ask),
         (503, Some(code)) if OF_THE_DISK.contains(&code) => was_full(story),
         (422, Some("idempotency_conflict")) => operation.asked.key.is_some(),
         // Of a retry whose tokens were of an epoch that was destroyed since.

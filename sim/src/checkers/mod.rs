@@ -9,6 +9,7 @@ mod alone;
 mod answers;
 mod atomic;
 mod bounded;
+mod clocks;
 mod converged;
 mod destroyed;
 mod epochs;
@@ -58,7 +59,7 @@ pub struct Checker {
 }
 
 /// All of them.
-pub const CHECKERS: [Checker; 23] = [
+pub const CHECKERS: [Checker; 24] = [
     Checker { name: "insert once", rules: "E1, I1", check: insert_once::check },
     Checker { name: "numbers never change", rules: "E2, V1", check: numbers::check },
     Checker { name: "acknowledged survives", rules: "D1", check: acknowledged::check },
@@ -80,6 +81,7 @@ pub const CHECKERS: [Checker; 23] = [
     Checker { name: "no plaintext", rules: "S1", check: no_plaintext::check },
     Checker { name: "one leader in a term", rules: "R5", check: one_leader::check },
     Checker { name: "alone speaks for nobody", rules: "R2", check: alone::check },
+    Checker { name: "clocks that are off stamp nothing", rules: "V5", check: clocks::check },
     Checker { name: "answers of the contract", rules: "C1", check: answers::check },
     Checker { name: "recovery", rules: "R1, R2", check: recovered::check },
     Checker { name: "bounded log, disk, memory and talk", rules: "B1", check: bounded::check },

@@ -58,6 +58,20 @@ impl<'a> Reach<'a> {
         reached
     }
 
+    /// For how long two nodes reached each other directly, in microseconds: the longest time of these without a break.
+    pub fn together_us(&self, a: usize, b: usize, (from_us, to_us): (u64, u64)) -> u64 {
+        let (mut longest, mut since_us) = (0, None);
+        for span in self.spans.iter().filter(|span| span.from_us < to_us && from_us < span.to_us) {
+            if span.joins(a, b) {
+                let since_us = *since_us.get_or_insert(span.from_us.max(from_us));
+                longest = longest.max(span.to_us.min(to_us) - since_us);
+            } else {
+                since_us = None;
+            }
+        }
+        longest
+    }
+
     /// Whether `node` was cut off from every majority all this time. While a member is replaced fewer vote.
     pub fn is_alone(&self, node: usize, during_us: (u64, u64)) -> bool {
         let voters_min = self.nodes - 1;
@@ -106,6 +120,15 @@ mod tests {
         assert_eq!(reached(2, 1, 3), [2, 3, 4]);
         assert_eq!(reached(0, 2, 5), [0, 1, 2, 3, 4]);
         assert!(reach.is_alone(0, (1_001, 2_999)) && !reach.is_alone(2, (1_001, 1_999)));
+    }
+
+    #[test]
+    fn the_longest_time_together_goes_on_over_what_is_done_to_others() {
+        let tale = tale();
+        let reach = Reach::of(&tale.0);
+        assert_eq!(reach.together_us(2, 3, (500, 9_500)), 9_000);
+        assert_eq!(reach.together_us(0, 2, (0, 9_000)), 6_000);
+        assert_eq!(reach.together_us(0, 2, (1_000, 3_000)), 0);
     }
 
     #[test]
