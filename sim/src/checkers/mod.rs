@@ -17,15 +17,19 @@ mod insert_once;
 mod isolated;
 mod liars;
 mod linearizable;
+mod lives;
 mod misses;
 mod no_plaintext;
 mod numbers;
 mod one_leader;
 mod order;
+mod own_marks;
+mod own_reads;
 mod reach;
 mod recovered;
 mod refused;
 mod removed;
+mod sightings;
 mod strangers;
 #[cfg(test)]
 mod tale;
@@ -59,7 +63,7 @@ pub struct Checker {
 }
 
 /// All of them.
-pub const CHECKERS: [Checker; 24] = [
+pub const CHECKERS: [Checker; 27] = [
     Checker { name: "insert once", rules: "E1, I1", check: insert_once::check },
     Checker { name: "numbers never change", rules: "E2, V1", check: numbers::check },
     Checker { name: "acknowledged survives", rules: "D1", check: acknowledged::check },
@@ -74,6 +78,8 @@ pub const CHECKERS: [Checker; 24] = [
     Checker { name: "tokens agree", rules: "T1, T3, T6", check: tokens::check },
     Checker { name: "epochs rise", rules: "T2, T5", check: epochs::check },
     Checker { name: "destroyed stays destroyed", rules: "E7, X3", check: destroyed::check },
+    Checker { name: "a node's own answers", rules: "D4", check: own_reads::check },
+    Checker { name: "marks do not come back", rules: "D4, H3", check: own_marks::check },
     Checker { name: "isolation", rules: "N3", check: isolated::check },
     Checker { name: "strangers are nobody", rules: "X1, M1", check: strangers::check },
     Checker { name: "lies count for nothing", rules: "X1, X2, X4, T5, R3", check: liars::check },

@@ -23,6 +23,8 @@ pub struct Seen<'a> {
     pub id: &'a str,
     /// Its number; absent while it is not agreed.
     pub number: Option<u64>,
+    /// Since when it is in force, as a text that sorts as time does.
+    pub from: &'a str,
     /// Its value, where the answer shows it or the request brought it.
     pub value: Option<&'a str>,
 }
@@ -108,6 +110,7 @@ fn seen_in<'a>(operation: &Operation<'a>) -> Vec<Seen<'a>> {
             name,
             id: text(version, "/id")?,
             number: version["number"].as_u64(),
+            from: text(version, "/valid_from").unwrap_or_default(),
             value,
         })
     };
