@@ -22,6 +22,7 @@ mod misses;
 mod no_plaintext;
 mod numbers;
 mod one_leader;
+mod one_view;
 mod order;
 mod own_marks;
 mod own_reads;
@@ -75,6 +76,7 @@ pub const CHECKERS: [Checker; 27] = [
     Checker { name: "views equal their rebuild", rules: "H4, U2", check: views::check },
     Checker { name: "adopted or superseded", rules: "X7", check: adopted::check },
     Checker { name: "atomic .env", rules: "E6, F3", check: atomic::check },
+    Checker { name: "one view of a file", rules: "F3", check: one_view::check },
     Checker { name: "tokens agree", rules: "T1, T3, T6", check: tokens::check },
     Checker { name: "epochs rise", rules: "T2, T5", check: epochs::check },
     Checker { name: "destroyed stays destroyed", rules: "E7, X3", check: destroyed::check },
