@@ -1,5 +1,5 @@
-//! Which node it was that was asked: one that was lost with its disk, or was taken away, is not the one that stands in its place afterwards.
-//! Knows nothing of rules.
+//! Which node it was that was asked: one that was lost with its disk, or was taken away, is not the one that stands in
+//! its place afterwards. Knows nothing of rules.
 
 use crate::{
     fault::Fault,

@@ -30,6 +30,7 @@ mod reach;
 mod recovered;
 mod refused;
 mod removed;
+mod replication;
 mod sightings;
 mod strangers;
 #[cfg(test)]
@@ -64,7 +65,7 @@ pub struct Checker {
 }
 
 /// All of them.
-pub const CHECKERS: [Checker; 27] = [
+pub const CHECKERS: [Checker; 29] = [
     Checker { name: "insert once", rules: "E1, I1", check: insert_once::check },
     Checker { name: "numbers never change", rules: "E2, V1", check: numbers::check },
     Checker { name: "acknowledged survives", rules: "D1", check: acknowledged::check },
@@ -91,6 +92,7 @@ pub const CHECKERS: [Checker; 27] = [
     Checker { name: "alone speaks for nobody", rules: "R2", check: alone::check },
     Checker { name: "clocks that are off stamp nothing", rules: "V5", check: clocks::check },
     Checker { name: "answers of the contract", rules: "C1", check: answers::check },
+    Checker { name: "how widely it is kept", rules: "C2", check: replication::check },
     Checker { name: "recovery", rules: "R1, R2", check: recovered::check },
     Checker { name: "bounded log, disk, memory and talk", rules: "B1", check: bounded::check },
 ];
