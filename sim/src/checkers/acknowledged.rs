@@ -177,9 +177,7 @@ mod tests {
 
     fn tale() -> Tale {
         let mut tale = Tale::of(3);
-        for kept in &mut tale.0.kept {
-            kept.registry.insert("names".into(), "same".into());
-        }
+        tale.ends_readable();
         tale
     }
 

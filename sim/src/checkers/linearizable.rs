@@ -1,5 +1,5 @@
-//! E1, E2, E4, R1 (docs/invariants.md): one order of what was agreed explains all answers, each at one moment between its
-//! request and itself.
+//! E1, E2, E4, R1, D1 (docs/invariants.md): one order of what was agreed explains all answers, each at one moment between
+//! its request and itself. What an answer said is agreed is on every node in the end.
 //!
 //! Agreed versions carry numbers, so their order is known and nothing has to be searched for: an answer that shows a
 //! number says that this version was agreed *before the answer*; a confirmed read of an older one, a miss, or the request
@@ -9,17 +9,17 @@
 //!
 //! What was kept without agreement takes no part before it has a number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::{
-    Violation, named, shown_by,
+    Violation, at_the_end, named, shown_by,
     testimony::{Seen, numbered, owner_of, path_of, seen},
 };
 use crate::{
     desk::text,
-    story::{Ask, Operation, Story},
+    story::{Ask, Kept, Operation, Story},
 };
 
 /// Looks for answers that no order explains.
@@ -32,6 +32,7 @@ pub fn check(story: &Story) -> Vec<Violation> {
     violations.extend(moments.iter().filter_map(|(path, moments)| contradiction(path, moments)));
     let refused = operations.iter().filter(|operation| operation.told.code() == Some("version_mismatch"));
     violations.extend(refused.filter_map(|operation| needlessly_refused(operation, &moments, &ids)));
+    violations.extend(gone(story, &moments));
     violations
 }
 
@@ -243,6 +244,26 @@ fn needlessly_refused(
     })
 }
 
+/// What answers said is agreed and a node has not in the end, by its number; of each secret the first. Rows stay when their
+/// values are destroyed. A disk that cannot be read is for another checker.
+fn gone(story: &Story, moments: &BTreeMap<String, Moments<'_>>) -> Vec<Violation> {
+    let readable = story.kept.iter().enumerate().filter(|(_, kept)| !kept.registry.is_empty());
+    let gone_on = |(node, kept): (usize, &Kept)| {
+        let gone = moments.iter().filter_map(move |(path, moments)| {
+            let versions = kept.secrets.get(path).into_iter().flat_map(|secret| &secret.versions);
+            let numbers: BTreeSet<u64> = versions.filter_map(|version| version.number).collect();
+            let (number, (_, by)) = moments.before.iter().find(|(number, _)| !numbers.contains(number))?;
+            let says = format!(
+                "{} was told of version {number} of {path}, and node {node} has none of that number in the end",
+                named(by)
+            );
+            Some(at_the_end("D1", story, says))
+        });
+        gone.collect::<Vec<_>>()
+    };
+    readable.flat_map(gone_on).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{
@@ -318,5 +339,22 @@ mod tests {
         let mut tale = created();
         tale.goes(update("plain-2", Some("v1")), 412, refusal("version_mismatch"));
         tale.fires(check, "version 1 of a/n is not the last one, which it was all the while");
+    }
+
+    #[test]
+    fn a_version_that_was_shown_and_is_gone_everywhere_is_seen() {
+        let mut tale = created();
+        tale.asks("a", 1, update("plain-2", None));
+        tale.goes(read(), 200, value("v2", 2, "plain-2"));
+        tale.ends_readable().keeps(&[("v1", "plain-1"), ("v2", "plain-2")]).passes(check);
+        tale.keeps(&[("v1", "plain-1")])
+            .fires(check, "op 3 (client 0 for a at node 0) was told of version 2");
+    }
+
+    #[test]
+    fn a_name_that_was_said_to_be_taken_and_never_came_to_be_is_seen() {
+        let mut tale = Tale::of(3);
+        tale.goes(create("plain-1"), 409, refusal("secret_exists")).ends_readable();
+        tale.fires(check, "version 1 of a/n, and node 2 has none of that number in the end");
     }
 }

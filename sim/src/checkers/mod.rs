@@ -70,7 +70,7 @@ pub const CHECKERS: [Checker; 29] = [
     Checker { name: "numbers never change", rules: "E2, V1", check: numbers::check },
     Checker { name: "acknowledged survives", rules: "D1", check: acknowledged::check },
     Checker { name: "refused is not stored", rules: "R2, I1", check: refused::check },
-    Checker { name: "linearizable registry", rules: "E1, E2, E4, R1", check: linearizable::check },
+    Checker { name: "linearizable registry", rules: "E1, E2, E4, R1, D1", check: linearizable::check },
     Checker { name: "confirmed misses are true", rules: "R1, X6", check: misses::check },
     Checker { name: "order and validity", rules: "V3, E2, E3", check: order::check },
     Checker { name: "convergence", rules: "X5, H3, E5", check: converged::check },

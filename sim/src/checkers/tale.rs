@@ -85,6 +85,14 @@ impl Tale {
         self
     }
 
+    /// The disks of all nodes can be read in the end, and their registries are the same.
+    pub fn ends_readable(&mut self) -> &mut Self {
+        for kept in &mut self.0.kept {
+            kept.registry.insert("names".into(), "same".into());
+        }
+        self
+    }
+
     /// Asserts that the checker is silent.
     pub fn passes(&self, check: fn(&Story) -> Vec<super::Violation>) {
         assert_eq!(check(&self.0), [], "a good story");
