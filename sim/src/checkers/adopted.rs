@@ -1,12 +1,13 @@
 //! X7 (docs/invariants.md): what was kept without a majority became the next number if nothing newer was agreed, else it
 //! was passed over: in the end no version without a number stands after the last one that has one. A version that was
-//! destroyed is not offered, nor one under whose key another request or another try was done meanwhile.
+//! destroyed is not offered, nor one under whose key another request or another try was done meanwhile, or another request
+//! may have been.
 
 use std::collections::BTreeMap;
 
 use super::{
     Violation, at_the_end,
-    testimony::{Write, writes},
+    testimony::{Write, has_same_key, writes, written_by},
 };
 use crate::story::{KeptVersion, Operation, Story};
 
@@ -42,14 +43,18 @@ fn ought_to_be_agreed(
     let same_value = line.iter().filter(|other| other.value.as_ref() == Some(value));
     let other_was_agreed = 0 < same_value.filter(|other| other.number.is_some()).count();
     let key_is_taken = writes.get(value.as_str()).is_some_and(|write| {
-        let asked = write.tries[0].asked;
-        let same_key = |other: &&Operation<'_>| {
-            asked.key.is_some() && (&other.asked.caller, &other.asked.key) == (&asked.caller, &asked.key)
-        };
-        let done = operations.iter().filter(same_key).filter(|other| other.told.is_done());
-        done.map(|other| &other.told.body()["version"]["id"]).any(|id| *id != *version.id)
+        let mut same_key = operations.iter().filter(|other| has_same_key(&write.tries[0], other));
+        same_key.any(|other| {
+            let is_told_of_another =
+                other.told.is_done() && other.told.body()["version"]["id"] != *version.id;
+            is_told_of_another || other.told.is_unknown() && !writes_value(other, value)
+        })
     });
     !(version.destroyed || other_was_agreed || key_is_taken)
+}
+
+fn writes_value(operation: &Operation<'_>, value: &str) -> bool {
+    written_by(&operation.asked.ask).iter().any(|(_, written)| *written == value)
 }
 
 #[cfg(test)]
@@ -106,5 +111,21 @@ mod tests {
             tale.told(op, 200, version(id, None));
         }
         tale.passes(check);
+    }
+
+    #[test]
+    fn one_whose_key_another_request_may_have_had_passes_and_one_whose_retry_was_lost_does_not() {
+        let waits = || {
+            let mut tale = tale(vec![kept("v1", Some(1), "plain-1", 1), kept("p", None, "plain-2", 2)]);
+            let op = tale.retries("a", 0, update("plain-2", None), Some("k"));
+            tale.told(op, 202, version("p", None));
+            tale
+        };
+        let mut other = waits();
+        other.retries("a", 1, create("plain-3"), Some("k"));
+        other.passes(check);
+        let mut same = waits();
+        same.retries("a", 1, update("plain-2", None), Some("k"));
+        same.fires(check, "version p of a/n has no number in the end");
     }
 }
