@@ -77,8 +77,9 @@ struct Parts {
 /// What the operator and the machine leave for each other.
 #[derive(Default)]
 struct Papers {
-    /// With which it may join.
-    token: Option<String>,
+    /// With which it may join, in the order in which they were put down. Which of them let it in the operator cannot always
+    /// know, and no other does so again.
+    tokens: Vec<String>,
     /// Whether it is to found the cluster.
     founds: bool,
     /// The first admin's token, once it has.
@@ -97,6 +98,14 @@ struct Papers {
     gone: bool,
     /// Whether a new node is to join here.
     vacant: bool,
+}
+
+impl Papers {
+    /// The token that is to be shown after so many starts.
+    fn token(&self, boot: u32) -> Option<&str> {
+        let turn = boot as usize % self.tokens.len().max(1);
+        self.tokens.get(turn).map(String::as_str)
+    }
 }
 
 impl Machine {
@@ -172,7 +181,7 @@ impl Machine {
         let config = self.config();
         if !config.create && !self.0.data.join("data.mdb").exists() {
             // A process of its own, which ends; the next one is the node's.
-            return self.join(&config, &host).await;
+            return self.join(&config, &host, boot).await;
         }
         let mut node = Node::start(config.clone(), host.clone()).await.map_err(|error| error.to_string())?;
         if let Some(founded) = node.take_founded() {
@@ -219,12 +228,12 @@ impl Machine {
         }
     }
 
-    /// Has the node taken in, once there is a token for it.
-    async fn join(&self, config: &NodeConfig, host: &Arc<dyn Host>) -> Result<(), String> {
+    /// Has the node taken in, once there is a token for it; of several it shows another one after each start.
+    async fn join(&self, config: &NodeConfig, host: &Arc<dyn Host>, boot: u32) -> Result<(), String> {
         let quic = config.quic.ok_or("a simulated node has peers")?;
         loop {
-            let token = self.papers().token.clone();
-            if let Some(token) = token.as_deref().and_then(JoinToken::parse) {
+            let token = self.papers().token(boot).and_then(JoinToken::parse);
+            if let Some(token) = token {
                 return join(&self.0.data, &token, quic, host.clone())
                     .await
                     .map(drop)
@@ -251,12 +260,17 @@ impl Machine {
 
     /// Puts down a token with which it may join.
     pub fn invite(&self, token: String) {
-        self.papers().token = Some(token);
+        self.papers().tokens.push(token);
     }
 
     /// The first admin's token, on the machine that founded.
     pub fn admin(&self) -> Option<String> {
         self.papers().admin.clone()
+    }
+
+    /// The id of its node, once that has served.
+    pub fn node(&self) -> Option<String> {
+        self.papers().node.clone()
     }
 
     /// Whether its node serves.
@@ -267,7 +281,8 @@ impl Machine {
     /// Its node is lost with its disk, and is to be replaced.
     pub fn lose(&self) {
         let mut papers = self.papers();
-        (papers.lost, papers.token, papers.serves) = (papers.node.take(), None, false);
+        (papers.lost, papers.serves) = (papers.node.take(), false);
+        papers.tokens.clear();
     }
 
     /// The id of the node that was lost here, once.
@@ -299,7 +314,8 @@ impl Machine {
     /// What was here is put away, and a new node is to join.
     pub fn clear(&self) {
         let mut papers = self.papers();
-        (papers.node, papers.token, papers.gone, papers.vacant) = (None, None, false, true);
+        (papers.node, papers.gone, papers.vacant) = (None, false, true);
+        papers.tokens.clear();
     }
 
     /// Whether a new node is to join here, once.
@@ -394,5 +410,18 @@ impl Listener for Door {
 
     async fn accept(&mut self) -> io::Result<TcpStream> {
         Ok(self.0.accept().await?.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Papers;
+
+    #[test]
+    fn every_token_that_was_put_down_has_its_turn() {
+        let mut papers = Papers::default();
+        assert_eq!(papers.token(0), None);
+        papers.tokens = vec!["first".into(), "second".into()];
+        assert_eq!([4, 5, 6].map(|boot| papers.token(boot)), [Some("first"), Some("second"), Some("first")]);
     }
 }

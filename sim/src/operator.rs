@@ -2,6 +2,7 @@
 //! taken away, and another join in its place. It has patience. Knows nothing of secrets.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -103,12 +104,13 @@ impl Operator {
     /// Whether the members have the node whose key the machine holds.
     async fn is_member(&self, machine: &Machine) -> bool {
         let Ok(identity) = NodeIdentity::load(machine.data()) else { return false };
-        let (node, members) = (identity.id().to_string(), self.members().await);
+        let (node, members) = (identity.id().to_string(), self.members(0).await);
         members.iter().any(|member| member["node"].as_str() == Some(&node))
     }
 
-    async fn members(&self) -> Vec<Value> {
-        let mut told = self.ask(&Call::new("GET", "/v1/members"), &[]).await;
+    /// The members as one node sees them, this one if it answers. It may see what was.
+    async fn members(&self, first: usize) -> Vec<Value> {
+        let mut told = self.ask_from(first, &Call::new("GET", "/v1/members"), &[]).await;
         match told["members"].take() {
             Value::Array(members) => members,
             _ => Vec::new(),
@@ -129,11 +131,11 @@ impl Operator {
         office.replacing.store(false, Ordering::Relaxed);
     }
 
-    /// Waits until every node votes.
+    /// Waits until every node votes. Asks one after the other: a node that is cut off goes on saying what was.
     async fn until_all_vote(&self) {
-        loop {
-            let votes = |member: &&Value| matches!(member["role"].as_str(), Some("leader" | "follower"));
-            if self.members().await.iter().filter(votes).count() == self.machines.len() {
+        for first in 0.. {
+            let nodes = self.machines.iter().filter_map(Machine::node).collect();
+            if all_vote(&self.members(first).await, &nodes) {
                 return;
             }
             sleep(VOTES_EVERY).await;
@@ -161,5 +163,29 @@ impl Operator {
             Desk::new(office.clone(), client, caller, token)
         };
         (0..office.plan.clients).map(desk).collect()
+    }
+}
+
+/// Whether these nodes vote, and no other does, such as one that was lost.
+fn all_vote(members: &[Value], nodes: &BTreeSet<String>) -> bool {
+    let votes = |member: &&Value| matches!(member["role"].as_str(), Some("leader" | "follower"));
+    let voters = members.iter().filter(votes).filter_map(|member| text(member, "/node"));
+    voters.map(str::to_owned).collect::<BTreeSet<_>>() == *nodes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_from_before_a_node_was_replaced_does_not_say_that_all_vote() {
+        let list = |roles: &[(&str, &str)]| -> Vec<Value> {
+            roles.iter().map(|(node, role)| json!({ "node": node, "role": role })).collect()
+        };
+        let nodes = ["a", "b", "new"].map(str::to_owned).into();
+        let before = list(&[("a", "leader"), ("b", "follower"), ("lost", "follower")]);
+        let joining = list(&[("a", "leader"), ("b", "follower"), ("new", "learner")]);
+        let after = list(&[("a", "leader"), ("b", "follower"), ("new", "follower")]);
+        assert_eq!([before, joining, after].map(|list| all_vote(&list, &nodes)), [false, false, true]);
     }
 }
