@@ -150,6 +150,13 @@ impl Machine {
         &self.0.data
     }
 
+    /// What was said of its files, without the folder that they are in: each run has one of its own, and is to be told in
+    /// the same words.
+    pub fn without_folder(&self, said: &str) -> String {
+        let root = self.0.data.parent().unwrap_or(Path::new("/"));
+        said.replace(&format!("{}/", root.display()), "")
+    }
+
     /// Its disk.
     pub fn disk(&self) -> &Disk {
         &self.0.disk
@@ -171,7 +178,9 @@ impl Machine {
         self.papers().serves = false;
         match ended {
             Ok(()) => self.0.journal.note(What::Stopped { node: self.0.place }),
-            Err(why) => self.0.journal.note(What::Failed { node: self.0.place, why }),
+            Err(why) => {
+                self.0.journal.note(What::Failed { node: self.0.place, why: self.without_folder(&why) });
+            }
         }
         Ok(())
     }
@@ -415,7 +424,7 @@ impl Listener for Door {
 
 #[cfg(test)]
 mod tests {
-    use super::Papers;
+    use super::*;
 
     #[test]
     fn every_token_that_was_put_down_has_its_turn() {
@@ -423,5 +432,18 @@ mod tests {
         assert_eq!(papers.token(0), None);
         papers.tokens = vec!["first".into(), "second".into()];
         assert_eq!([4, 5, 6].map(|boot| papers.token(boot)), [Some("first"), Some("second"), Some("first")]);
+    }
+
+    #[test]
+    fn what_is_said_of_files_is_the_same_in_every_folder() {
+        let says = || {
+            let root = tempfile::tempdir().expect("a folder");
+            let (plan, journal) = (Plan::draw(1), Journal::default());
+            let weather = Weather::new(Chance::of(1, "weather"), journal.clone(), plan.lost, plan.doubled);
+            let machine = Machine::new(&plan, 0, root.path(), weather, journal).expect("a machine");
+            let (data, keys) = (machine.data().display(), machine.keys().display());
+            machine.without_folder(&format!("{data} holds no vault, {keys} no keys"))
+        };
+        assert_eq!([says(), says()], ["node0 holds no vault, master.keys no keys"; 2]);
     }
 }

@@ -414,7 +414,11 @@ impl World {
         let mut story = Story { plan, events, kept, logged, memory_bytes, idle_packets_per_s, digest };
         let operations = story.operations();
         let forms = Forms::of(values(&operations).iter().copied());
-        let keep = |machine: &Machine| inspect(machine.data(), machine.keys(), &forms);
+        let keep = |machine: &Machine| {
+            let mut kept = inspect(machine.data(), machine.keys(), &forms);
+            kept.wrong.iter_mut().for_each(|said| *said = machine.without_folder(said));
+            kept
+        };
         let logged = inspection::logged(logs, &forms);
         let kept = machines.iter().map(keep).collect();
         (story.logged, story.kept) = (logged, kept);
