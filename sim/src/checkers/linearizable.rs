@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{
     Violation, at_the_end, named, shown_by,
-    testimony::{Seen, numbered, owner_of, path_of, seen},
+    testimony::{Seen, is_same_request, numbered, owner_of, path_of, seen},
 };
 use crate::{
     desk::text,
@@ -155,13 +155,19 @@ fn note_file<'a>(operation: &Operation<'a>, first_asked: u64, moments: &mut BTre
 
 /// When each request was asked for the first time: one with a key may have been done by an earlier try.
 fn first_asked(operations: &[Operation<'_>]) -> BTreeMap<u32, u64> {
-    let mut by_key = BTreeMap::new();
-    let first = |operation: &Operation<'_>| {
-        let Some(key) = operation.asked.key.clone() else { return (operation.asked.op, operation.asked_us) };
-        let first = by_key.entry((operation.asked.caller.clone(), key)).or_insert(operation.asked_us);
-        (operation.asked.op, *first)
-    };
-    operations.iter().map(first).collect()
+    let (mut first_asked, mut by_key) = (BTreeMap::new(), BTreeMap::<_, Vec<&Operation<'_>>>::new());
+    for operation in operations {
+        let mut first = operation;
+        if let Some(key) = &operation.asked.key {
+            let firsts = by_key.entry((&operation.asked.caller, key)).or_default();
+            match firsts.iter().find(|earlier| is_same_request(earlier, operation)) {
+                Some(earlier) => first = *earlier,
+                None => firsts.push(operation),
+            }
+        }
+        first_asked.insert(operation.asked.op, first.asked_us);
+    }
+    first_asked
 }
 
 /// The number that a miss says is not there.
@@ -300,6 +306,16 @@ mod tests {
         tale.goes(read(), 200, value("v2", 2, "plain-2"));
         let again = tale.retries("a", 1, lost, key);
         tale.told(again, 200, version("v2", 2)).passes(check);
+    }
+
+    #[test]
+    fn another_request_under_the_key_is_no_earlier_try() {
+        let mut tale = created();
+        let key = Some("k");
+        let refused = tale.retries("a", 0, update("plain-2", Some("v0")), key);
+        tale.told(refused, 412, refusal("version_mismatch")).goes(read(), 200, value("v2", 2, "plain-3"));
+        let other = tale.retries("a", 1, update("plain-3", None), key);
+        tale.told(other, 200, version("v2", 2)).fires(check, "and not yet when op 4");
     }
 
     #[test]
