@@ -24,7 +24,7 @@ pub fn check(story: &Story) -> Vec<Violation> {
             continue;
         }
         for (node, kept) in readable() {
-            let lacks = lacking(operation, kept).into_iter();
+            let lacks = lacking(operation, kept, &operations).into_iter();
             violations.extend(lacks.map(|what| {
                 let says =
                     format!("{} was told {}, and node {node} {what}", named(operation), status(operation));
@@ -77,7 +77,7 @@ fn was_lost_with_its_disk(story: &Story, operation: &Operation<'_>) -> bool {
 }
 
 /// What a node should have of an acknowledged write and does not.
-fn lacking(operation: &Operation<'_>, kept: &Kept) -> Vec<String> {
+fn lacking(operation: &Operation<'_>, kept: &Kept, operations: &[Operation<'_>]) -> Vec<String> {
     let (asked, body) = (operation.asked, operation.told.body());
     match &asked.ask {
         Ask::Create { .. } | Ask::Update { .. } => {
@@ -92,7 +92,7 @@ fn lacking(operation: &Operation<'_>, kept: &Kept) -> Vec<String> {
                 paths.filter(|path| kept.secrets.get(path).is_none_or(|secret| secret.versions.is_empty()));
             lacks.map(|path| format!("has no {path}")).collect()
         }
-        Ask::Tokenize { .. } => lacking_mappings(operation, kept),
+        Ask::Tokenize { .. } if !may_be_destroyed(operation, operations) => lacking_mappings(operation, kept),
         _ => Vec::new(),
     }
 }
@@ -108,14 +108,20 @@ fn lacking_version(path: &str, id: &str, number: Option<u64>, kept: &Kept) -> Op
     }
 }
 
-/// The mappings of tokens that say which they are, unless their epoch was destroyed: of that nothing is left.
+/// Whether somebody may have destroyed the epoch of these tokens: of that nothing is left.
+fn may_be_destroyed(tokenized: &Operation<'_>, operations: &[Operation<'_>]) -> bool {
+    let (owner, of_tokens) = (owner_of(tokenized.asked), &tokenized.told.body()["epoch"]);
+    let mut others = operations.iter().filter(|other| !other.told.is_refused());
+    others.any(|other| match other.asked.ask {
+        Ask::DestroyEpoch { epoch } => owner_of(other.asked) == owner && *of_tokens == epoch,
+        _ => false,
+    })
+}
+
+/// The mappings of tokens that say which they are.
 fn lacking_mappings(operation: &Operation<'_>, kept: &Kept) -> Vec<String> {
     let body = operation.told.body();
-    let owner = owner_of(operation.asked);
-    let of_epoch = format!("{owner}/{}/", body["epoch"]);
-    if !kept.mappings.keys().any(|key| key.starts_with(&of_epoch)) {
-        return Vec::new();
-    }
+    let of_epoch = format!("{}/{}/", owner_of(operation.asked), body["epoch"]);
     let tokens = body["tokens"].as_array().map_or(&[][..], Vec::as_slice);
     let tokens = tokens.iter().filter_map(|placed| text(placed, "/token"));
     let lacks = tokens.filter(|token| {
@@ -170,7 +176,7 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        super::tale::{Tale, create, update, version},
+        super::tale::{Tale, create, refusal, update, version},
         check,
     };
     use crate::story::Ask;
@@ -228,14 +234,20 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_mapping_is_seen() {
+    fn a_lost_mapping_is_seen_unless_somebody_may_have_destroyed_its_epoch() {
         let mut tale = tale();
         let told = json!({ "epoch": 1, "tokens": [{ "pointer": "/values/0", "token": "tok_1_aa" }] });
         tale.goes(Ask::Tokenize { values: vec!["x".into()] }, 200, told);
-        for kept in &mut tale.0.kept {
-            kept.mappings.insert("a/1/bb".into(), "sealed".into());
-        }
         tale.fires(check, "has no mapping of tok_1_aa");
+        let destroy = Ask::DestroyEpoch { epoch: 1 };
+        tale.goes(destroy.clone(), 409, refusal("epoch_conflict"));
+        tale.goes(Ask::DestroyEpoch { epoch: 2 }, 200, json!({ "active": 3 }));
+        tale.fires(
+            check,
+            "op 0 (client 0 for a at node 0) was told 200, and node 2 has no mapping of tok_1_aa",
+        );
+        tale.asks("a", 1, destroy);
+        tale.passes(check);
     }
 
     #[test]
