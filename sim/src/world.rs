@@ -378,7 +378,16 @@ impl World {
             let (_, after) = self.office.journal.digest();
             self.idle_packets_per_s = (after - before) * 1000 / LISTEN_MS;
         }
-        self.step_until(end)
+        self.step_until(end)?;
+        self.note_who_does_not_serve();
+        Ok(())
+    }
+
+    fn note_who_does_not_serve(&self) {
+        for machine in self.machines.iter().filter(|machine| !machine.serves()) {
+            let (node, why) = (machine.place(), "it does not serve in the end".to_owned());
+            self.office.journal.note_at(self.sim.elapsed(), What::Failed { node, why });
+        }
     }
 
     fn step_until(&mut self, until_ms: u64) -> Result<(), WorldError> {
