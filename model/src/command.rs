@@ -141,7 +141,7 @@ impl Command {
             return false;
         }
         let made = |record: &Record| record.header().author == *node && record.signature_verifies();
-        self.sealed().all(|(version, marks)| {
+        self.sealed().all(|(_, version, marks)| {
             let carried = version.record.version().is_some_and(|body| {
                 body.payload_len as usize == version.payload.len()
                     && body.payload == PayloadHash::of(&version.payload)
@@ -154,7 +154,7 @@ impl Command {
     pub fn secrets(&self) -> Option<Vec<SecretId>> {
         match &self.action {
             Action::Create(_) | Action::Agree(_) => {
-                Some(self.sealed().map(|(version, _)| version.record.header().secret).collect())
+                Some(self.sealed().map(|(_, version, _)| version.record.header().secret).collect())
             }
             Action::Destroy(path, _) => Some(vec![path.id()]),
             _ => None,
@@ -179,17 +179,18 @@ impl Command {
 
     /// Bytes of the payloads in it.
     pub fn payload_len(&self) -> u64 {
-        self.sealed().map(|(version, _)| version.payload.len() as u64).sum()
+        self.sealed().map(|(_, version, _)| version.payload.len() as u64).sum()
     }
 
-    fn sealed(&self) -> impl Iterator<Item = (&SealedVersion, Option<&Record>)> {
+    /// The versions that it brings, each with its secret's path and the marks that come with it.
+    pub fn sealed(&self) -> impl Iterator<Item = (&SecretPath, &SealedVersion, Option<&Record>)> {
         let (new_secrets, new_version) = match &self.action {
             Action::Create(secrets) => (secrets.as_slice(), None),
             Action::Agree(new) => (&[][..], Some(new)),
             _ => (&[][..], None),
         };
-        let created = new_secrets.iter().map(|new| (&new.version, new.marks.as_ref()));
-        created.chain(new_version.map(|new| (&new.version, new.marks.as_ref())))
+        let created = new_secrets.iter().map(|new| (&new.path, &new.version, new.marks.as_ref()));
+        created.chain(new_version.map(|new| (&new.path, &new.version, new.marks.as_ref())))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whoever leads, found and asked: to have commands ordered, and up to where a read must wait. Asks again
 //! when the leader changes, for as long as its caller waits; asking twice does what asking once does, since
 //! a command is known by what it makes, and of one that takes something away it is said when it cannot be known. Keeps R1
-//! to R4. Knows nothing of what commands mean.
+//! to R4, and D4 where a snapshot comes in place of what was ordered. Knows nothing of what commands mean.
 
 mod handover;
 
@@ -21,7 +21,7 @@ use covault_model::{
     registry::Registry,
 };
 use covault_net::Channel;
-use covault_store::Applied;
+use covault_store::{Applied, Txn};
 use openraft::{
     BasicNode, ChangeMembers, Membership,
     error::{ClientWriteError, RaftError},
@@ -82,6 +82,7 @@ impl Leader {
         commands: Arc<Vec<Command>>,
         sent: &AtomicBool,
     ) -> Result<Vec<Applied>, Refusal> {
+        let installs = self.log.installs();
         loop {
             let leader = self.known().await;
             let sent_before = sent.swap(true, Ordering::Relaxed);
@@ -101,6 +102,9 @@ impl Leader {
                     if leader != self.me && !self.applied(index).await {
                         return Err(NoAuthority::OutcomeUnknown(None).into());
                     }
+                    if self.log.installs() != installs {
+                        self.insert_named(commands.clone()).await?;
+                    }
                     let known =
                         |(command, applied)| if sent_before { seen_again(command, applied) } else { applied };
                     return Ok(commands.iter().zip(applied).map(known).collect());
@@ -115,6 +119,18 @@ impl Leader {
             }
             sleep(ASK_AGAIN_AFTER).await;
         }
+    }
+
+    /// Has what `commands` made be here, though a snapshot came in place of their entry: that says what was agreed, and
+    /// has no record of it.
+    async fn insert_named(&self, commands: Arc<Vec<Command>>) -> Result<(), Refusal> {
+        let insert =
+            move |txn: &mut Txn<'_>| commands.iter().try_for_each(|command| txn.insert_named(command));
+        let inserted = self.log.write(insert).await;
+        inserted.map_err(|error| {
+            tracing::error!(%error, code = "storage_failed", "what was agreed could not be kept");
+            NoAuthority::OutcomeUnknown(None).into()
+        })
     }
 
     /// Has `command` agreed by `peer`, if that leads. Whether it was.

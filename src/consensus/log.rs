@@ -51,6 +51,8 @@ pub struct LogStore {
     to_purge: Option<LogId>,
     /// Whether a snapshot could not be installed; sent whenever one was, too.
     installed: Arc<watch::Sender<bool>>,
+    /// How often a snapshot was installed since the start.
+    installs: Arc<AtomicU64>,
     /// How often entries were cut off since the start.
     cuts: Arc<AtomicU64>,
     /// What the others are told once the disk has it, among what else they are not told yet.
@@ -74,6 +76,7 @@ impl LogStore {
             own_thread,
             to_purge: None,
             installed: Arc::default(),
+            installs: Arc::default(),
             cuts: Arc::default(),
             news,
             #[cfg(test)]
@@ -103,6 +106,7 @@ impl LogStore {
         work: impl Fn(&mut Txn<'_>) -> Result<(), StoreError> + Clone + Send + 'static,
     ) -> Result<(), StoreError> {
         let installed = self.write(work).await;
+        self.installs.fetch_add(1, Ordering::AcqRel);
         self.installed.send_replace(installed.is_err());
         installed
     }
@@ -160,6 +164,11 @@ impl LogStore {
 
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// How often a snapshot was installed since the start, in place of entries that were not applied here.
+    pub fn installs(&self) -> u64 {
+        self.installs.load(Ordering::Acquire)
     }
 
     /// How often entries were cut off since the start, since another leader had others in their places.

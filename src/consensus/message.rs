@@ -109,6 +109,12 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     }
 }
 
+/// Whether a question of Raft's brings a piece of a snapshot.
+#[cfg(test)]
+pub fn brings_snapshot(ask: &[u8]) -> bool {
+    matches!(read(ask), Ok(RaftAsk::Snapshot(_)))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

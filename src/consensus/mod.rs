@@ -21,5 +21,7 @@ mod types;
 
 pub use engine::{Consensus, ConsensusConfig, Me, Member, Standing, StartError};
 pub use log::unapplied;
+#[cfg(test)]
+pub use message::brings_snapshot;
 pub use network::Peers;
 pub use succession::{Legacy, legacy, take_in_log};

@@ -10,7 +10,9 @@ use covault_model::{
     name::{CallerName, MasterKeyName, SecretPath},
     plan::{Plan, Write, plan},
     refusal::Refusal,
-    registry::{CallerEntry, Grant, KeyCheck, Outcome, Registry, Remembered, SecretEntry, TokenEntry},
+    registry::{
+        CallerEntry, Grant, KeyCheck, Outcome, Registry, Remembered, SecretEntry, TokenEntry, number_of,
+    },
     roster::Roster,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -162,6 +164,20 @@ impl Txn<'_> {
                 Ok(Applied { outcome: Ok(outcome), replayed })
             }
         }
+    }
+
+    /// Inserts what `command` brings of the versions that the registry names: a registry that came as a snapshot has
+    /// carried it out, without its records.
+    pub fn insert_named(&mut self, command: &Command) -> Result<(), StoreError> {
+        for (path, version, marks) in command.sealed() {
+            let Some(entry) = self.rows().secret(path)? else { continue };
+            let number = number_of(&self.rows(), path, &entry, &version.place())?;
+            if number.is_some() {
+                self.insert_version(path, &version.record, Some(&version.payload), number)?;
+                marks.iter().try_for_each(|marks| self.insert_marks(path, marks).map(drop))?;
+            }
+        }
+        Ok(())
     }
 
     fn carry_out(&mut self, write: Write<'_>) -> Result<(), StoreError> {

@@ -231,6 +231,26 @@ fn a_node_that_has_a_registry_only_gets_its_histories_later() {
 }
 
 #[test]
+fn commands_bring_a_registry_the_records_that_it_names_and_no_others() {
+    let (leader_dir, leader) = leader();
+    let (dir, store) = empty(options());
+    install(&store, &leader.export_registry().unwrap()).unwrap();
+    let unnamed = version("s", 15, &[], b"of a try that was not agreed");
+    let unnamed = NewVersion { path: secret("s"), version: unnamed, condition: None, marks: None };
+    let unnamed = [
+        command(Action::Agree(unnamed.into())),
+        create("t", version("t", 4, &[], b"taken"), Some(other().1)),
+        create("u", version("u", 4, &[], b"refused"), None),
+    ];
+    for command in unnamed.into_iter().chain(log().into_iter().rev()).chain(log()) {
+        store.write_now(move |txn| txn.insert_named(&command)).unwrap();
+    }
+    assert_eq!(store.compare_with_rebuild().unwrap().differences, []);
+    drop((store, leader));
+    assert_eq!(all_rows(dir.path()), all_rows(leader_dir.path()));
+}
+
+#[test]
 fn a_snapshot_that_is_garbage_is_refused_without_change() {
     let (_leader_dir, leader) = leader();
     let good = leader.export_registry().unwrap();

@@ -19,7 +19,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     sync::{
         Arc,
-        atomic::{AtomicU16, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -43,7 +43,7 @@ use tokio::{task::JoinHandle, time::sleep};
 
 use crate::{
     audit::AuditLog,
-    consensus::{Consensus, ConsensusConfig, Me, Peers},
+    consensus::{Consensus, ConsensusConfig, Me, Peers, brings_snapshot},
     host::{Host, Machine},
     merge::{Document, Neighbours, Pace, Records, Rounds},
     node::tending::promote,
@@ -86,6 +86,8 @@ struct Node {
     clock: Arc<Clock>,
     /// Whether records have no way to it or from it.
     agrees_only: bool,
+    /// Whether snapshots of the registry are lost on their way to it.
+    loses_snapshots: Arc<AtomicBool>,
     /// How long it waits for a majority.
     patience: Duration,
     map_bytes: usize,
@@ -159,6 +161,7 @@ impl Node {
             address: loopback(),
             clock,
             agrees_only: false,
+            loses_snapshots: Arc::default(),
             patience: DEADLINE,
             map_bytes: 64 << 20,
             more_keys: "",
@@ -188,7 +191,7 @@ impl Node {
         let neighbours = (!self.agrees_only).then_some(neighbours);
         let records = Records::new(store.clone(), self.clock.clone(), id(self.number), neighbours);
         let tasks = vec![
-            tokio::spawn(answer(inbox, consensus.clone(), records.clone())),
+            tokio::spawn(answer(inbox, consensus.clone(), records.clone(), self.loses_snapshots.clone())),
             tokio::spawn(follow(trust, others, consensus.clone())),
         ];
         let rounds = pace.map(|pace| Rounds::start(records.clone(), pace));
@@ -312,8 +315,12 @@ impl Node {
     }
 }
 
-async fn answer(mut inbox: Inbox, consensus: Consensus, records: Records) {
+async fn answer(mut inbox: Inbox, consensus: Consensus, records: Records, loses_snapshots: Arc<AtomicBool>) {
     while let Some(incoming) = inbox.next().await {
+        let is_lost = incoming.channel == Channel::Raft && brings_snapshot(&incoming.request);
+        if is_lost && loses_snapshots.load(Relaxed) {
+            continue;
+        }
         let (consensus, records) = (consensus.clone(), records.clone());
         tokio::spawn(async move {
             let From::Peer(from) = incoming.from else { return };
