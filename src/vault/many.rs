@@ -12,7 +12,7 @@ use covault_model::{
     limits::{CREATE_BYTES_MAX, CREATE_MAX},
     name::{CallerName, SecretName, SecretPath},
     record::Idempotency,
-    refusal::{CallerMistake, Limit, NodeFault, Refusal},
+    refusal::{CallerMistake, Limit, NoAuthority, NodeFault, Refusal},
     registry::Outcome as Agreed,
 };
 use covault_seal::Plaintext;
@@ -181,14 +181,26 @@ impl Vault {
         let command = self.command(session, idempotency, action)?;
         let bytes = new.secrets.iter().map(|(_, value)| value.len() + FIXED_BYTES).sum();
         let applied = self.agree(command, bytes, None).await?;
-        match applied.outcome? {
-            Agreed::Agreed(versions) => Ok(CreatedMany::All {
-                replication: self.replication(),
-                replayed: applied.replayed,
-                versions: versions.into_iter().map(|(id, _)| id).collect(),
-            }),
-            _ => Err(NodeFault::Corrupt.into()),
+        let Agreed::Agreed(agreed) = applied.outcome? else { return Err(NodeFault::Corrupt.into()) };
+        let versions: Vec<_> = agreed.into_iter().map(|(id, _)| id).collect();
+        if applied.replayed {
+            self.have_created(new, &versions).await?;
         }
+        Ok(CreatedMany::All { replication: self.replication(), replayed: applied.replayed, versions })
+    }
+
+    /// Has these versions here, which an earlier request created: what is remembered of it comes with a snapshot, and
+    /// they come later.
+    async fn have_created(&self, new: &NewSecrets, versions: &[VersionId]) -> Result<(), Refusal> {
+        for ((name, _), id) in new.secrets.iter().zip(versions) {
+            let path = SecretPath { owner: new.owner.clone(), name: name.clone() };
+            let have = async {
+                self.settled(&path).await?;
+                self.named_record(&path, id).await
+            };
+            have.await.map_err(|_| NoAuthority::OutcomeUnknown(None))?;
+        }
+        Ok(())
     }
 
     /// Refuses what is too large, and what the caller may not create.

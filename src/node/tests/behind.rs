@@ -189,3 +189,14 @@ async fn what_was_written_is_listed_though_it_came_back_with_a_snapshot() {
     assert!(!replayed);
     assert_eq!([shown(&node, "b").await, shown(&node, "c").await], [[Some(1); 2]; 2]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_retry_says_was_created_is_listed_though_it_came_with_a_snapshot() {
+    let mut nodes = one_stopped().await;
+    assert!(!create_both(&nodes[0].running().vault).await);
+    compact(&nodes).await;
+    nodes[2].start(false, &[], None).await;
+    nodes[2].confirm().await;
+    assert!(create_both(&nodes[2].running().vault).await);
+    assert_eq!([shown(&nodes[2], "b").await, shown(&nodes[2], "c").await], [[Some(1); 2]; 2]);
+}
