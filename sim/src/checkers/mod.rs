@@ -138,3 +138,30 @@ fn named(operation: &Operation<'_>) -> String {
     let asked = operation.asked;
     format!("op {} (client {} for {} at node {})", asked.op, asked.client, asked.caller, asked.node)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::CHECKERS;
+
+    const PAGE: &str = include_str!("../../../docs/simulation.md");
+    const RULES: &str = include_str!("../../../docs/invariants.md");
+
+    #[test]
+    fn the_page_says_of_each_rule_who_judges_it_or_that_nobody_does() {
+        for checker in &CHECKERS {
+            let row = format!("| {} | {} | `", checker.name, checker.rules);
+            assert!(PAGE.contains(&row), "{row} is not on the page");
+        }
+        let judged: BTreeSet<&str> = CHECKERS.iter().flat_map(|checker| checker.rules.split(", ")).collect();
+        let (_, unjudged) =
+            PAGE.split_once("No world is held against ").expect("the page says which are not judged");
+        let unjudged = unjudged.split_once(':').expect("a list of them").0.split(", ").collect();
+        let rules = RULES.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(' '));
+        let is_rule = |name: &&str| name[1..].parse::<u8>().is_ok();
+        let rules: BTreeSet<&str> = rules.map(|(name, _)| name).filter(is_rule).collect();
+        assert_eq!(judged.union(&unjudged).copied().collect::<BTreeSet<_>>(), rules);
+        assert_eq!(judged.intersection(&unjudged).next(), None);
+    }
+}
