@@ -17,7 +17,7 @@ use covault_model::{
     name::SecretPath,
     record::{Idempotency, Record, key_apart},
     refusal::{CallerMistake, NoAuthority, Refusal},
-    registry::{Outcome, Registry, Remembered},
+    registry::{Outcome, Registry, Remembered, number_of},
 };
 
 use super::{UpdateTerms, Vault, Written, digest::recall_in, storage_refusal};
@@ -88,7 +88,13 @@ impl Vault {
                 let outcome = Outcome::Marked(kept.record.id());
                 txn.remember(&header.caller, &key_apart(&key), &Remembered { request, outcome })?;
             }
-            txn.insert_version(&to, &kept.record, Some(&kept.payload), None)?;
+            // A snapshot may have come meanwhile that names it.
+            let rows = txn.rows();
+            let number = match rows.secret(&to)? {
+                Some(entry) => number_of(&rows, &to, &entry, &kept.place())?,
+                None => None,
+            };
+            txn.insert_version(&to, &kept.record, Some(&kept.payload), number)?;
             kept_marks.iter().try_for_each(|marks| txn.insert_marks(&to, marks).map(drop))?;
             Ok(true)
         });

@@ -19,7 +19,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -88,6 +88,8 @@ struct Node {
     agrees_only: bool,
     /// Whether snapshots of the registry are lost on their way to it.
     loses_snapshots: Arc<AtomicBool>,
+    /// The node, if any, to which what this one answers as the leader is lost.
+    unheard_by: Arc<AtomicU8>,
     /// How long it waits for a majority.
     patience: Duration,
     map_bytes: usize,
@@ -162,6 +164,7 @@ impl Node {
             clock,
             agrees_only: false,
             loses_snapshots: Arc::default(),
+            unheard_by: Arc::default(),
             patience: DEADLINE,
             map_bytes: 64 << 20,
             more_keys: "",
@@ -190,8 +193,9 @@ impl Node {
         let neighbours = Neighbours { endpoint: endpoint.clone(), trust: trust.clone() };
         let neighbours = (!self.agrees_only).then_some(neighbours);
         let records = Records::new(store.clone(), self.clock.clone(), id(self.number), neighbours);
+        let lost = (self.loses_snapshots.clone(), self.unheard_by.clone());
         let tasks = vec![
-            tokio::spawn(answer(inbox, consensus.clone(), records.clone(), self.loses_snapshots.clone())),
+            tokio::spawn(answer(inbox, consensus.clone(), records.clone(), lost)),
             tokio::spawn(follow(trust, others, consensus.clone())),
         ];
         let rounds = pace.map(|pace| Rounds::start(records.clone(), pace));
@@ -315,19 +319,28 @@ impl Node {
     }
 }
 
-async fn answer(mut inbox: Inbox, consensus: Consensus, records: Records, loses_snapshots: Arc<AtomicBool>) {
+async fn answer(
+    mut inbox: Inbox,
+    consensus: Consensus,
+    records: Records,
+    (loses_snapshots, unheard_by): (Arc<AtomicBool>, Arc<AtomicU8>),
+) {
     while let Some(incoming) = inbox.next().await {
-        let is_lost = incoming.channel == Channel::Raft && brings_snapshot(&incoming.request);
-        if is_lost && loses_snapshots.load(Relaxed) {
+        let brings_snapshot = incoming.channel == Channel::Raft && brings_snapshot(&incoming.request);
+        if brings_snapshot && loses_snapshots.load(Relaxed) {
             continue;
         }
         let (consensus, records) = (consensus.clone(), records.clone());
+        let unheard_by = id(unheard_by.load(Relaxed));
         tokio::spawn(async move {
             let From::Peer(from) = incoming.from else { return };
             let told = match incoming.channel {
                 Channel::Raft => consensus.answer_raft(&incoming.request).await.ok(),
                 Channel::Records => records.answer(from, &incoming.request).await,
-                _ => consensus.answer_follower(from, &incoming.request).await.ok(),
+                _ => {
+                    let told = consensus.answer_follower(from, &incoming.request).await.ok();
+                    told.filter(|_| from != unheard_by)
+                }
             };
             if let Some(told) = told {
                 incoming.reply.send(told.into());
