@@ -40,22 +40,22 @@ pub(super) struct Tending {
 }
 
 impl Tending {
-    /// Begins; ends when aborted, or when the cluster has taken this node away. One that leads when it is taken away goes
-    /// on until it is no member any more, since nobody else can bring that about.
+    /// Begins; ends when aborted, or when the cluster has taken this node away and let go of it. Until then this node may
+    /// lead, or be elected, and nobody else than the leader can bring that about.
     pub fn start(self) -> JoinHandle<()> {
         tokio::spawn(async move {
             let mut ticks = interval(EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let (mut stood, mut told) = (true, false);
+            let (mut stood, mut told, mut removed) = (true, false, false);
             loop {
                 ticks.tick().await;
                 note_standing(&mut stood, self.consensus.has_majority());
                 match self.roster() {
-                    Ok(roster) if roster.is_removed(&self.node) && !self.must_let_go_of_itself() => {
-                        tracing::error!(code = "removed", "this node was taken away from its cluster");
-                        return;
-                    }
                     Ok(roster) => {
+                        note_removed(&mut removed, roster.is_removed(&self.node));
+                        if removed && !self.takes_part() {
+                            return;
+                        }
                         told = told
                             || (!stood && self.has_moved(&roster) && self.have_said_where(&roster).await);
                         self.tend(&roster).await;
@@ -66,9 +66,8 @@ impl Tending {
         })
     }
 
-    fn must_let_go_of_itself(&self) -> bool {
-        let standing = self.consensus.standing();
-        standing.leader == Some(self.node) && standing.members.iter().any(|member| member.node == self.node)
+    fn takes_part(&self) -> bool {
+        self.consensus.standing().members.iter().any(|member| member.node == self.node)
     }
 
     fn roster(&self) -> Result<Roster, StoreError> {
@@ -142,6 +141,14 @@ pub(super) async fn promote(consensus: &Consensus, records: &Records) {
             voters = next;
         }
     }
+}
+
+/// Says when a node has been taken away.
+fn note_removed(removed: &mut bool, is_removed: bool) {
+    if is_removed && !*removed {
+        tracing::error!(code = "removed", "this node was taken away from its cluster");
+    }
+    *removed = is_removed;
 }
 
 /// Says when a node loses its majority, and when it is back.

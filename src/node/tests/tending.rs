@@ -1,6 +1,6 @@
 //! What members do for their cluster by themselves. Shows M2 and R6.
 
-use covault_model::{command::Action, refusal::NodeFault, roster::NodeAddress};
+use covault_model::{command::Action, id::NodeId, refusal::NodeFault, roster::NodeAddress};
 use tokio::time::timeout;
 
 use super::{DEADLINE, Node, ann, eventually, id, new_value, path, three, three_with};
@@ -29,9 +29,32 @@ async fn a_leader_that_was_taken_away_lets_go_of_itself_and_ends() {
     // Whoever asked for it fell down before it had the members changed.
     leader.agree(Action::RemoveNode(node)).await;
     timeout(DEADLINE, tending(leader).start()).await.expect("it ends").unwrap();
-    let others: Vec<_> = nodes.iter().filter(|other| other.number != leader.number).collect();
+    go_on_without(node, &nodes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_taken_away_and_is_elected_afterwards_lets_go_of_itself_and_ends() {
+    let nodes = three(None).await;
+    let leader = || nodes[0].running().consensus.standing().leader;
+    let taken = nodes.iter().find(|node| leader() != Some(id(node.number))).unwrap();
+    let node = id(taken.number);
+    taken.agree(Action::Reach(node, NodeAddress(taken.address))).await;
+    taken.agree(Action::RemoveNode(node)).await;
+    let tending = tending(taken).start();
+    // Whoever has handed over takes over from nobody, so that it comes to the one that was taken away.
+    for other in nodes.iter().filter(|other| other.number != taken.number).chain([&nodes[0], &nodes[1]]) {
+        if leader() == Some(id(other.number)) && leader() != Some(node) {
+            other.running().consensus.hand_over().await;
+        }
+    }
+    timeout(DEADLINE, tending).await.expect("it ends").unwrap();
+    go_on_without(node, &nodes).await;
+}
+
+/// Waits until all other nodes have another leader, and do not count this one among them.
+async fn go_on_without(node: NodeId, nodes: &[Node]) {
     eventually("the others go on without it", || {
-        others.iter().all(|other| {
+        nodes.iter().filter(|other| id(other.number) != node).all(|other| {
             let standing = other.running().consensus.standing();
             standing.leader.is_some_and(|leader| leader != node) && !standing.voters().contains(&node)
         })
