@@ -21,7 +21,7 @@ use covault_model::{
     registry::Registry,
 };
 use covault_net::Channel;
-use covault_store::{Applied, Txn};
+use covault_store::Applied;
 use openraft::{
     BasicNode, ChangeMembers, Membership,
     error::{ClientWriteError, RaftError},
@@ -103,7 +103,7 @@ impl Leader {
                         return Err(NoAuthority::OutcomeUnknown(None).into());
                     }
                     if self.log.installs() != installs {
-                        self.insert_named(commands.clone()).await?;
+                        self.have(commands.clone()).await?;
                     }
                     let known =
                         |(command, applied)| if sent_before { seen_again(command, applied) } else { applied };
@@ -123,11 +123,8 @@ impl Leader {
 
     /// Has what `commands` made be here, though a snapshot came in place of their entry: that says what was agreed, and
     /// has no record of it.
-    async fn insert_named(&self, commands: Arc<Vec<Command>>) -> Result<(), Refusal> {
-        let insert =
-            move |txn: &mut Txn<'_>| commands.iter().try_for_each(|command| txn.insert_named(command));
-        let inserted = self.log.write(insert).await;
-        inserted.map_err(|error| {
+    async fn have(&self, commands: Arc<Vec<Command>>) -> Result<(), Refusal> {
+        self.log.insert_named(commands).await.map_err(|error| {
             tracing::error!(%error, code = "storage_failed", "what was agreed could not be kept");
             NoAuthority::OutcomeUnknown(None).into()
         })

@@ -17,12 +17,13 @@ use std::{
 };
 
 use covault_model::{
+    command::Command,
     id::{NodeId, SecretId},
     mutant::Mutant,
 };
 use covault_store::{LogEntry, Meta, RaftLog, Store, StoreError, Txn};
 use openraft::{
-    LogState, OptionalSend, RaftLogReader, Vote,
+    EntryPayload, LogState, OptionalSend, RaftLogReader, Vote,
     storage::{LogFlushed, RaftLogStorage},
 };
 use serde::de::DeserializeOwned;
@@ -100,15 +101,41 @@ impl LogStore {
         once_there_is_room(attempt).await
     }
 
-    /// Installs a snapshot with `work`, as [`Self::write`] does.
+    /// Installs a snapshot of what was agreed up to `last` with `work`, as [`Self::write`] does. It has no records: what
+    /// the log has of them is here too afterwards, since this node may have answered it before it was killed.
     pub async fn install(
         &self,
+        last: Option<LogId>,
         work: impl Fn(&mut Txn<'_>) -> Result<(), StoreError> + Clone + Send + 'static,
-    ) -> Result<(), StoreError> {
-        let installed = self.write(work).await;
+    ) -> Result<(), StorageError> {
+        let install = async {
+            let applied = read_meta(&self.store, Meta::Applied)?;
+            self.write(work).await.map_err(failed)?;
+            self.insert_between(applied, last).await
+        };
+        let installed = install.await;
         self.installs.fetch_add(1, Ordering::AcqRel);
         self.installed.send_replace(installed.is_err());
         installed
+    }
+
+    /// Inserts what the log has of the entries after `applied` up to `last`, which a snapshot carried out.
+    async fn insert_between(&self, applied: Option<LogId>, last: Option<LogId>) -> Result<(), StorageError> {
+        let after = |id: Option<LogId>| id.map_or(0, |id| id.index + 1);
+        let (first, end) = self.store.log().map_err(failed)?.bounds();
+        for index in after(applied).max(first)..after(last).min(end) {
+            for entry in self.clone().try_get_log_entries(index..=index).await? {
+                if let EntryPayload::Normal(batch) = entry.payload {
+                    self.insert_named(batch.0).await.map_err(failed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Inserts what `commands` bring of what the registry names.
+    pub async fn insert_named(&self, commands: Arc<Vec<Command>>) -> Result<(), StoreError> {
+        self.write(move |txn| commands.iter().try_for_each(|command| txn.insert_named(command))).await
     }
 
     /// Whether the store holds what entries up to `index` did.

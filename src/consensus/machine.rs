@@ -75,16 +75,17 @@ impl RaftStateMachine<Types> for Machine {
     ) -> Result<(), StorageError> {
         let (meta, rows) = snapshot.export(meta.clone()).map_err(failed)?;
         let rows = Arc::new(rows);
+        let last = meta.last_log_id;
         let install = move |txn: &mut Txn<'_>| {
             txn.install_registry(&rows)?;
-            if let Some(last) = meta.last_log_id {
+            if let Some(last) = last {
                 txn.put_meta(Meta::Applied, &encode(&last))?;
             }
             txn.put_meta(Meta::Membership, &encode(&meta.last_membership))?;
             txn.put_meta(Meta::Installed, &encode(&meta.last_log_id))?;
             txn.put_meta(Meta::Snapshot, &encode(&meta))
         };
-        self.log.install(install).await.map_err(failed)
+        self.log.install(last, install).await
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<Types>>, StorageError> {

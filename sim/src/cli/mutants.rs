@@ -67,9 +67,9 @@ fn found_by(mutant: Mutant) -> u64 {
         Mutant::UnsyncedLog => 14,
         Mutant::ForgottenVote => 5,
         Mutant::OutOfOrder => 11,
-        Mutant::OpenHistory => 4,
-        Mutant::UnconditionalEpoch => 3,
-        Mutant::SharedTokens | Mutant::ForgedRecords | Mutant::EarlyToken => 2,
+        Mutant::OpenHistory => 5,
+        Mutant::UnconditionalEpoch | Mutant::ForgedRecords => 3,
+        Mutant::SharedTokens | Mutant::EarlyToken => 2,
         Mutant::BlindMiss => 21_660,
         Mutant::CreateTwice
         | Mutant::AnyCondition

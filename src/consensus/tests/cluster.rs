@@ -24,7 +24,7 @@ use crate::consensus::{
 };
 
 /// The creation of a secret whose version `author` made.
-fn create(author: u8, payload: &[u8]) -> Command {
+pub fn create(author: u8, payload: &[u8]) -> Command {
     let path =
         SecretPath { owner: CallerName::parse("ann").unwrap(), name: SecretName::parse("app/db").unwrap() };
     let header = Header {

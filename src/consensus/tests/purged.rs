@@ -1,10 +1,11 @@
 //! A log that Raft has purged for a snapshot which is still being installed: it stays as it was until the snapshot is
-//! there, and nothing is appended after it. Shows D1 and R5.
+//! there, and nothing is appended after it. What it had of what the snapshot carried out is here then. Shows D1, D4 and R5.
 
 #![allow(clippy::unwrap_used)]
 
 use std::{future::ready, pin::pin, sync::Arc};
 
+use covault_model::{command::Action, registry::Registry};
 use covault_store::{Options, Store, WriterMode};
 use openraft::{
     CommittedLeaderId, EntryPayload,
@@ -12,13 +13,13 @@ use openraft::{
 };
 use tempfile::TempDir;
 
-use super::{small_store, three::id};
+use super::{cluster::create, small_store, three::id};
 use crate::consensus::{
     log::LogStore,
     machine::Machine,
     news::News,
     snapshot::RegistrySnapshot,
-    types::{Entry, LogId, SnapshotMeta},
+    types::{Batch, Entry, LogId, SnapshotMeta},
 };
 
 fn log_id(index: u64) -> LogId {
@@ -82,4 +83,26 @@ async fn what_the_store_covers_is_purged_at_once() {
     install(&log, &store, 2).await;
     log.purge(log_id(2)).await.unwrap();
     assert_eq!(found_at_start(&store).await, (Some(2), Some(3)));
+}
+
+#[tokio::test]
+async fn a_version_that_only_the_log_had_is_there_once_a_snapshot_has_named_it() {
+    let command = create(1, b"sealed");
+    let Action::Create(created) = &command.action else { unreachable!("a create") };
+    let path = created[0].path.clone();
+    let entry = Entry { log_id: log_id(4), payload: EntryPayload::Normal(Batch(Arc::new(vec![command]))) };
+    let (_other_dir, other, mut log) = with_entries().await;
+    log.blocking_append([entry.clone()]).await.unwrap();
+    Machine::new(log).apply([entry.clone()]).await.unwrap();
+    let (_dir, store, mut log) = with_entries().await;
+    log.blocking_append([entry]).await.unwrap();
+
+    install(&log, &other, 7).await;
+    let view = store.view().unwrap();
+    assert_eq!(
+        view.rows().secret(&path).unwrap().map(|entry| entry.agreed),
+        Some(1),
+        "the snapshot names it"
+    );
+    assert_eq!(view.rows().records(&path).unwrap().len(), 1);
 }
