@@ -121,7 +121,8 @@ impl<'a> Clocks<'a> {
         HEARD_MIN <= self.differences(operation).iter().filter(|by| off(by)).count()
     }
 
-    /// Whether it must have: it has run since all had heard of each other, none was replaced, and it is off from all.
+    /// Whether it must have: it has run since all had heard of each other, none was replaced or taken away, and it is off
+    /// from all.
     fn is_off(&self, operation: &Operation<'_>) -> bool {
         let ahead = |by: &Vec<i64>| by.iter().all(|by| BOUND_MS + UNSURE_MS <= *by);
         let behind = |by: &Vec<i64>| by.iter().all(|by| *by <= -BOUND_MS - UNSURE_MS);
@@ -137,7 +138,7 @@ impl<'a> Clocks<'a> {
         let mut together =
             others.map(|other| self.reach.together_us(node, other, (since_us, operation.asked_us)));
         let runs_on = |served: &u64| *served <= since_us || operation.told_us < *served;
-        let was_lost = |what: &What| matches!(what, What::Harmed(Fault::Replace(_)));
+        let was_lost = |what: &What| matches!(what, What::Harmed(Fault::Replace(_) | Fault::Remove(_)));
         together.all(|us| ASKS_WITHIN_US <= us)
             && self.served_us[node].iter().all(runs_on)
             && !self.story.events.iter().any(|event| was_lost(&event.what))
@@ -191,6 +192,13 @@ mod tests {
     fn a_clock_that_is_off_and_has_heard_of_no_other_stamps() {
         let mut tale = tale(35_000);
         tale.happens(What::Serves { node: 0, boot: 1 }).goes(create("plain-1"), 201, version("v1", 1));
+        tale.passes(check);
+    }
+
+    #[test]
+    fn a_clock_that_is_off_from_the_only_other_member_stamps() {
+        let mut tale = tale(35_000);
+        tale.happens(What::Harmed(Fault::Remove(2))).goes(create("plain-1"), 201, version("v1", 1));
         tale.passes(check);
     }
 
