@@ -30,7 +30,11 @@ impl Lives {
 
     /// The node that was asked.
     pub fn asked(&self, operation: &Operation<'_>) -> Life {
-        let node = operation.asked.node;
-        (node, self.lost_us[node].iter().filter(|lost_us| **lost_us <= operation.asked_us).count())
+        self.at(operation.asked.node, operation.asked_us)
+    }
+
+    /// The node that stands at a place at a time, in microseconds.
+    pub fn at(&self, place: usize, at_us: u64) -> Life {
+        (place, self.lost_us[place].iter().filter(|lost_us| **lost_us <= at_us).count())
     }
 }

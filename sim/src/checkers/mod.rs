@@ -21,7 +21,6 @@ mod lives;
 mod misses;
 mod no_plaintext;
 mod numbers;
-mod one_leader;
 mod one_view;
 mod order;
 mod own_marks;
@@ -29,6 +28,7 @@ mod own_reads;
 mod reach;
 mod recovered;
 mod refused;
+mod reigns;
 mod removed;
 mod replication;
 mod sightings;
@@ -88,7 +88,7 @@ pub const CHECKERS: [Checker; 29] = [
     Checker { name: "lies count for nothing", rules: "X1, X2, X4, T5, R3", check: liars::check },
     Checker { name: "taken away is no member", rules: "M2, R4", check: removed::check },
     Checker { name: "no plaintext", rules: "S1", check: no_plaintext::check },
-    Checker { name: "one leader in a term", rules: "R5", check: one_leader::check },
+    Checker { name: "nobody leads twice in a term", rules: "R5", check: reigns::check },
     Checker { name: "alone speaks for nobody", rules: "R2", check: alone::check },
     Checker { name: "clocks that are off stamp nothing", rules: "V5", check: clocks::check },
     Checker { name: "answers of the contract", rules: "C1", check: answers::check },
