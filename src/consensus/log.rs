@@ -109,9 +109,15 @@ impl LogStore {
         work: impl Fn(&mut Txn<'_>) -> Result<(), StoreError> + Clone + Send + 'static,
     ) -> Result<(), StorageError> {
         let install = async {
-            let applied = read_meta(&self.store, Meta::Applied)?;
+            // Read before, since it may be purged once the store covers it.
+            let unapplied = self.between(read_meta(&self.store, Meta::Applied)?, last).await?;
             self.write(work).await.map_err(failed)?;
-            self.insert_between(applied, last).await
+            for entry in unapplied {
+                if let EntryPayload::Normal(batch) = entry.payload {
+                    self.insert_named(batch.0).await.map_err(failed)?;
+                }
+            }
+            Ok(())
         };
         let installed = install.await;
         self.installs.fetch_add(1, Ordering::AcqRel);
@@ -119,18 +125,11 @@ impl LogStore {
         installed
     }
 
-    /// Inserts what the log has of the entries after `applied` up to `last`, which a snapshot carried out.
-    async fn insert_between(&self, applied: Option<LogId>, last: Option<LogId>) -> Result<(), StorageError> {
+    /// The entries after `applied` up to `last`, as far as they are here.
+    async fn between(&self, applied: Option<LogId>, last: Option<LogId>) -> Result<Vec<Entry>, StorageError> {
         let after = |id: Option<LogId>| id.map_or(0, |id| id.index + 1);
         let (first, end) = self.store.log().map_err(failed)?.bounds();
-        for index in after(applied).max(first)..after(last).min(end) {
-            for entry in self.clone().try_get_log_entries(index..=index).await? {
-                if let EntryPayload::Normal(batch) = entry.payload {
-                    self.insert_named(batch.0).await.map_err(failed)?;
-                }
-            }
-        }
-        Ok(())
+        self.clone().try_get_log_entries(after(applied).max(first)..after(last).min(end)).await
     }
 
     /// Inserts what `commands` bring of what the registry names.
