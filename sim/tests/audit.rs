@@ -1,5 +1,5 @@
-//! The audit log on a disk whose sync fails: what it vouches for after it was opened again is there after a power cut
-//! (U1). Knows nothing of what lines say.
+//! The audit log on a disk whose sync fails, and whose power is cut: what it vouches for after it was opened again is there
+//! after a power cut, and what the cut has left is taken up (U1, U2). Knows nothing of what lines say.
 
 #![allow(clippy::unwrap_used)]
 
@@ -49,5 +49,25 @@ fn lines_of_which_a_sync_failed_are_on_the_disk_once_they_are_vouched_for() {
         disk.restart(&mut StdRng::seed_from_u64(seed)).unwrap();
         AuditLog::open(&log_dir, Some(anchor), NOW).unwrap();
         assert_eq!(verify(&log_dir, Some(anchor), &mut |_| ()).unwrap().lines, 24, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_log_that_was_taken_up_after_a_power_cut_is_so_after_the_next_one_too() {
+    for seed in 0..300 {
+        let mut chance = StdRng::seed_from_u64(seed);
+        let dir = TempDir::new().unwrap();
+        let (disk, log_dir) = (Disk::at(dir.path()).unwrap(), dir.path().join("audit"));
+        let log = AuditLog::open(&log_dir, None, NOW).unwrap();
+        record(&log, 3);
+        let anchor = log.sync().unwrap();
+        record(&log, 10);
+        drop(log);
+        for lines in [2, 4, 0] {
+            disk.crash();
+            disk.restart(&mut chance).unwrap();
+            let opened = AuditLog::open(&log_dir, Some(anchor), NOW);
+            record(&opened.unwrap_or_else(|error| panic!("seed {seed}: {error}")), lines);
+        }
     }
 }

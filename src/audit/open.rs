@@ -166,7 +166,8 @@ impl End {
         Finding { segment, line: None, seq: self.chain.seq + 1, problem }
     }
 
-    /// Cuts off what follows: the rest of the segment, and segments after it. Gives how many bytes.
+    /// Cuts off what follows: the rest of the segment, and segments after it. Gives how many bytes. It is gone from the
+    /// disk before anything is written in its place: else a second power loss could bring it back behind that.
     fn cut_rest(&self, dir: &Path, numbers: &[u64]) -> io::Result<u64> {
         let mut cut = 0;
         for &number in numbers.iter().rev().take_while(|number| self.segment < **number) {
@@ -179,6 +180,10 @@ impl End {
         if self.offset < len {
             file.set_len(self.offset)?;
             cut += len - self.offset;
+        }
+        if 0 < cut {
+            file.sync_all()?;
+            File::open(dir)?.sync_all()?;
         }
         Ok(cut)
     }
