@@ -1,10 +1,14 @@
 //! X5, H3, E5 (docs/invariants.md): after healing all nodes have the same records of every secret, tell the same of them,
-//! and have the same registry and the same mappings.
+//! and have the same registry and the same mappings. They wait for no record, but for one that a node had to itself which
+//! was lost with its disk: what others were sent of that node may follow on it.
 
 use std::{collections::BTreeMap, fmt::Debug};
 
 use super::{Violation, at_the_end};
-use crate::story::{Kept, KeptSecret, Story};
+use crate::{
+    fault::Fault,
+    story::{Kept, KeptSecret, Story, What},
+};
 
 /// Looks for differences between the first node that could be read and the others.
 pub fn check(story: &Story) -> Vec<Violation> {
@@ -17,8 +21,16 @@ pub fn check(story: &Story) -> Vec<Violation> {
             at_the_end(rule, story, format!("nodes {first} and {node} differ in the end: {what}"))
         }));
     }
+    let lost = |what: &What| matches!(what, What::Harmed(Fault::Replace(_)) | What::Mended(Fault::Remove(_)));
+    let was_disk_lost = story.events.iter().any(|event| lost(&event.what));
     for (node, kept) in story.kept.iter().enumerate() {
-        let awaiting = kept.secrets.iter().filter(|(_, secret)| !secret.awaited.is_empty());
+        let ought_to_come = |path: &String, id: &String| {
+            let has = |kept: &Kept| kept.secrets.get(path).is_some_and(|secret| secret.records.contains(id));
+            !was_disk_lost || story.kept.iter().any(has)
+        };
+        let awaiting = kept.secrets.iter();
+        let awaiting =
+            awaiting.filter(|(path, secret)| secret.awaited.iter().any(|id| ought_to_come(path, id)));
         violations.extend(awaiting.map(|(path, secret)| {
             at_the_end("X5", story, format!("node {node} waits for records of {path}: {:?}", secret.awaited))
         }));
@@ -80,6 +92,7 @@ fn unequal<'a, V: PartialEq + Debug>(
 #[cfg(test)]
 mod tests {
     use super::{super::tale::Tale, check};
+    use crate::{fault::Fault, story::What};
 
     fn tale() -> Tale {
         let mut tale = Tale::of(3);
@@ -116,6 +129,18 @@ mod tests {
         }
         tale.fires(check, "nodes 0 and 2 differ in the end: the registry's names");
         tale.fires(check, "the mapping a/1/x is None");
+        tale.fires(check, "node 0 waits for records of a/n");
+    }
+
+    #[test]
+    fn a_record_may_be_awaited_that_was_lost_with_the_only_disk_that_had_it() {
+        let mut tale = tale();
+        for kept in &mut tale.0.kept {
+            kept.secrets.entry("a/n".into()).or_default().awaited.push("r9".into());
+        }
+        tale.fires(check, "node 2 waits for records of a/n");
+        tale.happens(What::Harmed(Fault::Replace(1))).passes(check);
+        tale.0.kept[1].secrets.entry("a/n".into()).or_default().records.push("r9".into());
         tale.fires(check, "node 0 waits for records of a/n");
     }
 

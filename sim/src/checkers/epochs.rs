@@ -1,10 +1,10 @@
 //! T2, T5 (docs/invariants.md): the active epoch of a caller never goes back in what is agreed, each epoch is activated once,
 //! and one that was destroyed stays so: tokens are of no epoch that was destroyed before they were asked for, and in the
-//! end no node keeps a mapping of one. What a node lists by itself may be old.
+//! end no node keeps a mapping of one. What a node lists by itself may be old, also when it answers a repeated change.
 
 use std::collections::BTreeMap;
 
-use super::{Violation, at_the_end, named, shown_by};
+use super::{Violation, at_the_end, named, shown_by, testimony::has_same_key};
 use crate::story::{Ask, Operation, Story};
 
 /// Looks for epochs that go back or come back.
@@ -18,7 +18,7 @@ pub fn check(story: &Story) -> Vec<Violation> {
         let later = operations.iter().filter(|later| destroyed.told_us < later.asked_us);
         let of_caller =
             later.filter(|later| later.asked.caller == destroyed.asked.caller && later.told.is_done());
-        violations.extend(of_caller.filter_map(|later| come_back(later, epoch, destroyed)));
+        violations.extend(of_caller.filter_map(|later| come_back(later, epoch, destroyed, &operations)));
         let of_epoch = format!("{}/{epoch}/", destroyed.asked.caller);
         for (node, kept) in story.kept.iter().enumerate() {
             let left = kept.mappings.keys().filter(|key| key.starts_with(&of_epoch)).count();
@@ -56,7 +56,8 @@ fn twice(operations: &[Operation<'_>]) -> Vec<Violation> {
 /// Agreed answers that show an earlier active epoch than one before them did.
 fn gone_back(operations: &[Operation<'_>]) -> Vec<Violation> {
     let mut violations = Vec::new();
-    let changes = operations.iter().filter(|operation| operation.told.is_done() && is_change(operation));
+    let done = operations.iter().filter(|operation| operation.told.is_done());
+    let changes = done.filter(|operation| is_change(operation, operations));
     let changes: Vec<_> = changes.filter_map(|change| Some((change, active(change)?))).collect();
     for (later, active) in &changes {
         let of_caller = changes.iter().filter(|(before, _)| before.asked.caller == later.asked.caller);
@@ -78,8 +79,11 @@ fn gone_back(operations: &[Operation<'_>]) -> Vec<Violation> {
     violations
 }
 
-fn is_change(operation: &Operation<'_>) -> bool {
+/// Whether a request changed epochs, and not one before it that had its key.
+fn is_change(operation: &Operation<'_>, operations: &[Operation<'_>]) -> bool {
+    let mut before = operations.iter().filter(|before| before.asked.op < operation.asked.op);
     matches!(operation.asked.ask, Ask::Activate { .. } | Ask::DestroyEpoch { .. })
+        && !before.any(|before| has_same_key(before, operation))
 }
 
 fn active(operation: &Operation<'_>) -> Option<u64> {
@@ -87,14 +91,17 @@ fn active(operation: &Operation<'_>) -> Option<u64> {
 }
 
 /// What an answer says of an epoch that was destroyed before it was asked for.
-fn come_back(later: &Operation<'_>, epoch: u64, destroyed: &Operation<'_>) -> Option<Violation> {
+fn come_back(
+    later: &Operation<'_>,
+    epoch: u64,
+    destroyed: &Operation<'_>,
+    operations: &[Operation<'_>],
+) -> Option<Violation> {
     let body = later.told.body();
     let listed = body["epochs"].as_array().map_or(&[][..], Vec::as_slice);
     let is_whole = |row: &serde_json::Value| row["epoch"] == epoch && row["destroyed_at"].is_null();
     let what = match &later.asked.ask {
-        Ask::Activate { .. } | Ask::DestroyEpoch { .. } if listed.iter().any(is_whole) => {
-            "told that it is there"
-        }
+        _ if is_change(later, operations) && listed.iter().any(is_whole) => "told that it is there",
         // A node that has not heard of another epoch may have this one as active, but not one that has heard.
         Ask::Tokenize { .. } if body["epoch"] == epoch && later.told.status() == Some(200) => {
             "given tokens of it"
@@ -137,6 +144,16 @@ mod tests {
         tale.goes(activate(3), 200, epochs(3, &[1]));
         let op = tale.asks("b", 0, activate(2));
         tale.told(op, 200, epochs(2, &[])).passes(check);
+    }
+
+    #[test]
+    fn a_repeated_change_may_be_answered_with_what_a_node_lists_by_itself() {
+        let mut tale = Tale::of(3);
+        let first = tale.retries("a", 0, activate(3), Some("k"));
+        tale.told(first, 200, epochs(3, &[]));
+        tale.goes(Ask::DestroyEpoch { epoch: 1 }, 200, epochs(3, &[1]));
+        let again = tale.retries("a", 1, activate(3), Some("k"));
+        tale.told(again, 200, epochs(3, &[])).passes(check);
     }
 
     #[test]
