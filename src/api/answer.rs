@@ -24,8 +24,8 @@ use crate::{
         time::Time,
     },
     vault::{
-        CallerInfo, GrantInfo, Marked, MemberStatus, NewInvitation, NewToken, Opened, Replication, Standing,
-        Status, Summary, TokenInfo, Version, Written,
+        CallerInfo, Changed, GrantInfo, Marked, MemberStatus, NewInvitation, NewToken, Opened, Removed,
+        Replication, Standing, Status, Summary, TokenInfo, Version, Written,
     },
 };
 
@@ -262,8 +262,10 @@ pub fn tokens(items: &[TokenInfo]) -> Answer {
 }
 
 /// A grant just given.
-pub fn new_grant(info: &GrantInfo) -> Answer {
-    Answer::json(StatusCode::CREATED, &GrantBody::from(info))
+pub fn new_grant(given: &Changed<GrantInfo>) -> Answer {
+    let mut answer = Answer::json(StatusCode::CREATED, &GrantBody::from(&given.now));
+    mark_replayed(&mut answer, given.replayed);
+    answer
 }
 
 /// The grants of an owner.
@@ -278,6 +280,13 @@ pub fn new_invitation(made: &NewInvitation) -> Answer {
     let body = NewInvitationBody { id: made.id.to_string(), token: text, expires_at: Time(made.expires_at) };
     let mut answer = Answer::json(StatusCode::CREATED, &body);
     mark_replayed(&mut answer, made.replayed);
+    answer
+}
+
+/// What there is to say once something was taken away.
+pub fn removed(removed: Removed) -> Answer {
+    let mut answer = Answer::empty(StatusCode::NO_CONTENT);
+    mark_replayed(&mut answer, removed.replayed);
     answer
 }
 

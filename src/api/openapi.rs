@@ -133,6 +133,11 @@ fn responses(route: &Route) -> Value {
     for (status, codes) in refusals(route) {
         responses.insert(status.to_string(), refused(status, &codes));
     }
+    if route.parameters.contains(&"Idempotency-Key") {
+        for (status, _) in route.answers {
+            add_headers(&mut responses[&status.to_string()]["headers"], &["Idempotency-Replayed"]);
+        }
+    }
     if route.right != Right::Public && route.operation.only_reads() {
         let from_here = |status: &u16| (200..400).contains(status) || *status == StatusCode::GONE.as_u16();
         for (_, response) in
@@ -166,11 +171,8 @@ fn success(status: u16, schema: &str) -> Value {
 fn response_headers(schema: &str) -> Value {
     let mut headers = json!({ "X-Request-Id": reference("headers", "X-Request-Id") });
     let more: &[&str] = match schema {
-        "Tokenized" => &[STANDING[0], STANDING[1], "Idempotency-Replayed"],
-        "Detokenized" => &STANDING,
-        "Secret" | "Epochs" => &["ETag"],
-        "Written" | "Marked" => &["ETag", "Idempotency-Replayed"],
-        "NewToken" | "NewInvitation" | "EncryptedEnv" => &["Idempotency-Replayed"],
+        "Tokenized" | "Detokenized" => &STANDING,
+        "Secret" | "Epochs" | "Written" | "Marked" => &["ETag"],
         _ => &[],
     };
     add_headers(&mut headers, more);

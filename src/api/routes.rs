@@ -244,6 +244,14 @@ mod tests {
     }
 
     #[test]
+    fn every_write_takes_an_idempotency_key_and_nothing_else_does() {
+        for route in ROUTES {
+            let writes = !route.operation.only_reads() && route.operation != Operation::Detokenize;
+            assert_eq!(route.parameters.contains(&"Idempotency-Key"), writes, "{}", route.id);
+        }
+    }
+
+    #[test]
     fn names_keep_their_slashes() {
         check(Method::GET, "/v1/secrets/a", Operation::ReadSecret, ["a", ""]);
         check(Method::PUT, "/v1/secrets/a/b/c", Operation::UpdateSecret, ["a/b/c", ""]);

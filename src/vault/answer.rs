@@ -97,6 +97,22 @@ pub struct Marked {
     pub replayed: bool,
 }
 
+/// That something was taken away which is no secret.
+#[derive(Debug, Clone, Copy)]
+pub struct Removed {
+    /// Whether this is the remembered answer of an earlier request with the same idempotency key.
+    pub replayed: bool,
+}
+
+/// What is so once a change of it was agreed.
+#[derive(Debug, Clone)]
+pub struct Changed<T> {
+    /// It, as it now is.
+    pub now: T,
+    /// Whether this is the remembered answer of an earlier request with the same idempotency key.
+    pub replayed: bool,
+}
+
 /// One page of something, and where the next one begins.
 #[derive(Debug, Clone)]
 pub struct Page<T, C> {

@@ -15,7 +15,10 @@ use covault_model::{
 use covault_seal::Plaintext;
 use covault_store::View;
 
-use super::{Asker, CallerInfo, IdempotencyKey, NewToken, TokenInfo, Vault, audited::About, storage_refusal};
+use super::{
+    Asker, CallerInfo, IdempotencyKey, NewToken, Removed, TokenInfo, Vault, audited::About,
+    digest::idempotency_of_removal, storage_refusal,
+};
 use crate::audit::{Action, Subject};
 
 /// A token just drawn: what is kept of it, and its text.
@@ -86,13 +89,20 @@ impl Vault {
     }
 
     /// Takes a caller away for good. Its namespace stays, reachable through grants it gave before.
-    pub async fn remove_caller(&self, asker: &Asker, name: &CallerName) -> Result<(), Refusal> {
+    pub async fn remove_caller(
+        &self,
+        asker: &Asker,
+        name: &CallerName,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Removed, Refusal> {
         let about = About::subject(Action::CallerRemove, Subject::Caller(name));
         let remove = async {
             asker.session.require_admin()?;
-            self.agree_plain(asker, CommandAction::RemoveCaller(name.clone())).await
+            let fields = ("caller.remove", name.as_str());
+            let idempotency = idempotency_of_removal(&asker.session.caller, key.as_ref(), &fields);
+            self.agree_removal(asker, idempotency, CommandAction::RemoveCaller(name.clone())).await
         };
-        self.audited(asker, about, |()| None, remove).await
+        self.audited(asker, about, |_| None, remove).await
     }
 
     /// Gives a caller another token.
@@ -128,19 +138,33 @@ impl Vault {
     }
 
     /// Takes a token of a caller away.
-    pub async fn remove_token(&self, asker: &Asker, name: &CallerName, id: &TokenId) -> Result<(), Refusal> {
+    pub async fn remove_token(
+        &self,
+        asker: &Asker,
+        name: &CallerName,
+        id: &TokenId,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Removed, Refusal> {
         let about = About::subject(Action::TokenRemove, Subject::Token(*id));
         let remove = async {
             asker.session.require_admin()?;
-            self.agree_plain(asker, CommandAction::RemoveToken(name.clone(), *id)).await
+            let fields = ("token.remove", name.as_str(), id);
+            let idempotency = idempotency_of_removal(&asker.session.caller, key.as_ref(), &fields);
+            self.agree_removal(asker, idempotency, CommandAction::RemoveToken(name.clone(), *id)).await
         };
-        self.audited(asker, about, |()| None, remove).await
+        self.audited(asker, about, |_| None, remove).await
     }
 
-    /// Has a command agreed of which nothing but its success matters.
-    pub(super) async fn agree_plain(&self, asker: &Asker, action: CommandAction) -> Result<(), Refusal> {
-        let command = self.command(&asker.session, None, action)?;
-        self.agree(command, 0, None).await.map(|_| ())
+    /// Has a command agreed that takes something away which is no secret.
+    pub(super) async fn agree_removal(
+        &self,
+        asker: &Asker,
+        idempotency: Option<Idempotency>,
+        action: CommandAction,
+    ) -> Result<Removed, Refusal> {
+        let command = self.command(&asker.session, idempotency, action)?;
+        let applied = self.agree(command, 0, None).await?;
+        Ok(Removed { replayed: applied.replayed })
     }
 
     async fn agree_token(

@@ -1,6 +1,7 @@
 //! What lets a retry be recognised: a digest of the idempotency key and one of the request. The second is
 //! under a secret key, since it covers the value and lies on disk: without the key it is no oracle for
-//! guessing. Keeps I1 with `covault_model::plan`, also when the active master key changed in between.
+//! guessing. That of a removal, which has no value, is under none. Keeps I1 with `covault_model::plan`, also when
+//! the active master key changed in between.
 
 use covault_model::{
     id::{Digest, derive},
@@ -17,6 +18,7 @@ use super::{IdempotencyKey, Vault, storage_refusal};
 
 const KEY_CONTEXT: &str = "covault 2026-11 idempotency key";
 const REQUEST_CONTEXT: &str = "covault 2026-11 idempotent request";
+const REMOVAL_CONTEXT: &str = "covault 2026-11 idempotent removal";
 
 impl Vault {
     /// The digests for `key`, which came with `request` and perhaps a value; nothing without a key.
@@ -33,7 +35,7 @@ impl Vault {
         let value = value.map_or(&[][..], Plaintext::expose_plaintext);
         let parts = [caller.as_bytes(), &fields, value];
         let under = |name| ring.digest(name, REQUEST_CONTEXT, &parts).map(Digest);
-        let key = Digest(derive(KEY_CONTEXT, &[caller.as_bytes(), key.as_str().as_bytes()]));
+        let key = digest_of_key(caller, key);
 
         let remembered = self.recall(caller, &key)?;
         let same =
@@ -64,6 +66,21 @@ impl Vault {
     ) -> Result<Option<Remembered>, Refusal> {
         self.look()?.rows().remembered(caller, &key_apart(key)).map_err(storage_refusal)
     }
+}
+
+/// The digests for `key`, which came with a removal of what is no secret. They take no master key: who is not to be
+/// let in any more can be taken away where none is usable, too.
+pub(super) fn idempotency_of_removal(
+    caller: &CallerName,
+    key: Option<&IdempotencyKey>,
+    request: &impl Serialize,
+) -> Option<Idempotency> {
+    let request = Digest(derive(REMOVAL_CONTEXT, &[caller.as_bytes(), &covault_model::encode(request)]));
+    key.map(|key| Idempotency(digest_of_key(caller, key), request))
+}
+
+fn digest_of_key(caller: &CallerName, key: &IdempotencyKey) -> Digest {
+    Digest(derive(KEY_CONTEXT, &[caller.as_bytes(), key.as_str().as_bytes()]))
 }
 
 /// What an earlier request with this key came to, as far as these rows know.

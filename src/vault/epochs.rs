@@ -11,7 +11,7 @@ use covault_model::{
 };
 use covault_store::Rows;
 
-use super::{Asker, IdempotencyKey, Vault, audited::About, storage_refusal};
+use super::{Asker, Changed, IdempotencyKey, Vault, audited::About, storage_refusal};
 use crate::audit::{Action, Subject};
 
 impl Vault {
@@ -30,7 +30,7 @@ impl Vault {
         epoch: Epoch,
         active: Option<Vec<Epoch>>,
         key: Option<IdempotencyKey>,
-    ) -> Result<Epochs, Refusal> {
+    ) -> Result<Changed<Epochs>, Refusal> {
         let activate = async {
             let caller = &asker.session.caller;
             let fields = ("epoch.activate", epoch, &active);
@@ -42,8 +42,8 @@ impl Vault {
             self.parts.keys.require_active()?;
             let of = self.parts.keys.ring()?.active().clone();
             let action = CommandAction::ActivateEpoch(caller.clone(), epoch, of);
-            self.agree(self.command(&asker.session, idempotency, action)?, 0, None).await?;
-            epochs_in(self.look()?.rows(), caller)
+            let applied = self.agree(self.command(&asker.session, idempotency, action)?, 0, None).await?;
+            Ok(Changed { now: epochs_in(self.look()?.rows(), caller)?, replayed: applied.replayed })
         };
         let about = About::subject(Action::EpochActivate, Subject::Epoch(epoch));
         self.audited(asker, about, |_| None, activate).await
@@ -56,13 +56,13 @@ impl Vault {
         asker: &Asker,
         epoch: Epoch,
         key: Option<IdempotencyKey>,
-    ) -> Result<Epochs, Refusal> {
+    ) -> Result<Changed<Epochs>, Refusal> {
         let destroy = async {
             let caller = &asker.session.caller;
             let idempotency = self.idempotency(caller, key.as_ref(), &("epoch.destroy", epoch), None)?;
             let action = CommandAction::DestroyEpoch(caller.clone(), epoch);
-            self.agree(self.command(&asker.session, idempotency, action)?, 0, None).await?;
-            epochs_in(self.look()?.rows(), caller)
+            let applied = self.agree(self.command(&asker.session, idempotency, action)?, 0, None).await?;
+            Ok(Changed { now: epochs_in(self.look()?.rows(), caller)?, replayed: applied.replayed })
         };
         let about = About::subject(Action::EpochDestroy, Subject::Epoch(epoch));
         self.audited(asker, about, |_| None, destroy).await
@@ -81,13 +81,13 @@ impl Vault {
         asker: &Asker,
         fields: Vec<FieldRule>,
         key: Option<IdempotencyKey>,
-    ) -> Result<Vec<FieldRule>, Refusal> {
+    ) -> Result<Changed<Vec<FieldRule>>, Refusal> {
         let set = async {
             let caller = &asker.session.caller;
             let idempotency = self.idempotency(caller, key.as_ref(), &("fields", &fields), None)?;
             let action = CommandAction::SetFields(caller.clone(), fields.clone());
-            self.agree(self.command(&asker.session, idempotency, action)?, 0, None).await?;
-            self.fields_of(caller)
+            let applied = self.agree(self.command(&asker.session, idempotency, action)?, 0, None).await?;
+            Ok(Changed { now: self.fields_of(caller)?, replayed: applied.replayed })
         };
         let about = About::subject(Action::FieldsWrite, Subject::Nothing);
         self.audited(asker, about, |_| None, set).await

@@ -9,7 +9,10 @@ use covault_model::{
     registry::{Grant, Registry},
 };
 
-use super::{Asker, GrantInfo, IdempotencyKey, Vault, audited::About, storage_refusal};
+use super::{
+    Asker, Changed, GrantInfo, IdempotencyKey, Removed, Vault, audited::About,
+    digest::idempotency_of_removal, storage_refusal,
+};
 use crate::audit::{Action, Subject};
 
 impl Vault {
@@ -21,7 +24,7 @@ impl Vault {
         grantee: CallerName,
         access: Access,
         key: Option<IdempotencyKey>,
-    ) -> Result<GrantInfo, Refusal> {
+    ) -> Result<Changed<GrantInfo>, Refusal> {
         let owner = asker.session.caller.clone();
         let fields = ("grant.add", prefix.as_str(), grantee.as_str(), access.as_str());
         let grant =
@@ -31,11 +34,12 @@ impl Vault {
             let idempotency = self.idempotency(&asker.session.caller, key.as_ref(), &fields, None)?;
             let action = CommandAction::AddGrant(grant.clone());
             let command = self.command(&asker.session, idempotency, action)?;
-            self.agree(command, 0, None).await?;
+            let applied = self.agree(command, 0, None).await?;
             // The same grant may have been there before, and stays as it is.
             let given = self.look()?.rows().grants_by(&grant.owner).map_err(storage_refusal)?;
             let held = given.into_iter().find(|(id, _)| *id == grant.id());
-            Ok(GrantInfo { id: grant.id(), grant: held.map_or_else(|| grant.clone(), |(_, held)| held) })
+            let grant = held.map_or_else(|| grant.clone(), |(_, held)| held);
+            Ok(Changed { now: GrantInfo { id: grant.id(), grant }, replayed: applied.replayed })
         };
         self.audited(asker, about, |_| None, add).await
     }
@@ -51,9 +55,16 @@ impl Vault {
     }
 
     /// Takes back a grant the caller gave.
-    pub async fn remove_grant(&self, asker: &Asker, id: &GrantId) -> Result<(), Refusal> {
+    pub async fn remove_grant(
+        &self,
+        asker: &Asker,
+        id: &GrantId,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Removed, Refusal> {
         let about = About::subject(Action::GrantRemove, Subject::Grant(*id));
-        let action = CommandAction::RemoveGrant(asker.session.caller.clone(), *id);
-        self.audited(asker, about, |()| None, self.agree_plain(asker, action)).await
+        let owner = asker.session.caller.clone();
+        let idempotency = idempotency_of_removal(&owner, key.as_ref(), &("grant.remove", id));
+        let action = CommandAction::RemoveGrant(owner, *id);
+        self.audited(asker, about, |_| None, self.agree_removal(asker, idempotency, action)).await
     }
 }

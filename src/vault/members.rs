@@ -18,8 +18,8 @@ use covault_seal::Plaintext;
 use zeroize::Zeroizing;
 
 use super::{
-    Asker, IdempotencyKey, Invitee, MemberRole, MemberStatus, NewInvitation, Vault, audited::About,
-    storage_refusal,
+    Asker, IdempotencyKey, Invitee, MemberRole, MemberStatus, NewInvitation, Removed, Vault, audited::About,
+    digest::idempotency_of_removal, storage_refusal,
 };
 use crate::{
     audit::{Action, Subject},
@@ -95,19 +95,32 @@ impl Vault {
 
     /// Takes a node, or an API process, away for good. Once it is agreed it counts; that the others close their
     /// connections follows at once, or when they next look.
-    pub async fn remove_member(&self, asker: &Asker, node: NodeId) -> Result<(), Refusal> {
+    pub async fn remove_member(
+        &self,
+        asker: &Asker,
+        node: NodeId,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Removed, Refusal> {
         let about = About::subject(Action::MemberRemove, Subject::Node(node));
         let remove = async {
             asker.session.require_admin()?;
-            self.require_turnover(node).await?;
-            self.agree_plain(asker, CommandAction::RemoveNode(node)).await?;
+            let by = &asker.session.caller;
+            let idempotency = idempotency_of_removal(by, key.as_ref(), &("member.remove", node));
+            let is_repeated = match &idempotency {
+                Some(idempotency) => self.is_agreed(by, idempotency.key())?,
+                None => false,
+            };
+            if !is_repeated {
+                self.require_turnover(node).await?;
+            }
+            let removed = self.agree_removal(asker, idempotency, CommandAction::RemoveNode(node)).await?;
             let took_part = self.roster()?.nodes.contains_key(&node);
             if took_part && let Err(refusal) = self.parts.consensus.expel(node).await {
                 tracing::info!(peer = %node, code = refusal.code(), "a removed node is still to be let go of");
             }
-            Ok(())
+            Ok(removed)
         };
-        self.audited(asker, about, |()| None, remove).await
+        self.audited(asker, about, |_| None, remove).await
     }
 
     /// Refuses while the members could not do without this one's vote.

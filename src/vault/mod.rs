@@ -48,9 +48,9 @@ pub use crate::{
     tokens::{Placed, Proposal, Sought},
 };
 pub use answer::{
-    CallerInfo, GrantInfo, Issued, KeyStatus, Marked, MemberRole, MemberStatus, NewInvitation, NewToken,
-    Opened, Page, Replication, SecretPage, Standing, Status, Summary, TokenInfo, Version, VersionPage,
-    Written,
+    CallerInfo, Changed, GrantInfo, Issued, KeyStatus, Marked, MemberRole, MemberStatus, NewInvitation,
+    NewToken, Opened, Page, Removed, Replication, SecretPage, Standing, Status, Summary, TokenInfo, Version,
+    VersionPage, Written,
 };
 pub use author::Author;
 pub(crate) use callers::draw_token;

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, Vault, vault::new_caller};
+use crate::support::{
+    Answer, Client, Vault,
+    services::{founded, invite_api, join_api},
+    vault::new_caller,
+};
 
 fn keyed(client: &Client, method: &str, path: &str, key: &str, body: &Value) -> Answer {
     client.json(method, path, &[("idempotency-key", key)], body)
@@ -20,6 +24,14 @@ fn check_replay(client: &Client, method: &str, path: &str, key: &str, body: &Val
     assert_eq!(again.at("/version/number"), first.at("/version/number"));
 }
 
+/// Takes away what is at `path`, twice with one key; of `other` that is another removal.
+fn check_removal(client: &Client, path: &str, other: &str) {
+    let remove = |path: &str| client.send("DELETE", path, &[("idempotency-key", "k-remove")], None);
+    assert_eq!(remove(path).expect(204).header("idempotency-replayed"), None, "{path}");
+    assert_eq!(remove(path).expect(204).header("idempotency-replayed"), Some("true"), "{path}");
+    remove(other).expect_problem(422, "idempotency_conflict");
+}
+
 #[test]
 fn a_retry_replays_the_first_answer_and_writes_nothing() {
     let vault = Vault::start();
@@ -30,6 +42,18 @@ fn a_retry_replays_the_first_answer_and_writes_nothing() {
     check_replay(&member, "POST", "/v1/rollback/i", "k-rollback", &json!({"version": 1}));
     assert_eq!(member.history("i").len(), 3);
     check_replay(&member, "PATCH", "/v1/secrets/i", "k-patch", &json!({"labels": {"a": "b"}}));
+}
+
+#[test]
+fn a_repeated_change_of_grants_fields_or_epochs_is_marked_as_one() {
+    let vault = Vault::start();
+    vault.caller("bob");
+    let member = vault.member();
+    let grant = json!({"prefix": "a/", "grantee": "bob", "access": "read"});
+    check_replay(&member, "POST", "/v1/grants", "k-grant", &grant);
+    check_replay(&member, "PUT", "/v1/tokenization", "k-fields", &json!({"fields": []}));
+    check_replay(&member, "POST", "/v1/epochs", "k-activate", &json!({"activate": 2}));
+    check_replay(&member, "DELETE", "/v1/epochs/1", "k-destroy", &json!({}));
 }
 
 #[test]
@@ -132,6 +156,52 @@ fn a_token_is_shown_once_even_to_a_retry() {
     let again = keyed(&admin, "POST", "/v1/callers", "k", &body).expect(201);
     assert_eq!((again.at("/token"), again.header("idempotency-replayed")), (Value::Null, Some("true")));
     new_caller(&admin, "ann", "member").expect_problem(409, "caller_exists");
+}
+
+#[test]
+fn a_repeated_removal_is_answered_as_the_first_and_takes_nothing_else_away() {
+    let vault = Vault::start();
+    let admin = vault.admin();
+    for name in ["ann", "bob", "eve"] {
+        new_caller(&admin, name, "member").expect(201);
+    }
+    let ops = |name: &str| admin.with_token(&new_caller(&admin, name, "admin").expect(201).text("/token"));
+    check_removal(&ops("of-callers"), "/v1/callers/ann", "/v1/callers/bob");
+    let tokens = admin.get("/v1/callers/bob/tokens").expect(200).text("/tokens/0/id");
+    let token = |caller: &str| format!("/v1/callers/{caller}/tokens/{tokens}");
+    check_removal(&ops("of-tokens"), &token("bob"), &token("eve"));
+    let grant = |prefix: &str| {
+        let body = json!({"prefix": prefix, "grantee": "bob", "access": "read"});
+        format!("/v1/grants/{}", admin.post("/v1/grants", &body).expect(201).text("/id"))
+    };
+    check_removal(&admin, &grant("a/"), &grant("b/"));
+    let left = |path: &str, list: &str| admin.get(path).expect(200).at(list).as_array().unwrap().len();
+    assert_eq!(left("/v1/grants", "/grants"), 1);
+    assert_eq!(left("/v1/callers/bob/tokens", "/tokens"), 0);
+    admin.get("/v1/callers/eve/tokens").expect(200);
+}
+
+#[test]
+fn a_key_of_a_removal_is_not_free_for_a_write_nor_the_other_way_round() {
+    let vault = Vault::start();
+    let admin = vault.admin();
+    let remove = |key| admin.send("DELETE", "/v1/callers/ann", &[("idempotency-key", key)], None);
+    let create = |key| keyed(&admin, "POST", "/v1/secrets", key, &json!({"name": "a", "value": "1"}));
+    new_caller(&admin, "ann", "member").expect(201);
+    create("made").expect(201);
+    remove("made").expect_problem(422, "idempotency_conflict");
+    remove("gone").expect(204);
+    create("gone").expect_problem(422, "idempotency_conflict");
+}
+
+#[test]
+fn a_repeated_removal_of_a_member_is_answered_as_the_first() {
+    let (node, _process) = founded();
+    let api = || {
+        let place = node.elsewhere();
+        join_api(&place, &invite_api(&node.admin())).expect(0).json()["api"].as_str().unwrap().to_owned()
+    };
+    check_removal(&node.admin(), &format!("/v1/members/{}", api()), &format!("/v1/members/{}", api()));
 }
 
 #[test]

@@ -128,7 +128,10 @@ fn without_the_key_a_node_starts_when_asked_and_says_what_it_lacks() {
         .expect_problem(503, "master_key_unavailable");
     admin.post("/v1/callers", &json!({"name": "new"})).expect_problem(503, "master_key_unavailable");
     admin.post("/v1/callers/leaked/tokens", &json!({})).expect_problem(503, "master_key_unavailable");
-    admin.delete("/v1/callers/leaked").expect(204);
+    for replayed in [None, Some("true")] {
+        let gone = admin.send("DELETE", "/v1/callers/leaked", &[("idempotency-key", "k")], None).expect(204);
+        assert_eq!(gone.header("idempotency-replayed"), replayed);
+    }
     assert_eq!(admin.history("kept").len(), 1, "history needs no key");
     admin.get("/v1/secrets").expect(200);
     place.stranger().get("/health").expect(200);

@@ -2,7 +2,6 @@
 //! That it takes an admin is the vault's to decide, so that a refusal is in its audit log.
 
 use covault_model::{hlc::Millis, id::TokenId, isolation::Role, name::CallerName};
-use http::StatusCode;
 
 use crate::{
     api::{
@@ -39,8 +38,8 @@ pub async fn add(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
 pub async fn remove(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
     let caller = call.caller()?;
     call.end()?;
-    vault.remove_caller(&call.asker, &caller).await?;
-    Ok(Answer::empty(StatusCode::NO_CONTENT))
+    let key = call.idempotency_key()?;
+    Ok(answer::removed(vault.remove_caller(&call.asker, &caller, key).await?))
 }
 
 /// `GET /v1/callers/{caller}/tokens`
@@ -64,8 +63,8 @@ pub async fn remove_token(vault: &Vault, mut call: Call) -> Result<Answer, Probl
     let caller = call.caller()?;
     let id = TokenId::parse(&call.captures[1]).map_err(|why| query::invalid("id", why))?;
     call.end()?;
-    vault.remove_token(&call.asker, &caller, &id).await?;
-    Ok(Answer::empty(StatusCode::NO_CONTENT))
+    let key = call.idempotency_key()?;
+    Ok(answer::removed(vault.remove_token(&call.asker, &caller, &id, key).await?))
 }
 
 /// What `POST /v1/callers` asks for.

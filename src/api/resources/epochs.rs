@@ -26,7 +26,7 @@ pub async fn activate(vault: &Vault, mut call: Call) -> Result<Answer, Problem> 
     call.end()?;
     let (key, active) = (call.idempotency_key()?, headers::if_match_epoch(&call.headers)?);
     let epoch = activate_body(&call.body)?;
-    Ok(answer::tokens::epochs(&vault.activate_epoch(&call.asker, epoch, active, key).await?))
+    Ok(answer::tokens::changed_epochs(&vault.activate_epoch(&call.asker, epoch, active, key).await?))
 }
 
 /// `DELETE /v1/epochs/{epoch}`
@@ -35,7 +35,7 @@ pub async fn destroy(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
     let epoch = number.map(Epoch).ok_or_else(|| query::invalid("epoch", NO_EPOCH))?;
     call.end()?;
     let key = call.idempotency_key()?;
-    Ok(answer::tokens::epochs(&vault.destroy_epoch(&call.asker, epoch, key).await?))
+    Ok(answer::tokens::changed_epochs(&vault.destroy_epoch(&call.asker, epoch, key).await?))
 }
 
 /// `GET /v1/tokenization`
@@ -49,7 +49,7 @@ pub async fn set_fields(vault: &Vault, mut call: Call) -> Result<Answer, Problem
     call.end()?;
     let key = call.idempotency_key()?;
     let fields = set_fields_body(&call.body)?;
-    Ok(answer::tokens::fields(&vault.set_fields(&call.asker, fields, key).await?))
+    Ok(answer::tokens::changed_fields(&vault.set_fields(&call.asker, fields, key).await?))
 }
 
 const NO_EPOCH: &str = "must be the number of an epoch";

@@ -5,7 +5,6 @@ use covault_model::{
     isolation::Access,
     name::{CallerName, NamePrefix},
 };
-use http::StatusCode;
 
 use crate::{
     api::{
@@ -36,8 +35,8 @@ pub async fn add(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
 pub async fn remove(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
     let id = GrantId::parse(&call.captures[0]).map_err(|why| query::invalid("id", why))?;
     call.end()?;
-    vault.remove_grant(&call.asker, &id).await?;
-    Ok(Answer::empty(StatusCode::NO_CONTENT))
+    let key = call.idempotency_key()?;
+    Ok(answer::removed(vault.remove_grant(&call.asker, &id, key).await?))
 }
 
 /// What `POST /v1/grants` asks for.

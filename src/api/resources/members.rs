@@ -5,7 +5,6 @@ use covault_model::{
     id::NodeId,
     limits::{INVITATION_SECONDS_DEFAULT, INVITATION_SECONDS_MAX},
 };
-use http::StatusCode;
 
 use crate::{
     api::{
@@ -28,8 +27,8 @@ pub async fn list(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
 pub async fn remove(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
     let node = NodeId::parse(&call.captures[0]).map_err(|why| query::invalid("node", why))?;
     call.end()?;
-    vault.remove_member(&call.asker, node).await?;
-    Ok(Answer::empty(StatusCode::NO_CONTENT))
+    let key = call.idempotency_key()?;
+    Ok(answer::removed(vault.remove_member(&call.asker, node, key).await?))
 }
 
 /// `POST /v1/invitations`

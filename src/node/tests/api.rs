@@ -150,7 +150,7 @@ async fn requests_are_refused_until_somebody_carries_them_out_and_judged_by_thei
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_api_process_is_put_out_and_not_let_in_again() {
     let scene = Scene::new().await;
-    scene.node.vault().remove_member(&scene.admin, scene.stolen.id()).await.unwrap();
+    scene.node.vault().remove_member(&scene.admin, scene.stolen.id(), None).await.unwrap();
     let removed = |answer: &Result<_, CallError>| {
         let whys = [Reason::Removed, Reason::UnknownKey].map(Unreachable::Rejected);
         matches!(answer, Err(CallError::Unreachable(why)) if whys.contains(why))
