@@ -1,5 +1,5 @@
 //! The vault nodes, as an API process asks them: one of them, and another when that one does not answer, has no
-//! majority behind it, or will not. What may have been done is asked again only if asking twice does what asking once
+//! majority behind it, or will not. What may have been done is asked again too, since asking twice does what asking once
 //! does. Keeps A3. Knows nothing of HTTP, and nothing of what it carries.
 
 use std::{
@@ -45,12 +45,10 @@ const TRIES_MAX: u32 = 8;
 pub(super) const REQUESTS_MAX: usize = 112;
 /// Bytes of requests on their way at a time, as few for the same reason. Any one request fits.
 const REQUEST_BYTES_MAX: usize = 24 << 20;
-/// Refusals after which surely nothing was done.
-const NOTHING_DONE: [&str; 4] = ["quorum_unavailable", "unconfirmed", "shutting_down", "overloaded"];
 /// Refusals after which it may have been done, or may be agreed yet: what another node says does not undo them.
 const MAY_BE_DONE: [&str; 4] = ["outcome_unknown", "timeout", "storage_failed", "audit_unavailable"];
 
-/// What a request does, and so whether it may be asked again when nobody knows what became of it.
+/// What a request does, and so what is to be said when nobody knows what became of it. Any may be asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// It only reads.
@@ -59,8 +57,6 @@ pub enum Effect {
     Repeatable,
     /// It has an idempotency key: asked twice, it is done once.
     Keyed,
-    /// Asked twice, it might be answered as if it had failed.
-    Once,
 }
 
 /// Why a request has no answer.
@@ -179,8 +175,9 @@ impl Vaults {
         for _ in 0..TRIES_MAX {
             let Ok(Some(node)) = timeout_at(until, self.next(&so_far.refused_by)).await else { break };
             let within = until.saturating_duration_since(Instant::now());
-            match self.try_at(node, &frame, effect, within).await {
-                Tried::Answered(answer) if is_final(&answer, effect) => {
+            match self.try_at(node, &frame, within).await {
+                // Another node might do better than one that cannot.
+                Tried::Answered(answer) if answer.status != 503 => {
                     self.0.board.answered_by(node);
                     return Ok(answer);
                 }
@@ -188,9 +185,6 @@ impl Vaults {
                 Tried::Unheard => drop(self.0.board.note(node, Seen::Silent)),
                 Tried::Lost(loss) => {
                     so_far.lost = true;
-                    if effect == Effect::Once {
-                        break;
-                    }
                     match loss {
                         Loss::Broken | Loss::GivenUp(Reason::Closing) => {
                             self.0.board.note(node, Seen::Silent);
@@ -281,15 +275,12 @@ impl Vaults {
         None
     }
 
-    async fn try_at(&self, node: NodeId, frame: &Bytes, effect: Effect, within: Duration) -> Tried {
+    async fn try_at(&self, node: NodeId, frame: &Bytes, within: Duration) -> Tried {
         let call = self.0.endpoint.call(node, Channel::Serve, frame.clone(), within);
-        let told = match effect {
-            Effect::Once => call.await,
-            Effect::Nothing | Effect::Repeatable | Effect::Keyed => tokio::select! {
-                biased;
-                told = call => told,
-                () = self.0.board.silence_of(node) => return Tried::Lost(Loss::Broken),
-            },
+        let told = tokio::select! {
+            biased;
+            told = call => told,
+            () = self.0.board.silence_of(node) => return Tried::Lost(Loss::Broken),
         };
         match told {
             Ok(bytes) => match Told::from_bytes(&bytes) {
@@ -313,11 +304,6 @@ enum Tried {
     Unheard,
     /// It may have been done.
     Lost(Loss),
-}
-
-/// Whether no other node is to be asked: it is an answer, or one that another could only give again.
-fn is_final(answer: &Answered, effect: Effect) -> bool {
-    answer.status != 503 || (effect == Effect::Once && !says_one_of(answer, &NOTHING_DONE))
 }
 
 fn says_one_of(answer: &Answered, codes: &[&str]) -> bool {

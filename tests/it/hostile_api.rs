@@ -40,7 +40,7 @@ impl Scene {
 
     /// What the node says to this; it must answer.
     fn bring(&self, asked: Asked) -> Answered {
-        let carried = self.vaults.carry_out(asked, Effect::Once, Instant::now() + Duration::from_secs(60));
+        let carried = self.vaults.carry_out(asked, Effect::Keyed, Instant::now() + Duration::from_secs(60));
         self.runtime.block_on(carried).expect("an answer")
     }
 

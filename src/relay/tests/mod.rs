@@ -214,12 +214,11 @@ async fn one_node_is_asked_for_as_long_as_it_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_lost_is_asked_of_another_only_if_that_is_asking_once() {
+async fn what_was_lost_is_asked_of_another() {
     let scene = Scene::new(Manner::Drop, Manner::Answer(200, None)).await;
     assert_eq!(scene.ask("read", Effect::Nothing).await, Ok(200));
     assert_eq!(scene.ask("keyed", Effect::Keyed).await, Ok(200));
-    assert_eq!(scene.ask("once", Effect::Once).await, Err(NoAnswer::Unknown));
-    assert_eq!(scene.first.asked(), ["read", "keyed", "once"]);
+    assert_eq!(scene.first.asked(), ["read", "keyed"]);
     assert_eq!(scene.second.asked(), ["read", "keyed"]);
 }
 
@@ -227,7 +226,7 @@ async fn what_was_lost_is_asked_of_another_only_if_that_is_asking_once() {
 async fn a_refusal_for_want_of_a_majority_is_passed_on_when_nobody_does_better() {
     let silence = Manner::Answer(503, Some("quorum_unavailable"));
     let scene = Scene::new(silence.clone(), Manner::Answer(200, None)).await;
-    for effect in [Effect::Nothing, Effect::Keyed, Effect::Once] {
+    for effect in [Effect::Nothing, Effect::Repeatable, Effect::Keyed] {
         assert_eq!(scene.ask("one", effect).await, Ok(200), "{effect:?}");
     }
     scene.second.told(|script| script.manner = silence);
@@ -236,9 +235,8 @@ async fn a_refusal_for_want_of_a_majority_is_passed_on_when_nobody_does_better()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_after_which_it_may_be_done_is_an_answer_to_what_is_asked_once() {
+async fn after_a_refusal_after_which_it_may_be_done_another_is_asked() {
     let scene = Scene::new(Manner::Answer(503, Some("outcome_unknown")), Manner::Answer(200, None)).await;
-    assert_eq!(scene.ask("once", Effect::Once).await, Ok(503));
     assert_eq!(scene.ask("keyed", Effect::Keyed).await, Ok(200));
     assert_eq!(scene.second.asked(), ["keyed"]);
 }
@@ -267,7 +265,7 @@ async fn that_it_may_be_done_is_not_taken_back_by_a_node_that_did_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_does_not_serve_is_passed_by() {
     let scene = Scene::new(Manner::NotServing, Manner::Answer(200, None)).await;
-    assert_eq!(scene.ask("once", Effect::Once).await, Ok(200));
+    assert_eq!(scene.ask("passed by", Effect::Keyed).await, Ok(200));
     scene.second.told(|script| script.manner = Manner::NotServing);
     assert_eq!(scene.ask("again", Effect::Keyed).await, Err(NoAnswer::Nobody));
 }
@@ -283,7 +281,7 @@ async fn a_request_that_waits_for_a_node_which_falls_silent_goes_to_another() {
     let (told, ()) = tokio::join!(asking, closing);
     assert_eq!(told, Ok(200));
     scene.until_seen(1, Seen::Silent).await;
-    assert_eq!(scene.ask("next", Effect::Once).await, Ok(200), "it is not even tried");
+    assert_eq!(scene.ask("next", Effect::Keyed).await, Ok(200), "it is not even tried");
     scene.second.endpoint.close().await;
     scene.until_seen(2, Seen::Silent).await;
     assert_eq!(scene.ask("last", Effect::Keyed).await, Err(NoAnswer::Nobody));
