@@ -82,15 +82,9 @@ impl Call {
         Self { body: Some(text_of(&body)), ..Self::new(Method::PATCH, path.into(), Some(write)) }
     }
 
-    /// A mark of deletion.
+    /// A mark of deletion, or a removal of something that is not a secret.
     pub fn delete(path: impl Into<String>, write: &WriteArgs) -> Self {
         Self::new(Method::DELETE, path.into(), Some(write))
-    }
-
-    /// A removal of something that is not a secret. It knows no idempotency key, so it is sent once only:
-    /// a second try after a success would be told that there is no such thing.
-    pub fn remove(path: impl Into<String>) -> Self {
-        Self::new(Method::DELETE, path.into(), None)
     }
 
     /// Adds a query parameter, if there is one.

@@ -2,7 +2,13 @@
 
 use clap::Args;
 
-use super::{client::Call, connection::ConnectionArgs, failure::Failure, members, output::Output};
+use super::{
+    client::{Call, WriteArgs},
+    connection::ConnectionArgs,
+    failure::Failure,
+    members,
+    output::Output,
+};
 
 /// Take a node, or an API process, away from the cluster for good.
 ///
@@ -17,6 +23,8 @@ pub struct RemoveArgs {
     /// The node's id, or as much of its beginning as no other has; `covault members` lists them.
     #[arg(value_name = "NODE", value_parser = beginning)]
     node: String,
+    #[command(flatten)]
+    write: WriteArgs,
 }
 
 impl RemoveArgs {
@@ -27,7 +35,7 @@ impl RemoveArgs {
     pub fn run(self, output: &Output) -> Result<(), Failure> {
         let client = self.connection.client()?;
         let node = members::named(&client, &self.node)?;
-        let reply = client.send(&Call::remove(format!("/v1/members/{node}")))?;
+        let reply = client.send(&Call::delete(format!("/v1/members/{node}"), &self.write))?;
         output.answer(&reply.body, || format!("removed {node}"))
     }
 }

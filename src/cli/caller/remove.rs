@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::NameArgs;
 use crate::cli::{
-    client::{Call, Client},
+    client::{Call, Client, WriteArgs},
     failure::Failure,
     output::Output,
 };
@@ -18,13 +18,15 @@ use crate::cli::{
 pub struct RemoveArgs {
     #[command(flatten)]
     caller: NameArgs,
+    #[command(flatten)]
+    write: WriteArgs,
 }
 
 impl RemoveArgs {
     /// Removes the caller and says so.
     pub fn run(self, client: &Client, output: &Output) -> Result<(), Failure> {
         let name = &self.caller.name;
-        let reply = client.send(&Call::remove(format!("/v1/callers/{name}")))?;
+        let reply = client.send(&Call::delete(format!("/v1/callers/{name}"), &self.write))?;
         output.answer(&reply.body, || format!("removed {name}"))
     }
 }

@@ -5,7 +5,7 @@ use covault_model::id::TokenId;
 
 use super::NameArgs;
 use crate::cli::{
-    client::{Call, Client},
+    client::{Call, Client, WriteArgs},
     failure::Failure,
     output::Output,
 };
@@ -21,13 +21,15 @@ pub struct TokenRemoveArgs {
     /// The token's id, as the list shows it.
     #[arg(value_parser = TokenId::parse)]
     id: TokenId,
+    #[command(flatten)]
+    write: WriteArgs,
 }
 
 impl TokenRemoveArgs {
     /// Removes the token and says so.
     pub fn run(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let Self { caller, id } = self;
-        let reply = client.send(&Call::remove(format!("/v1/callers/{}/tokens/{id}", caller.name)))?;
+        let Self { caller, id, write } = self;
+        let reply = client.send(&Call::delete(format!("/v1/callers/{}/tokens/{id}", caller.name), &write))?;
         output.answer(&reply.body, || format!("removed token {id} of {}", caller.name))
     }
 }

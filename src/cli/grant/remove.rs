@@ -4,7 +4,7 @@ use clap::Args;
 use covault_model::id::GrantId;
 
 use crate::cli::{
-    client::{Call, Client},
+    client::{Call, Client, WriteArgs},
     failure::Failure,
     output::Output,
 };
@@ -18,12 +18,14 @@ pub struct RemoveArgs {
     /// The grant's id, as the list shows it.
     #[arg(value_parser = GrantId::parse)]
     id: GrantId,
+    #[command(flatten)]
+    write: WriteArgs,
 }
 
 impl RemoveArgs {
     /// Takes the grant back and says so.
     pub fn run(self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let reply = client.send(&Call::remove(format!("/v1/grants/{}", self.id)))?;
+        let reply = client.send(&Call::delete(format!("/v1/grants/{}", self.id), &self.write))?;
         output.answer(&reply.body, || format!("removed grant {}", self.id))
     }
 }
