@@ -74,7 +74,8 @@ impl ApiArgs {
             let ready = json!({ "api": { "id": id, "url": url, "pid": pid, "data": config.data } });
             write_private(path, ready.to_string().as_bytes())?;
         }
-        output.note(&format!("covault {} serves at {}", env!("CARGO_PKG_VERSION"), front.url()));
+        let text = format!("covault {} serves at {}", env!("CARGO_PKG_VERSION"), front.url());
+        serve::announce(output, config.log.format, &text);
         front.serve(&api, stopping).await;
         vaults.stop().await;
         Ok(())

@@ -13,6 +13,8 @@ pub enum Failure {
     Told(Told),
     /// Whoever read our output has stopped reading, as `head` does. Not a fault.
     ReaderGone,
+    /// Told in the log of a service, so that there is nothing left to say.
+    Logged(Exit),
 }
 
 /// What is told of a failure.
@@ -53,7 +55,7 @@ impl Failure {
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         match self {
             Self::Told(told) => Self::Told(Told { hint: Some(hint.into()), ..told }),
-            Self::ReaderGone => self,
+            Self::ReaderGone | Self::Logged(_) => self,
         }
     }
 
@@ -61,12 +63,8 @@ impl Failure {
     pub fn told(self) -> Told {
         match self {
             Self::Told(told) => told,
-            Self::ReaderGone => Told {
-                exit: Exit::Failed,
-                code: "file_failed".to_owned(),
-                detail: "nobody read it".to_owned(),
-                hint: None,
-            },
+            Self::ReaderGone => Self::new("file_failed", "nobody read it").told(),
+            Self::Logged(exit) => Told { exit, ..Self::new("failed", "the log says why").told() },
         }
     }
 

@@ -54,12 +54,13 @@ impl NodeArgs {
         if self.plain_http_anywhere {
             config.http.plain_http = PlainHttp::Anywhere;
         }
-        let data = config.node.data.clone();
+        let (data, format) = (config.node.data.clone(), config.log.format);
         let stop = if self.stop_with_stdin { Stop::SignalOrStdin } else { Stop::Signal };
         serve::run(config, Services::VaultAndApi, stop, async |told: Told| {
             serve::write_ready_file(self.ready_file.as_ref(), &told, &data, None)?;
             let url = told.url.as_deref().unwrap_or_default();
-            output.note(&format!("covault {} serves at {url}", env!("CARGO_PKG_VERSION")));
+            let text = format!("covault {} serves at {url}", env!("CARGO_PKG_VERSION"));
+            serve::announce(output, format, &text);
             Ok(told.node)
         })
     }

@@ -66,7 +66,11 @@ impl Output {
 
     /// Tells a failure on stderr as `error: <detail> (code)` and gives the exit code for it.
     pub fn failure(&self, failure: &Failure) -> Exit {
-        let Failure::Told(told) = failure else { return Exit::Done };
+        let told = match failure {
+            Failure::Told(told) => told,
+            Failure::ReaderGone => return Exit::Done,
+            Failure::Logged(exit) => return *exit,
+        };
         self.note(&format!("error: {} ({})", told.detail.trim_end(), told.code));
         if let Some(hint) = &told.hint {
             self.note(&format!("hint: {hint}"));

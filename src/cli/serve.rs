@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::{
     failure::Failure,
     front::{self, Front},
+    output::Output,
     private_file::write_private,
 };
 use crate::{
@@ -44,7 +45,30 @@ pub fn run_logging(
     log_to_stderr(log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new("cannot_start", error.to_string()))?;
-    runtime.block_on(service)
+    let ended = runtime.block_on(service);
+    match log.format {
+        LogFormat::Text => ended,
+        LogFormat::Json => ended.map_err(in_log),
+    }
+}
+
+/// Says that a service is there: in plain words, or as a line of its log if that is not for people.
+pub fn announce(output: &Output, format: LogFormat, text: &str) {
+    match format {
+        LogFormat::Text => output.note(text),
+        LogFormat::Json => tracing::info!("{text}"),
+    }
+}
+
+/// Tells a failure in the log, if that is told of failures.
+fn in_log(failure: Failure) -> Failure {
+    match failure {
+        Failure::Told(told) if tracing::enabled!(tracing::Level::ERROR) => {
+            tracing::error!(code = told.code, hint = told.hint, "{}", told.detail.trim_end());
+            Failure::Logged(told.exit)
+        }
+        failure => failure,
+    }
 }
 
 /// What a node's process serves.

@@ -46,12 +46,13 @@ impl VaultArgs {
             return Err(Failure::new("config_invalid", detail));
         }
         config.node.without_key = self.without_key;
-        let data = config.node.data.clone();
+        let (data, format) = (config.node.data.clone(), config.log.format);
         let stop = if self.stop_with_stdin { Stop::SignalOrStdin } else { Stop::Signal };
         serve::run(config, Services::Vault, stop, async |told: Told| {
             serve::write_ready_file(self.ready_file.as_ref(), &told, &data, None)?;
             let address = told.node.peer_address().map_or(String::new(), |address| address.to_string());
-            output.note(&format!("covault {} serves API processes at {address}", env!("CARGO_PKG_VERSION")));
+            let text = format!("covault {} serves API processes at {address}", env!("CARGO_PKG_VERSION"));
+            serve::announce(output, format, &text);
             Ok(told.node)
         })
     }

@@ -33,6 +33,7 @@ mod keys;
 mod kills;
 mod limits;
 mod linearizable;
+mod logs;
 mod members;
 mod metrics;
 mod openapi;

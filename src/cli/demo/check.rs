@@ -82,7 +82,7 @@ mod tests {
     fn told<T>(checked: Result<T, Failure>) -> String {
         match checked.err().unwrap() {
             Failure::Told(told) => told.detail,
-            Failure::ReaderGone => panic!("nothing was written"),
+            other => panic!("it is told: {other:?}"),
         }
     }
 

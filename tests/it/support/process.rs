@@ -78,9 +78,17 @@ impl Process {
 
     /// Everything it wrote so far, both streams.
     pub fn output(&self) -> String {
-        let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
-        format!("{}{}", read(&self.stdout), read(&self.stderr))
+        format!("{}{}", text_of(&self.stdout), self.errors())
     }
+
+    /// What it wrote to stderr so far, which is its log.
+    pub fn errors(&self) -> String {
+        text_of(&self.stderr)
+    }
+}
+
+fn text_of(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
 }
 
 impl Drop for Process {
