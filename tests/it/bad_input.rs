@@ -1,11 +1,15 @@
 //! Every field of every request, wrong in every way: a 4xx with a stable code that names the field,
 //! nothing stored, and no value in the answer or the log.
 
+mod described;
 mod shapes;
 
 use serde_json::{Value, json};
 
-use self::shapes::{Shape, shapes};
+use self::{
+    described::{Described, described},
+    shapes::{Shape, shapes},
+};
 use crate::support::{Answer, Client, Vault, wire};
 
 /// Stands in every request as the value; no answer and no log line may contain it.
@@ -22,7 +26,15 @@ fn fixture() -> (Vault, Client) {
 
 /// Everything that a refused request could have changed.
 fn all_there_is(client: &Client) -> Vec<Value> {
-    let lists = ["/v1/secrets", "/v1/history/here", "/v1/callers", "/v1/grants", "/v1/secrets/here"];
+    let lists = [
+        "/v1/secrets",
+        "/v1/history/here",
+        "/v1/callers",
+        "/v1/grants",
+        "/v1/secrets/here",
+        "/v1/epochs",
+        "/v1/tokenization",
+    ];
     lists.iter().map(|path| client.get(path).expect(200).body_json()).collect()
 }
 
@@ -43,6 +55,99 @@ fn check(answer: Answer, code: &str, field: Option<&str>, what: &str) -> Answer 
     }
     let status = answer.status;
     answer.expect_problem(status, code)
+}
+
+/// The shape of the body that an operation takes.
+fn shape_of(operation: &Described) -> Option<Shape> {
+    shapes().into_iter().find(|shape| shape.method == operation.method && shape.path == operation.filled())
+}
+
+/// Sends what an operation takes, with this path and these headers.
+fn ask(client: &Client, operation: &Described, path: &str, headers: &[(&str, &str)]) -> Answer {
+    match shape_of(operation) {
+        Some(shape) => client.json(&operation.method, path, headers, &shape.valid),
+        None => client.send(&operation.method, path, headers, None),
+    }
+}
+
+#[test]
+fn every_field_that_is_described_is_swept() {
+    let vault = Vault::start();
+    for operation in described(&vault) {
+        let Some((fields, required)) = &operation.body else { continue };
+        let what = format!("{} {}", operation.method, operation.path);
+        let shape = shape_of(&operation).unwrap_or_else(|| panic!("{what} is not swept"));
+        // Any JSON is a document; bytes are swept beside the text that they exclude.
+        for field in fields.iter().filter(|field| !["document", "value_base64"].contains(&field.as_str())) {
+            assert!(shape.wrong.iter().any(|(swept, _)| swept == field), "{what}: {field} is not swept");
+        }
+        for field in required {
+            assert!(shape.required.contains(&field.as_str()), "{what}: that {field} is missing is not swept");
+        }
+    }
+}
+
+/// Texts that no parameter is that the description calls so.
+fn wrong_texts(key: &str) -> &'static [&'static str] {
+    match key {
+        "name" | "prefix" => &["a%20b", "%C3%A4", "%ff", "%zz"],
+        "caller" | "owner" => &["a%20b", "a%2Fb", "%C3%A4", "%ff", "%zz"],
+        "token_id" | "grant_id" | "node" => &["00", "zz", "g000000000000000", "%ff"],
+        "epoch" => &["0", "-1", "%2B1", "1.5", "x", "4294967296", "%ff"],
+        "version" => &["0", "-1", "%2B1", "abc", "", "18446744073709551616"],
+        "at" => &["yesterday", "2026-02-30T00:00:00.000Z", ""],
+        "consistency" => &["maybe", ""],
+        "label" => &["nocolon", ""],
+        "limit" => &["0", "-1", "1001", "ten", ""],
+        "cursor" => &["nonsense", "", "%00"],
+        "Idempotency-Key" => &["", "has space"],
+        "If-Match" | "If-None-Match" => &["nonsense", "\"half"],
+        // What these say is taken or left.
+        "Prefer" | "X-Request-Id" => &[],
+        _ => panic!("the parameter {key} is not swept"),
+    }
+}
+
+#[test]
+fn every_parameter_that_is_described_is_named_when_it_is_wrong() {
+    let (vault, client) = fixture();
+    let before = all_there_is(&client);
+    for operation in described(&vault) {
+        for parameter in &operation.parameters {
+            for text in wrong_texts(&parameter.key) {
+                let (path, name) = (operation.filled(), parameter.name.as_str());
+                let what = format!("{} {} {name} = {text}", operation.method, operation.path);
+                let (code, answer) = match parameter.place.as_str() {
+                    "path" => {
+                        let path = operation.filled_with(name, text);
+                        ("invalid_parameter", ask(&client, &operation, &path, &[]))
+                    }
+                    "query" if name == "cursor" => {
+                        ("invalid_cursor", ask(&client, &operation, &format!("{path}?{name}={text}"), &[]))
+                    }
+                    "query" => {
+                        ("invalid_parameter", ask(&client, &operation, &format!("{path}?{name}={text}"), &[]))
+                    }
+                    _ => ("invalid_header", ask(&client, &operation, &path, &[(name, text)])),
+                };
+                check(answer, code, Some(name), &what).expect(400);
+            }
+        }
+    }
+    assert_eq!(all_there_is(&client), before);
+}
+
+#[test]
+fn a_parameter_that_is_not_known_or_comes_twice_is_named_by_every_route() {
+    let (vault, client) = fixture();
+    let before = all_there_is(&client);
+    for operation in described(&vault) {
+        let what = format!("{} {}", operation.method, operation.path);
+        let asked = |query: &str| ask(&client, &operation, &format!("{}?{query}", operation.filled()), &[]);
+        check(asked("surprise=1"), "unknown_parameter", Some("surprise"), &what).expect(400);
+        check(asked("surprise=1&surprise=1"), "duplicate_parameter", Some("surprise"), &what).expect(400);
+    }
+    assert_eq!(all_there_is(&client), before);
 }
 
 #[test]
@@ -188,7 +293,9 @@ fn a_body_of_another_type_or_of_no_type_is_refused() {
     let before = all_there_is(&client);
     for shape in shapes() {
         let body = shape.valid.to_string();
-        for media in ["text/plain", "application/xml", "application/x-www-form-urlencoded", "nonsense"] {
+        let files_are_text = shape.path.starts_with("/v1/env/");
+        let media = ["text/plain", "application/xml", "application/x-www-form-urlencoded", "nonsense"];
+        for media in media.into_iter().skip(usize::from(files_are_text)) {
             let answer =
                 client.send(shape.method, shape.path, &[("content-type", media)], Some(body.as_bytes()));
             check(answer, "unsupported_media_type", None, media).expect(415);

@@ -31,8 +31,7 @@ pub async fn activate(vault: &Vault, mut call: Call) -> Result<Answer, Problem> 
 
 /// `DELETE /v1/epochs/{epoch}`
 pub async fn destroy(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
-    let number = call.captures[0].parse().ok().filter(|number| *number != 0);
-    let epoch = number.map(Epoch).ok_or_else(|| query::invalid("epoch", NO_EPOCH))?;
+    let epoch = read_number(&call.captures[0]).ok_or_else(|| query::invalid("epoch", NO_EPOCH))?;
     call.end()?;
     let key = call.idempotency_key()?;
     Ok(answer::tokens::changed_epochs(&vault.destroy_epoch(&call.asker, epoch, key).await?))
@@ -53,6 +52,11 @@ pub async fn set_fields(vault: &Vault, mut call: Call) -> Result<Answer, Problem
 }
 
 const NO_EPOCH: &str = "must be the number of an epoch";
+
+fn read_number(text: &str) -> Option<Epoch> {
+    let number = text.parse().ok().filter(|number| *number != 0)?;
+    text.bytes().all(|byte| byte.is_ascii_digit()).then_some(Epoch(number))
+}
 
 /// Reads the number of an epoch.
 pub fn read_epoch(field: Field) -> Result<Epoch, Problem> {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::MARK;
 
 /// One request that takes a body: a valid one, and what makes each of its fields wrong.
+#[derive(Clone)]
 pub struct Shape {
     pub method: &'static str,
     pub path: &'static str,
@@ -73,8 +74,130 @@ fn versions() -> Vec<Value> {
     ]
 }
 
+fn files() -> Vec<Value> {
+    vec![json!(1), json!(null), json!([]), json!({"A": "1"})]
+}
+
+fn epochs() -> Vec<Value> {
+    vec![json!(0), json!(-1), json!("2"), json!(1.5), json!([2]), json!(1_u64 << 32)]
+}
+
+/// Lists of fields that neither a request for tokens nor a configuration takes.
+fn fields() -> Vec<Value> {
+    let many: Vec<Value> =
+        (0..257).map(|n| json!({"pointer": format!("/{n}"), "format": "opaque"})).collect();
+    let field = |pointer: Value, format: Value, kind: Value| json!([{"pointer": pointer, "format": format, "type": kind}]);
+    vec![
+        json!(1),
+        json!("/a"),
+        json!({}),
+        json!([1]),
+        json!([null]),
+        json!([["/a"]]),
+        json!(["no-slash"]),
+        json!(["/a~2"]),
+        field(json!("a"), json!("opaque"), json!("a")),
+        field(json!(1), json!("opaque"), json!("a")),
+        field(json!("/a"), json!("rot13"), json!("a")),
+        field(json!("/a"), json!(1), json!("a")),
+        field(json!("/a"), json!("opaque"), json!("t".repeat(1025))),
+        field(json!("/a"), json!("opaque"), json!(1)),
+        json!(many),
+    ]
+}
+
+fn tokens() -> Vec<Value> {
+    let token = |text: Value, format: Value, kind: Value, epoch: Value| json!([{"token": text, "format": format, "type": kind, "epoch": epoch}]);
+    vec![
+        json!(1),
+        json!("tok_1_0"),
+        json!({}),
+        json!([]),
+        json!([1]),
+        json!([null]),
+        token(json!(1), json!("digits"), json!("a"), json!(1)),
+        token(json!("1"), json!("rot13"), json!("a"), json!(1)),
+        token(json!("1"), json!("digits"), json!("t".repeat(1025)), json!(1)),
+        token(json!("1"), json!("digits"), json!("a"), json!(0)),
+    ]
+}
+
 /// All of them.
 pub fn shapes() -> Vec<Shape> {
+    [secrets_and_callers(), tokens_and_files()].concat()
+}
+
+fn shape(
+    method: &'static str,
+    path: &'static str,
+    valid: Value,
+    required: &'static [&'static str],
+    wrong: Vec<(&'static str, Vec<Value>)>,
+) -> Shape {
+    Shape { method, path, valid, required, wrong }
+}
+
+fn tokens_and_files() -> Vec<Shape> {
+    let values = vec![json!(1), json!([]), json!("x"), json!({"NAME": 1}), json!({"a b": "v"})];
+    let formats = vec![json!("xml"), json!(""), json!(1), json!([])];
+    let lifetimes = vec![json!(0), json!(-1), json!(604_801), json!(1.5), json!("60"), json!([])];
+    let roles = vec![json!("vault"), json!(""), json!(1), json!([])];
+    let twice = json!([{"pointer": "/a", "format": "opaque"}, {"pointer": "/a", "format": "digits"}]);
+    let of_configuration = [fields(), vec![json!(["/a"]), twice, json!(null)]].concat();
+    vec![
+        shape(
+            "POST",
+            "/v1/tokenize",
+            json!({"document": {"a": MARK}, "fields": ["/a"]}),
+            &["document", "fields"],
+            vec![("fields", fields())],
+        ),
+        shape(
+            "POST",
+            "/v1/detokenize",
+            json!({"tokens": ["tok_1_0"]}),
+            &["tokens"],
+            vec![("tokens", tokens()), ("fields", fields()), ("epoch", epochs())],
+        ),
+        shape(
+            "POST",
+            "/v1/epochs",
+            json!({"activate": 2}),
+            &["activate"],
+            vec![("activate", [epochs(), vec![json!(null)]].concat())],
+        ),
+        shape(
+            "PUT",
+            "/v1/tokenization",
+            json!({"fields": [{"pointer": "/a", "format": "opaque"}]}),
+            &["fields"],
+            vec![("fields", of_configuration)],
+        ),
+        shape(
+            "POST",
+            "/v1/env/encrypt",
+            json!({"content": "A=enc(NAME)\n", "values": {"NAME": MARK}}),
+            &["content"],
+            vec![("content", files()), ("values", values)],
+        ),
+        shape(
+            "POST",
+            "/v1/env/expand",
+            json!({"content": "A=secret(here)\n"}),
+            &["content"],
+            vec![("content", files()), ("format", formats)],
+        ),
+        shape(
+            "POST",
+            "/v1/invitations",
+            json!({"lifetime_seconds": 60}),
+            &[],
+            vec![("lifetime_seconds", lifetimes), ("role", roles)],
+        ),
+    ]
+}
+
+fn secrets_and_callers() -> Vec<Shape> {
     let mut owners = caller_names();
     // A null is as good as no owner at all.
     owners.retain(|owner| !owner.is_null());
@@ -85,7 +208,6 @@ pub fn shapes() -> Vec<Shape> {
     let roles = vec![json!("root"), json!(""), json!(1)];
     let version = vec![json!(0), json!(-1), json!("x"), json!(1.5), json!([1]), json!(null), json!({})];
     let prefix = vec![json!("a b"), json!("ä"), json!(1), json!("p".repeat(257))];
-    let shape = |method, path, valid, required, wrong| Shape { method, path, valid, required, wrong };
     vec![
         shape("POST", "/v1/secrets", json!({"name": "new", "value": MARK}), &["name"], create),
         shape("PUT", "/v1/secrets/here", json!({"value": MARK}), &[], said_of_a_value()),
