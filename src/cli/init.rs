@@ -2,7 +2,8 @@
 //! Knows nothing of how a cluster is made; `node` does.
 
 use std::{
-    path::{Path, PathBuf},
+    io,
+    path::{self, Component, Path, PathBuf},
     sync::Arc,
 };
 
@@ -67,9 +68,7 @@ impl InitArgs {
             let detail = format!("{} holds a vault already", self.data.display());
             return Err(Failure::new("vault_exists", detail).with_hint("run it with `covault node --config`"));
         }
-        // The token can be had once only. In the data there is a place for it once that is made.
-        let beside = self.token_out.as_deref().filter(|path| !path.starts_with(&self.data));
-        let token_file = beside.map(PrivateFile::begin).transpose()?;
+        let token_place = self.token_place()?;
         let keyring = self.keys.source(&self.data);
         let config =
             NodeConfig { create: true, keyring, admin: self.admin.clone(), ..NodeConfig::at(&self.data) };
@@ -83,20 +82,35 @@ impl InitArgs {
             founded.ok_or_else(|| Failure::new("vault_exists", "this directory was founded before"))
         })?;
         let data = self.data.display();
-        self.hand_over(output, token_file, &serve::token_text(&token.token)).map_err(|failure| {
+        self.hand_over(output, token_place, &serve::token_text(&token.token)).map_err(|failure| {
             let lost = failure.token_lost(&format!("the admin token of a vault in {data}"));
             lost.with_hint(format!("remove {data} and make it anew"))
         })
     }
 
-    fn hand_over(&self, output: &Output, file: Option<PrivateFile>, token: &str) -> Result<(), Failure> {
+    /// Makes sure of the token's place before there is one: it can be had once only.
+    fn token_place(&self) -> Result<Option<TokenPlace>, Failure> {
+        let Some(named) = &self.token_out else { return Ok(None) };
+        let real = |path: &Path| real_path(path).map_err(|error| Failure::file("find", path, &error));
+        let (path, data) = (real(named)?, real(&self.data)?);
+        if data.starts_with(&path) {
+            let detail = format!("{} is where the data is to be, and not its token", named.display());
+            return Err(Failure::usage(detail));
+        }
+        if path.parent() == Some(&data) {
+            return Ok(Some(TokenPlace::InData(path)));
+        }
+        PrivateFile::begin(&path).map(TokenPlace::Begun).map(Some)
+    }
+
+    fn hand_over(&self, output: &Output, place: Option<TokenPlace>, token: &str) -> Result<(), Failure> {
         let data = self.data.display();
-        match &self.token_out {
-            Some(path) => {
-                file.map_or_else(|| PrivateFile::begin(path), Ok)?.finish(token.as_bytes())?;
+        match (place, &self.token_out) {
+            (Some(place), Some(path)) => {
+                place.file()?.finish(token.as_bytes())?;
                 output.note(&format!("made a vault in {data}; the admin token is in {}", path.display()));
             }
-            None => {
+            _ => {
                 let document = json!({ "admin": self.admin.as_str(), "token": token });
                 output.answer(&document, || token.to_string())?;
                 output.note(&format!("made a vault in {data}; above is the admin token, shown this once"));
@@ -105,6 +119,36 @@ impl InitArgs {
         output.note(&format!("to run it: write a file with the line  data = \"{data}\"  and start `covault node --config` with it"));
         Ok(())
     }
+}
+
+/// The file that the first admin's token goes into.
+enum TokenPlace {
+    /// One for which there is a place once the data is made around it.
+    InData(PathBuf),
+    /// One that is begun.
+    Begun(PrivateFile),
+}
+
+impl TokenPlace {
+    fn file(self) -> Result<PrivateFile, Failure> {
+        match self {
+            Self::InData(path) => PrivateFile::begin(&path),
+            Self::Begun(file) => Ok(file),
+        }
+    }
+}
+
+/// Where a path leads, however it is spelled. What is not there yet will be no link.
+fn real_path(path: &Path) -> io::Result<PathBuf> {
+    let mut real = PathBuf::new();
+    for component in path::absolute(path)?.components() {
+        match component {
+            Component::ParentDir => drop(real.pop()),
+            component => real.push(component),
+        }
+        real = real.canonicalize().unwrap_or(real);
+    }
+    Ok(real)
 }
 
 impl KeySourceArgs {

@@ -4,10 +4,12 @@
 use std::{
     fs::{self, OpenOptions},
     io::{Read, Seek, SeekFrom, Write},
+    os::unix::fs::symlink,
     path::Path,
+    process::Output,
 };
 
-use crate::support::{Place, covault};
+use crate::support::{Place, covault, process::bare_command};
 
 /// A node's directory with some secrets in it, at rest.
 fn filled() -> Place {
@@ -63,6 +65,61 @@ fn init_makes_no_vault_whose_only_token_it_cannot_keep() {
     assert!(!data.join("data.mdb").exists());
     init(&place.data().join("token")).expect(0);
     assert!(place.data().join("token").exists());
+}
+
+/// Runs `init` in a folder with an empty `sub`, and with `data`, to which `link` leads, if it is to be there.
+fn init_in(folder: &Path, there: bool, data: &str, token: &str) -> Output {
+    fs::create_dir(folder.join("sub")).unwrap();
+    symlink("data", folder.join("link")).unwrap();
+    if there {
+        fs::create_dir(folder.join("data")).unwrap();
+    }
+    let arguments = ["init", "--data", data, "--token-out", token];
+    bare_command().current_dir(folder).args(arguments).output().unwrap()
+}
+
+#[test]
+fn init_puts_the_token_where_it_is_to_be_however_that_is_spelled() {
+    let spellings = [
+        ("data", "sub/../data/token", "data/token"),
+        ("sub/../data", "data/token", "data/token"),
+        ("./data", "FOLDER/data/token", "data/token"),
+        ("FOLDER/data", "token", "token"),
+        ("data", "data/../token", "token"),
+        ("data", "data.token", "data.token"),
+        ("data", "link/token", "data/token"),
+        ("link", "data/token", "data/token"),
+        ("link", "link/../token", "token"),
+    ];
+    for there in [false, true] {
+        // Through a link that leads nowhere nothing can be made.
+        let leads_somewhere = |(data, token, _): &(&str, &str, &str)| {
+            there || ![data, token].iter().any(|path| path.starts_with("link"))
+        };
+        for (data, token, expected) in spellings.into_iter().filter(leads_somewhere) {
+            let folder = tempfile::tempdir().unwrap();
+            let in_folder = |text: &str| text.replace("FOLDER", folder.path().to_str().unwrap());
+            let made = init_in(folder.path(), there, &in_folder(data), &in_folder(token));
+            let said = String::from_utf8_lossy(&made.stderr);
+            assert!(made.status.success(), "{data} {token} {there}: {said}");
+            let token = fs::read(folder.path().join(expected)).unwrap();
+            assert!(token.starts_with(b"cvt_"), "{data} {expected}");
+        }
+    }
+}
+
+#[test]
+fn init_makes_no_vault_whose_token_has_no_place_though_its_path_leads_through_the_data() {
+    for token in ["data/../no/such/token", "data/no/such/token", "link/no/token", "data", "data/."] {
+        for there in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let refused = init_in(folder.path(), there, "data", token);
+            assert!(!refused.status.success(), "{token} {there}");
+            let said = String::from_utf8_lossy(&refused.stderr);
+            assert!(!said.contains("token_lost"), "{token} {there}: {said}");
+            assert!(!folder.path().join("data/data.mdb").exists(), "{token} {there}: {said}");
+        }
+    }
 }
 
 #[test]
