@@ -273,6 +273,14 @@ mod tests {
     }
 
     #[test]
+    fn ready_is_refused_for_all_that_keeps_a_node_from_writing() {
+        let ready = ROUTES.iter().find(|route| route.operation == Operation::Ready).unwrap();
+        let codes =
+            ["quorum_unavailable", "master_key_unavailable", "storage_full", "storage_failed", "clock_skew"];
+        assert_eq!(refusals(ready)[&503], codes);
+    }
+
+    #[test]
     fn every_code_of_a_refusal_is_documented_somewhere() {
         // These come before a route is known, or are told to a node that joins.
         let elsewhere = [Code::UnknownPath, Code::MethodNotAllowed, Code::InvitationInvalid, Code::NodeKnown];

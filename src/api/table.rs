@@ -567,7 +567,13 @@ pub static ROUTES: &[Route] = &[
         parameters: &[],
         body: None,
         answers: &[(200, "Up")],
-        refusals: &[Code::QuorumUnavailable, Code::MasterKeyUnavailable, Code::StorageFailed],
+        refusals: &[
+            Code::QuorumUnavailable,
+            Code::MasterKeyUnavailable,
+            Code::StorageFull,
+            Code::StorageFailed,
+            Code::ClockSkew,
+        ],
     },
     Route {
         operation: Operation::Metrics,

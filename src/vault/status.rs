@@ -19,7 +19,7 @@ impl Vault {
     }
 
     /// Whether this node can serve reads and writes now; otherwise why not.
-    pub async fn ready(&self) -> Result<(), Refusal> {
+    pub fn ready(&self) -> Result<(), Refusal> {
         self.why_not_ready().map_or(Ok(()), Err)
     }
 

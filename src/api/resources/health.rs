@@ -19,8 +19,8 @@ pub fn health() -> Answer {
 }
 
 /// `GET /ready`
-pub async fn ready(vault: &Vault) -> Result<Answer, Problem> {
-    vault.ready().await?;
+pub fn ready(vault: &Vault) -> Result<Answer, Problem> {
+    vault.ready()?;
     Ok(is_ready())
 }
 

@@ -93,9 +93,9 @@ async fn a_node_whose_clock_is_off_stamps_nothing_and_comes_back_by_itself() {
     let nodes = three().await;
     nodes[0].vault().create(&ann(), &path("a"), new_value("one"), None).await.unwrap();
     let (off, vault) = (&nodes[2], nodes[2].vault());
-    assert_eq!(vault.ready().await, Ok(()));
+    assert_eq!(vault.ready(), Ok(()));
     off.clock.advance(FAR);
-    assert!(skewed(vault.ready().await), "noticed when it jumps");
+    assert!(skewed(vault.ready()), "noticed when it jumps");
     assert!(skewed(vault.create(&ann(), &path("b"), new_value("x"), None).await));
     assert!(skewed(vault.update(&ann(), &path("a"), new_value("x"), UpdateTerms::default(), None).await));
     let patch = Patch { labels: Default::default(), description: Some(None) };
@@ -110,12 +110,12 @@ async fn a_node_whose_clock_is_off_stamps_nothing_and_comes_back_by_itself() {
     let seen = || nodes[0].ahead().iter().flatten().any(|ahead| ahead.is_beyond_bound());
     eventually("another sees which clock is off", seen).await;
     for node in &nodes[..2] {
-        assert_eq!(node.vault().ready().await, Ok(()));
+        assert_eq!(node.vault().ready(), Ok(()));
     }
     nodes[1].vault().create(&ann(), &path("b"), new_value("two"), None).await.unwrap();
 
     off.clock.0.fetch_sub(FAR, std::sync::atomic::Ordering::Relaxed);
-    assert_eq!(vault.ready().await, Ok(()));
+    assert_eq!(vault.ready(), Ok(()));
     vault.create(&ann(), &path("c"), new_value("three"), None).await.unwrap();
     for whole in nodes {
         whole.node.stop().await;
