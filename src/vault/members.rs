@@ -94,7 +94,7 @@ impl Vault {
     }
 
     /// Takes a node, or an API process, away for good. Once it is agreed it counts; that the others close their
-    /// connections follows at once, or when they next look.
+    /// connections follows at once, or when they next look; of this node itself, when the leader next looks.
     pub async fn remove_member(
         &self,
         asker: &Asker,
@@ -114,8 +114,9 @@ impl Vault {
                 self.require_turnover(node).await?;
             }
             let removed = self.agree_removal(asker, idempotency, CommandAction::RemoveNode(node)).await?;
-            let took_part = self.roster()?.nodes.contains_key(&node);
-            if took_part && let Err(refusal) = self.parts.consensus.expel(node).await {
+            // Nobody would answer this node any more once it is let go of: that is left to the leader's upkeep.
+            let expels = node != self.node() && self.roster()?.nodes.contains_key(&node);
+            if expels && let Err(refusal) = self.parts.consensus.expel(node).await {
                 tracing::info!(peer = %node, code = refusal.code(), "a removed node is still to be let go of");
             }
             Ok(removed)

@@ -51,6 +51,26 @@ async fn a_node_that_was_taken_away_and_is_elected_afterwards_lets_go_of_itself_
     go_on_without(node, &nodes).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_asked_to_take_itself_away_answers_before_it_would_give_up() {
+    for leads in [true, false] {
+        let nodes = three(None).await;
+        let leader = nodes[0].running().consensus.standing().leader.unwrap();
+        let find = |leads| nodes.iter().find(|node| (id(node.number) == leader) == leads).unwrap();
+        let (leader, taken) = (find(true), find(leads));
+        let node = id(taken.number);
+        taken.agree(Action::Reach(node, NodeAddress(taken.address))).await;
+        let (vault, asker) = (&taken.running().vault, ann());
+        timeout(taken.patience / 4, vault.remove_member(&asker, node, None))
+            .await
+            .expect("it answers")
+            .unwrap();
+        let tending = tending(leader).start();
+        go_on_without(node, &nodes).await;
+        tending.abort();
+    }
+}
+
 /// Waits until all other nodes have another leader, and do not count this one among them.
 async fn go_on_without(node: NodeId, nodes: &[Node]) {
     eventually("the others go on without it", || {
