@@ -8,16 +8,11 @@ use std::{sync::OnceLock, time::Duration};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use crate::{
-    api::{problem::Code, routes::Operation, table::ROUTES},
-    vault::{MemberRole, Status},
-};
+use crate::api::{problem::Code, routes::Operation, table::ROUTES};
 
 const REQUESTS: &str = "covault_requests_total";
 const SECONDS: &str = "covault_request_seconds";
 const CONNECTIONS: &str = "covault_connections";
-const REFUSED_RECORDS: &str = "covault_refused_records_total";
-const REFUSED_PEERS: &str = "covault_refused_peers_total";
 /// Upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: &[f64] =
     &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
@@ -43,9 +38,6 @@ impl Metrics {
         let recorder = builder.build_recorder();
         recorder.describe_counter(REQUESTS.into(), Some(Unit::Count), "Requests answered.".into());
         recorder.describe_histogram(SECONDS.into(), Some(Unit::Seconds), "Time to an answer.".into());
-        recorder.describe_counter(REFUSED_RECORDS.into(), None, "Records of other nodes refused.".into());
-        let refused = "Connections and requests between nodes refused or given up.";
-        recorder.describe_counter(REFUSED_PEERS.into(), None, refused.into());
         recorder.describe_gauge(CONNECTIONS.into(), Some(Unit::Count), "Connections open now.".into());
         let statuses = statuses();
         let seconds = operations().map(|id| {
@@ -89,69 +81,7 @@ impl Metrics {
         self.connections.decrement(1.0);
     }
 
-    /// Takes in how the node is.
-    pub fn observed(&self, status: &Status) {
-        let facts = [
-            ("covault_secrets", "Secrets that exist.", status.secrets),
-            ("covault_versions", "Versions in all histories.", status.versions),
-            ("covault_provisional_versions", "Versions without a number.", status.provisional),
-            ("covault_mappings", "Mappings of tokens to values.", status.mappings),
-            ("covault_held_back_records", "Records from ahead of this node's clock.", status.held_back),
-            ("covault_disk_used_bytes", "Disk the store uses.", status.disk_used),
-            ("covault_disk_free_bytes", "Disk the file system has left.", status.disk_free),
-            ("covault_raft_term", "The Raft term.", status.term),
-            ("covault_raft_last_log_index", "The last log index held.", status.last_log),
-            ("covault_raft_applied_index", "The last log index applied.", status.applied),
-            ("covault_members", "Voters of the cluster.", voters(status)),
-            ("covault_members_lag_max", "Log entries the farthest member lacks.", lag(status)),
-            ("covault_is_leader", "1 on the leader.", u64::from(status.leader == Some(status.node))),
-            (
-                "covault_keys_unavailable",
-                "Master keys missing or wrong.",
-                status.keys.unavailable.len() as u64,
-            ),
-            ("covault_takes_writes", "1 while writes are taken.", u64::from(status.refuses_writes.is_none())),
-        ];
-        for (name, meaning, value) in facts {
-            self.gauge(name, meaning, value);
-        }
-        let name = "covault_clock_skew_seconds";
-        self.recorder.describe_gauge(
-            name.into(),
-            None,
-            "How far this clock is ahead of most members'.".into(),
-        );
-        let skew = self.recorder.register_gauge(&Key::from_static_name(name), &METADATA);
-        skew.set(status.clock_skew.0 as f64 / 1000.0);
-        let refused = [
-            (REFUSED_RECORDS, "code", &status.refused_records),
-            (REFUSED_PEERS, "reason", &status.refused_peers),
-        ];
-        for (name, label, counts) in refused {
-            for (why, count) in counts {
-                let key = Key::from_parts(name, vec![Label::from_static_parts(label, why)]);
-                self.recorder.register_counter(&key, &METADATA).absolute(*count);
-            }
-        }
-    }
-
-    /// Takes in how the vault nodes are that an API process asks.
-    pub fn observed_nodes(&self, [majority, minority, silent]: [usize; 3]) {
-        for (name, meaning, count) in [
-            ("covault_nodes_majority", "Vault nodes that answer with a majority behind them.", majority),
-            ("covault_nodes_minority", "Vault nodes that answer without one.", minority),
-            ("covault_nodes_silent", "Vault nodes that do not answer.", silent),
-        ] {
-            self.gauge(name, meaning, count as u64);
-        }
-    }
-
-    fn gauge(&self, name: &'static str, meaning: &'static str, value: u64) {
-        self.recorder.describe_gauge(name.into(), None, meaning.into());
-        self.recorder.register_gauge(&Key::from_static_name(name), &METADATA).set(value as f64);
-    }
-
-    /// The text of all metrics.
+    /// The text of these metrics.
     pub fn render(&self) -> String {
         self.handle.render()
     }
@@ -167,16 +97,6 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
-}
-
-fn voters(status: &Status) -> u64 {
-    let votes = |role| matches!(role, MemberRole::Leader | MemberRole::Follower);
-    status.members.iter().filter(|member| votes(member.role)).count() as u64
-}
-
-/// What the member that is farthest behind lacks, as the leader knows it; none elsewhere.
-fn lag(status: &Status) -> u64 {
-    status.members.iter().filter_map(|member| member.lag).max().unwrap_or(0)
 }
 
 fn operations() -> impl Iterator<Item = &'static str> {

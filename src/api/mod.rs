@@ -14,6 +14,7 @@ pub mod cursor;
 pub mod headers;
 pub mod joined;
 pub mod metrics;
+pub mod observed;
 pub mod openapi;
 pub mod problem;
 pub mod query;

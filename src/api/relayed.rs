@@ -20,6 +20,7 @@ use crate::{
         call::{self, Call},
         headers::{self, Media},
         metrics::Metrics,
+        observed,
         problem::{Code, Problem},
         query::Query,
         resources::health,
@@ -71,10 +72,8 @@ impl Relay {
 
     /// `GET /metrics`
     pub fn metrics(&self, metrics: &Metrics) -> Answer {
-        metrics.observed_nodes(
-            [Seen::Majority, Seen::Minority, Seen::Silent].map(|seen| self.vaults.count(seen)),
-        );
-        health::rendered(metrics)
+        let counts = [Seen::Majority, Seen::Minority, Seen::Silent].map(|seen| self.vaults.count(seen));
+        health::rendered(metrics, &observed::of_nodes(counts))
     }
 }
 

@@ -38,6 +38,13 @@ fn metric(client: &Client, name: &str) -> f64 {
     values.iter().sum()
 }
 
+/// The value of a metric of one member.
+fn of_member(client: &Client, name: &str, member: &str) -> Option<f64> {
+    let text = String::from_utf8(client.get("/metrics").expect(200).body).unwrap();
+    let begins = format!("{name}{{member=\"{member}\"}} ");
+    text.lines().find_map(|line| line.strip_prefix(&begins)).map(|value| value.parse().expect("a number"))
+}
+
 fn until(client: &Client, name: &str, holds: impl Fn(f64) -> bool) {
     eventually(name, || holds(metric(client, name)).then_some(()));
 }
@@ -46,12 +53,53 @@ fn until(client: &Client, name: &str, holds: impl Fn(f64) -> bool) {
 fn a_node_exports_the_metrics_that_the_page_names_and_no_others() {
     let cluster = Cluster::start(3);
     cluster.member(0).create("a", "b");
+    let leader = cluster.leader(0);
     for place in cluster.places() {
         let node = cluster.member(place);
-        // The first answer makes those about requests.
-        node.get("/metrics").expect(200);
-        assert_eq!(exported(&node), named_by_the_page());
+        let mut named = named_by_the_page();
+        // How far others are behind is for the leader to know.
+        if place != leader {
+            named.remove("covault_member_lag_entries");
+        }
+        // The first answer makes those about requests, and a clock is known once it was asked.
+        eventually("all that the page names", || named.is_subset(&exported(&node)).then_some(()));
+        assert_eq!(exported(&node), named);
     }
+}
+
+#[test]
+fn metrics_tell_of_each_member_what_the_status_tells() {
+    let mut cluster = Cluster::start(3);
+    let leader = cluster.leader(0);
+    let [down, other] = cluster.others_than(leader)[..] else { panic!("three nodes") };
+    let node = cluster.member(leader);
+    let of_all = |name: &str| -> Vec<f64> {
+        cluster.places().filter_map(|place| of_member(&node, name, &cluster.id(place))).collect()
+    };
+    let known = |name: &str| eventually(name, || (of_all(name).len() == 2).then_some(()));
+    known("covault_member_last_contact_seconds");
+    known("covault_member_clock_ahead_seconds");
+    assert_eq!(of_all("covault_member_lag_entries").len(), 3);
+    let role = |place: usize| {
+        let text = String::from_utf8(node.get("/metrics").expect(200).body).unwrap();
+        let labels = format!("covault_member_role{{member=\"{}\",role=\"", cluster.id(place));
+        text.split_once(&labels).and_then(|(_, rest)| Some(rest.split_once('"')?.0.to_owned()))
+    };
+    assert_eq!([leader, other].map(role), ["leader", "follower"].map(|role| Some(role.to_owned())));
+
+    cluster.kill(down);
+    cluster.member(other).create("a", "b");
+    let gone = cluster.id(down);
+    eventually("silence and lag of the one that is down", || {
+        let silence = of_member(&node, "covault_member_last_contact_seconds", &gone)?;
+        let lag = of_member(&node, "covault_member_lag_entries", &gone)?;
+        (2.0 < silence && 1.0 <= lag).then_some(())
+    });
+    cluster.admin(leader).delete(&format!("/v1/members/{gone}")).expect(204);
+    eventually("no word of who was taken away", || {
+        let text = String::from_utf8(node.get("/metrics").expect(200).body).unwrap();
+        (!text.contains(&gone)).then_some(())
+    });
 }
 
 #[test]
@@ -87,10 +135,8 @@ fn metrics_move_with_what_happens_to_a_cluster() {
     cluster.restart(down);
     until(&node, "covault_members_lag_max", |lag| lag == 0.0);
     let keyless = cluster.member(down);
-    assert_eq!(
-        (metric(&keyless, "covault_keys_unavailable"), metric(&keyless, "covault_takes_writes")),
-        (1.0, 0.0)
-    );
+    let keys = ["covault_keys_unavailable", "covault_keys_usable", "covault_takes_writes"];
+    assert_eq!(keys.map(|name| metric(&keyless, name)), [1.0, 0.0, 0.0]);
 
     let term = metric(&cluster.member(other), "covault_raft_term");
     cluster.pause(leader);
@@ -98,10 +144,12 @@ fn metrics_move_with_what_happens_to_a_cluster() {
     cluster.pause(down);
     let alone = cluster.member(other);
     until(&alone, "covault_takes_writes", |takes| takes == 0.0);
+    assert_eq!(metric(&alone, "covault_has_majority"), 0.0);
     alone.put("/v1/secrets/a", &json!({"value": "kept"})).expect(202);
     assert_eq!(metric(&alone, "covault_provisional_versions"), 1.0);
     cluster.resume();
     until(&alone, "covault_takes_writes", |takes| takes == 1.0);
+    until(&alone, "covault_has_majority", |has| has == 1.0);
     until(&alone, "covault_provisional_versions", |kept| kept == 0.0);
 }
 

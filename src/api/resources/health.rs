@@ -8,6 +8,7 @@ use crate::{
         answer::{self, Answer},
         call::Call,
         metrics::Metrics,
+        observed,
         problem::Problem,
     },
     vault::Vault,
@@ -37,14 +38,14 @@ pub async fn status(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
 
 /// `GET /metrics`
 pub fn metrics(metrics: &Metrics, vault: &Vault) -> Answer {
-    match vault.observe() {
-        Ok(status) => metrics.observed(&status),
-        Err(refusal) => tracing::warn!(code = refusal.code(), "the node cannot be observed for its metrics"),
-    }
-    rendered(metrics)
+    let observed = vault.observe().map(|status| observed::of_node(&status)).unwrap_or_else(|refusal| {
+        tracing::warn!(code = refusal.code(), "the node cannot be observed for its metrics");
+        String::new()
+    });
+    rendered(metrics, &observed)
 }
 
-/// What `GET /metrics` says.
-pub fn rendered(metrics: &Metrics) -> Answer {
-    Answer::new(StatusCode::OK, "text/plain; version=0.0.4", metrics.render())
+/// What `GET /metrics` says: of requests, and of what was observed for it.
+pub fn rendered(metrics: &Metrics, observed: &str) -> Answer {
+    Answer::new(StatusCode::OK, "text/plain; version=0.0.4", metrics.render() + observed)
 }
