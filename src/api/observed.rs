@@ -52,7 +52,11 @@ fn facts(status: &Status) -> [(&'static str, &'static str, u64); 17] {
     [
         ("covault_secrets", "Secrets that exist.", status.secrets),
         ("covault_versions", "Versions in all histories.", status.versions),
-        ("covault_provisional_versions", "Versions without a number.", status.provisional),
+        (
+            "covault_provisional_versions",
+            "Versions without a number: not agreed yet, or superseded.",
+            status.provisional,
+        ),
         ("covault_mappings", "Mappings of tokens to values.", status.mappings),
         ("covault_held_back_records", "Records from ahead of this node's clock.", status.held_back),
         ("covault_disk_used_bytes", "Disk the store uses.", status.disk_used),

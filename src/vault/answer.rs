@@ -241,7 +241,7 @@ pub struct Status {
     pub versions: u64,
     /// Mappings of tokens to values, in all epochs.
     pub mappings: u64,
-    /// Versions without a number: not agreed yet, or superseded.
+    /// Versions without a number: not agreed yet, or superseded, which stays so.
     pub provisional: u64,
     /// Records of other nodes that lie too far ahead of this node's clock, and wait for their time.
     pub held_back: u64,

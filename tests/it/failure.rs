@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path, thread};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
     Place, Trial, covault, eventually,
@@ -172,6 +172,9 @@ fn what_was_kept_alone_is_passed_over_by_what_the_others_agreed_since() {
         let passed_over = member.get(&format!("/v1/secrets/updated?version={}", kept.text("/version/id")));
         assert_eq!(passed_over.expect(200).at("/version/state"), "superseded");
         assert_eq!(member.get("/v1/secrets/updated").at("/version/id"), agreed.at("/version/id"));
+        let is_superseded = |version: &&Value| version["state"] == "superseded";
+        let superseded = member.history("updated").iter().filter(is_superseded).count();
+        assert_eq!(member.get("/v1/status").at("/provisional"), superseded, "such stay without a number");
     }
     trial.cluster.stop_and_check();
 }
