@@ -1,6 +1,6 @@
 //! What three nodes answer while one or two of them are killed, paused, left alone, without the right key or on an
 //! empty disk, cell by cell of the table in docs/failure.md; and that afterwards everything acknowledged is on every
-//! node and all tell the same (D1, E2, V3, X5, X7, R1, R2, S3). `faults.rs` harms the wires between them instead.
+//! node and all tell the same (D1, E2, V3, X5, X7, R1, R2, S3, T2). `faults.rs` harms the wires between them instead.
 
 use std::{fs, path::Path, thread};
 

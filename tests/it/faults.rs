@@ -1,7 +1,7 @@
 //! What three and five nodes answer while the wires between them are cut, slow or lossy, cell by cell of the table in
 //! docs/failure.md: in both directions and in one, for a node that leads and for one that does not, and for halves of
 //! the cluster. It never takes for ever, the leader does not change for ever, and afterwards everything acknowledged
-//! is on every node and all tell the same (D1, E2, V3, X5, X7, R1, R2).
+//! is on every node and all tell the same (D1, E2, V3, X5, X7, R1, R2, T2).
 //! `COVAULT_SEED` repeats which packets are lost.
 
 use crate::support::{

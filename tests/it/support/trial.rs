@@ -13,8 +13,8 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Client, Cluster, PATIENCE, Wires, eventually, healed, healed::same_lists, vault::new_caller,
-    within,
+    Answer, Client, Cluster, PATIENCE, Turnovers, Wires, eventually, healed, healed::same_lists,
+    vault::new_caller, within,
 };
 
 /// What one node answers to each kind of request: status, code of the problem, `Covault-Standing`.
@@ -26,6 +26,8 @@ pub const SERVES: Row = [
     "200",
     "201",
     "200",
+    "200",
+    "200",
     "200 majority",
     "404 not_found",
     "200 majority",
@@ -35,6 +37,8 @@ pub const SERVES: Row = [
 ];
 /// What a node answers that knows that it reaches none.
 pub const ALONE: Row = [
+    "503 quorum_unavailable",
+    "503 quorum_unavailable",
     "503 quorum_unavailable",
     "503 quorum_unavailable",
     "503 quorum_unavailable",
@@ -52,6 +56,8 @@ pub const KEYLESS: Row = [
     "503 master_key_unavailable",
     "503 master_key_unavailable",
     "503 master_key_unavailable",
+    "200",
+    "503 master_key_unavailable",
     "503 master_key_unavailable",
     "404 not_found",
     "503 master_key_unavailable",
@@ -65,11 +71,12 @@ const FAR_APART_MS: i64 = 300;
 
 /// What may be answered while it is not settled yet who leads, and by a node that has not caught up. One that hears and
 /// is not heard has noticed that it is alone, and hears for a second from the leader that the others have chosen.
-const MEANWHILE: [&str; 9] = [
+const MEANWHILE: [&str; 10] = [
     "503 quorum_unavailable",
     "503 outcome_unknown",
     "202",
     "412 version_mismatch",
+    "409 epoch_conflict",
     "503 unconfirmed",
     "200 minority",
     "200 majority",
@@ -77,35 +84,40 @@ const MEANWHILE: [&str; 9] = [
     "202 majority",
 ];
 
-type Cell = (&'static str, fn(&Cluster, usize, &str) -> Answer);
+type Cell = (&'static str, fn(&Trial, usize, &str) -> Answer);
 
 /// The kinds of request, each on a secret of its own, and asked of the node at a place with a name never used.
-const CELLS: [Cell; 10] = [
-    ("create", |cluster, place, fresh| {
-        cluster.member(place).post("/v1/secrets", &json!({"name": fresh, "value": "created"}))
+const CELLS: [Cell; 12] = [
+    ("create", |trial, place, fresh| {
+        trial.cluster.member(place).post("/v1/secrets", &json!({"name": fresh, "value": "created"}))
     }),
-    ("conditional update", |cluster, place, fresh| {
+    ("conditional update", |trial, place, fresh| {
         let name = conditional(place);
-        let agreed = cluster.member(place).history(&name);
+        let agreed = trial.cluster.member(place).history(&name);
         let condition = format!("\"{}\"", agreed[0]["id"].as_str().unwrap());
         let headers = [("if-match", condition.as_str())];
         let body = json!({"value": fresh});
-        cluster.member(place).json("PUT", &format!("/v1/secrets/{name}"), &headers, &body)
+        trial.cluster.member(place).json("PUT", &format!("/v1/secrets/{name}"), &headers, &body)
     }),
-    ("caller", |cluster, place, fresh| new_caller(&cluster.admin(place), fresh, "member")),
-    ("update", |cluster, place, fresh| {
-        cluster.member(place).put("/v1/secrets/updated", &json!({"value": fresh}))
+    ("caller", |trial, place, fresh| new_caller(&trial.cluster.admin(place), fresh, "member")),
+    ("activate epoch", |trial, place, _| trial.epochs.activate(&trial.cluster, place)),
+    ("destroy epoch", |trial, place, _| trial.epochs.destroy(&trial.cluster, place)),
+    ("update", |trial, place, fresh| {
+        trial.cluster.member(place).put("/v1/secrets/updated", &json!({"value": fresh}))
     }),
-    ("read hit", |cluster, place, _| cluster.member(place).get("/v1/secrets/read")),
-    ("read miss", |cluster, place, fresh| cluster.member(place).get(&format!("/v1/secrets/{fresh}"))),
-    ("confirmed read", |cluster, place, _| cluster.member(place).get("/v1/secrets/read?consistency=quorum")),
-    ("list", |cluster, place, _| cluster.member(place).get("/v1/secrets")),
-    ("tokenize", |cluster, place, fresh| {
-        cluster.member(place).post("/v1/tokenize", &json!({"document": {"of": fresh}, "fields": ["/of"]}))
+    ("read hit", |trial, place, _| trial.cluster.member(place).get("/v1/secrets/read")),
+    ("read miss", |trial, place, fresh| trial.cluster.member(place).get(&format!("/v1/secrets/{fresh}"))),
+    ("confirmed read", |trial, place, _| {
+        trial.cluster.member(place).get("/v1/secrets/read?consistency=quorum")
     }),
-    ("detokenize miss", |cluster, place, _| {
+    ("list", |trial, place, _| trial.cluster.member(place).get("/v1/secrets")),
+    ("tokenize", |trial, place, fresh| {
+        let body = json!({"document": {"of": fresh}, "fields": ["/of"]});
+        trial.cluster.member(place).post("/v1/tokenize", &body)
+    }),
+    ("detokenize miss", |trial, place, _| {
         let token = format!("tok_1_{}", "0".repeat(32));
-        cluster.member(place).post("/v1/detokenize", &json!({"tokens": [token]}))
+        trial.cluster.member(place).post("/v1/detokenize", &json!({"tokens": [token]}))
     }),
 ];
 
@@ -117,7 +129,7 @@ fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
 }
 
 /// What is answered once no election is under way; it has this status.
-fn settled(status: u16, ask: impl Fn() -> Answer) -> Answer {
+pub fn settled(status: u16, ask: impl Fn() -> Answer) -> Answer {
     let answer = eventually("an answer outside of elections", || {
         let answer = ask();
         (answer.status != 503).then_some(answer)
@@ -130,11 +142,12 @@ pub fn conditional(place: usize) -> String {
     format!("conditional-{place}")
 }
 
-/// Nodes, the secrets that the cells need, every version that any answer has named, and every name of which was
+/// Nodes, the secrets and epochs that the cells need, every version that any answer has named, and every name of which was
 /// answered that nothing was stored.
 pub struct Trial {
     /// The nodes.
     pub cluster: Cluster,
+    epochs: Turnovers,
     told: Mutex<BTreeSet<(String, String)>>,
     refused: Mutex<Vec<String>>,
 }
@@ -159,7 +172,8 @@ impl Trial {
     }
 
     fn of(cluster: Cluster) -> Self {
-        let trial = Self { cluster, told: Mutex::default(), refused: Mutex::default() };
+        let epochs = Turnovers::of(&cluster);
+        let trial = Self { cluster, epochs, told: Mutex::default(), refused: Mutex::default() };
         let named = ["updated", "read"].map(str::to_owned);
         for name in trial.cluster.places().map(conditional).chain(named) {
             trial.note(&trial.created(&name));
@@ -186,7 +200,7 @@ impl Trial {
     fn answer(&self, place: usize, (_, ask): Cell) -> String {
         static FRESH: AtomicU64 = AtomicU64::new(0);
         let fresh = format!("fresh-{}", FRESH.fetch_add(1, Ordering::Relaxed));
-        let answer = ask(&self.cluster, place, &fresh);
+        let answer = ask(self, place, &fresh);
         self.note(&answer);
         if answer.code() == "quorum_unavailable" {
             self.refused.lock().unwrap().push(fresh);
@@ -292,5 +306,6 @@ impl Trial {
             settled(404, || node.get(&format!("/v1/secrets/{name}")));
         }
         same_lists(nodes);
+        self.epochs.healed_at(nodes);
     }
 }
