@@ -112,6 +112,14 @@ fn without_a_majority_an_api_process_answers_as_a_node_would_and_recovers_by_its
         let statuses = [&api, &other].map(|api| api.stranger().get("/ready").status);
         (statuses == [503, 503]).then_some(())
     });
+    eventually("metrics to tell of the nodes that are left", || {
+        let text = String::from_utf8(api.stranger().get("/metrics").expect(200).body).unwrap();
+        let says = |line: &str| text.lines().any(|said| said == line);
+        ["covault_nodes_majority 0", "covault_nodes_minority 1", "covault_nodes_silent 2"]
+            .into_iter()
+            .all(says)
+            .then_some(())
+    });
     let admin = api.admin();
     let read = admin.get("/v1/secrets/app/db").expect(200);
     assert_eq!((read.text("/value").as_str(), read.header("covault-standing")), ("first", Some("minority")));
