@@ -109,7 +109,7 @@ impl Records {
     }
 
     /// The other nodes that hold records. One that serves only HTTP holds none.
-    pub(super) fn peers(&self) -> Vec<NodeId> {
+    pub fn peers(&self) -> Vec<NodeId> {
         let Some(Neighbours { trust, .. }) = &self.0.neighbours else { return Vec::new() };
         let vaults = trust.peers().into_iter().filter(|(_, peer)| peer.role == Role::Vault);
         vaults.map(|(node, _)| node).filter(|node| *node != self.0.me).collect()

@@ -195,8 +195,12 @@ async fn long_histories_made_on_both_sides_of_a_cut_come_together() {
         }
         restart(&mut nodes[at], false).await;
     }
-    for (node, peer) in [(2, 1), (0, 3)] {
-        nodes[node].running().records.reconcile(id(peer)).await.unwrap();
+    let pairs = [(2, 1), (0, 3)].map(|(node, peer)| (&nodes[node].running().records, id(peer)));
+    for (records, peer) in &pairs {
+        eventually("it knows its peer again", || records.peers().contains(peer)).await;
+    }
+    for (records, peer) in pairs {
+        records.reconcile(peer).await.unwrap();
     }
     assert!(nodes[2].says("long") == nodes[0].says("long"));
     assert_eq!(nodes[0].labels("long"), labels(&[("of-0", "599"), ("of-2", "599")]));
