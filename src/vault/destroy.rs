@@ -43,8 +43,8 @@ impl Vault {
         let named: Vec<String> = which.iter().map(|which| which_text(*which)).collect();
         let fields = ("destroy", target.owner.as_str(), target.name.as_str(), named);
         let idempotency = self.idempotency(&session.caller, key, &fields, None)?;
-        let _turn = self.turns.wait(target).await;
         self.permit_existing(session, target, Access::Write).await?;
+        let _turn = self.turns.wait(target).await;
         self.have(session, target, which).await?;
         let versions = {
             let view = self.look()?;

@@ -102,8 +102,8 @@ impl Vault {
         draw: impl Fn(&Self, &SecretPath) -> Result<Vec<Mark>, Refusal>,
     ) -> Result<Marked, Refusal> {
         let idempotency = self.idempotency(&session.caller, key, fields, None)?;
-        let _turn = self.turns.wait(target).await;
         self.permit_existing(session, target, Access::Write).await?;
+        let _turn = self.turns.wait(target).await;
         if which.iter().any(|which| matches!(which, Which::Current | Which::At(_))) {
             // A node that has not heard of the newest version yet would mark the one before. One that nobody answers
             // marks what it has.

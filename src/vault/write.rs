@@ -44,7 +44,8 @@ impl Turns {
         Self((0..1024).map(|_| Mutex::new(())).collect())
     }
 
-    /// Waits for this secret's turn.
+    /// Waits for this secret's turn. To be called once it is known that the caller may write to it: nobody else is to
+    /// hold up those who may.
     pub async fn wait(&self, path: &SecretPath) -> MutexGuard<'_, ()> {
         let SecretId(id) = path.id();
         let at = usize::from(u16::from_le_bytes([id[0], id[1]])) % self.0.len();
@@ -174,8 +175,8 @@ impl Vault {
         terms: &UpdateTerms,
         idempotency: Option<Idempotency>,
     ) -> Result<Written, Refusal> {
-        let _turn = self.turns.wait(draft.path).await;
         self.permit_existing(session, draft.path, Access::Write).await?;
+        let _turn = self.turns.wait(draft.path).await;
         if let Some(written) = self.repeated_apart(session, draft.path, idempotency.as_ref()).await? {
             if !terms.agreed_only {
                 return Ok(written);
