@@ -150,6 +150,15 @@ pub trait Registry {
     fn roster(&self) -> Result<Roster, Self::Error>;
 }
 
+/// The number of the version at `place`, if the registry knows its secret and it was agreed.
+pub fn number_at<R: Registry>(
+    registry: &R,
+    path: &SecretPath,
+    place: &Place,
+) -> Result<Option<u64>, R::Error> {
+    registry.secret(path)?.map_or(Ok(None), |entry| number_of(registry, path, &entry, place))
+}
+
 /// The number of the version at `place`, if it was agreed. Times rise with numbers (E3), so this is a
 /// binary search: at most 64 look-ups however long the history.
 pub fn number_of<R: Registry>(

@@ -17,7 +17,7 @@ use covault_model::{
     name::SecretPath,
     record::{Idempotency, Record, key_apart},
     refusal::{CallerMistake, NoAuthority, Refusal},
-    registry::{Outcome, Registry, Remembered, number_of},
+    registry::{Outcome, Registry, Remembered, number_at},
 };
 
 use super::{UpdateTerms, Vault, Written, digest::recall_in, storage_refusal};
@@ -89,11 +89,7 @@ impl Vault {
                 txn.remember(&header.caller, &key_apart(&key), &Remembered { request, outcome })?;
             }
             // A snapshot may have come meanwhile that names it.
-            let rows = txn.rows();
-            let number = match rows.secret(&to)? {
-                Some(entry) => number_of(&rows, &to, &entry, &kept.place())?,
-                None => None,
-            };
+            let number = number_at(&txn.rows(), &to, &kept.place())?;
             txn.insert_version(&to, &kept.record, Some(&kept.payload), number)?;
             kept_marks.iter().try_for_each(|marks| txn.insert_marks(&to, marks).map(drop))?;
             Ok(true)

@@ -13,7 +13,7 @@ use covault_model::{
     issue::Scope,
     line::Place,
     name::SecretPath,
-    registry::{Registry, number_of},
+    registry::{Registry, number_at},
 };
 
 use crate::{
@@ -174,10 +174,7 @@ fn derive_row(
     facts: &VersionFacts,
     state: &SecretState,
 ) -> Result<LineRow, StoreError> {
-    let number = match rows.secret(path)? {
-        Some(entry) => number_of(rows, path, &entry, place)?,
-        None => None,
-    };
+    let number = number_at(rows, path, place)?;
     let body = facts.body.clone();
     Ok(LineRow {
         number,

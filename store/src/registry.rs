@@ -11,7 +11,7 @@ use covault_model::{
     plan::{Plan, Write, plan},
     refusal::Refusal,
     registry::{
-        CallerEntry, Grant, KeyCheck, Outcome, Registry, Remembered, SecretEntry, TokenEntry, number_of,
+        CallerEntry, Grant, KeyCheck, Outcome, Registry, Remembered, SecretEntry, TokenEntry, number_at,
     },
     roster::Roster,
 };
@@ -170,8 +170,7 @@ impl Txn<'_> {
     /// carried it out, without its records.
     pub fn insert_named(&mut self, command: &Command) -> Result<(), StoreError> {
         for (path, version, marks) in command.sealed() {
-            let Some(entry) = self.rows().secret(path)? else { continue };
-            let number = number_of(&self.rows(), path, &entry, &version.place())?;
+            let number = number_at(&self.rows(), path, &version.place())?;
             if number.is_some() {
                 self.insert_version(path, &version.record, Some(&version.payload), number)?;
                 marks.iter().try_for_each(|marks| self.insert_marks(path, marks).map(drop))?;
