@@ -24,8 +24,8 @@ use crate::{
         time::Time,
     },
     vault::{
-        CallerInfo, Changed, GrantInfo, Marked, MemberStatus, NewInvitation, NewToken, Opened, Removed,
-        Replication, Standing, Status, Summary, TokenInfo, Version, Written,
+        CallerInfo, Changed, GrantInfo, Marked, MemberStatus, NewInvitation, NewToken, Opened, Replication,
+        Standing, Status, Summary, TokenInfo, Version, Written,
     },
 };
 
@@ -262,10 +262,8 @@ pub fn tokens(items: &[TokenInfo]) -> Answer {
 }
 
 /// A grant just given.
-pub fn new_grant(given: &Changed<GrantInfo>) -> Answer {
-    let mut answer = Answer::json(StatusCode::CREATED, &GrantBody::from(&given.now));
-    mark_replayed(&mut answer, given.replayed);
-    answer
+pub fn new_grant(info: &GrantInfo) -> Answer {
+    Answer::json(StatusCode::CREATED, &GrantBody::from(info))
 }
 
 /// The grants of an owner.
@@ -283,11 +281,16 @@ pub fn new_invitation(made: &NewInvitation) -> Answer {
     answer
 }
 
-/// What there is to say once something was taken away.
-pub fn removed(removed: Removed) -> Answer {
-    let mut answer = Answer::empty(StatusCode::NO_CONTENT);
-    mark_replayed(&mut answer, removed.replayed);
+/// What is so once it was changed, as `show` shows it.
+pub fn changed<T>(changed: &Changed<T>, show: impl FnOnce(&T) -> Answer) -> Answer {
+    let mut answer = show(&changed.now);
+    mark_replayed(&mut answer, changed.replayed);
     answer
+}
+
+/// That something was taken away.
+pub fn removed(removed: &Changed<()>) -> Answer {
+    changed(removed, |()| Answer::empty(StatusCode::NO_CONTENT))
 }
 
 /// The members of the cluster.

@@ -1,6 +1,8 @@
 //! One request on its way to the vault: who asks, and what is left to be read of it.
 //! Knows nothing of which operation it is for.
 
+use std::str::FromStr;
+
 use bytes::Bytes;
 use covault_model::{
     id::VersionId,
@@ -62,11 +64,9 @@ impl Call {
 
     /// The length of the page that `limit=` asks for.
     pub fn limit(&mut self) -> Result<usize, Problem> {
-        let read = |text: &str| match text.parse() {
-            Ok(limit) if (1..=PAGE_MAX).contains(&limit) && text.bytes().all(|b| b.is_ascii_digit()) => {
-                Ok(limit)
-            }
-            _ => Err(format!("must be a number from 1 to {PAGE_MAX}")),
+        let read = |text: &str| {
+            let limit = read_number(text).filter(|limit| (1..=PAGE_MAX).contains(limit));
+            limit.ok_or_else(|| format!("must be a number from 1 to {PAGE_MAX}"))
         };
         Ok(self.query.parsed("limit", read)?.unwrap_or(PAGE_DEFAULT))
     }
@@ -88,10 +88,12 @@ pub fn read_version(text: &str) -> Result<Which, &'static str> {
     if text.len() == 2 * VersionId::LEN {
         return VersionId::parse(text).map(Which::Id).map_err(|_| WHY);
     }
-    match text.parse() {
-        Ok(number) if number != 0 && text.bytes().all(|b| b.is_ascii_digit()) => Ok(Which::Number(number)),
-        _ => Err(WHY),
-    }
+    read_number(text).filter(|number| *number != 0).map(Which::Number).ok_or(WHY)
+}
+
+/// Reads a number of digits and nothing else; a sign is none.
+pub fn read_number<N: FromStr>(text: &str) -> Option<N> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The path's parameters, decoded; a broken encoding is refused by the parameter's name.

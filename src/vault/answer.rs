@@ -97,14 +97,7 @@ pub struct Marked {
     pub replayed: bool,
 }
 
-/// That something was taken away which is no secret.
-#[derive(Debug, Clone, Copy)]
-pub struct Removed {
-    /// Whether this is the remembered answer of an earlier request with the same idempotency key.
-    pub replayed: bool,
-}
-
-/// What is so once a change of it was agreed.
+/// What is so once a change of it was agreed; nothing of what was taken away.
 #[derive(Debug, Clone)]
 pub struct Changed<T> {
     /// It, as it now is.

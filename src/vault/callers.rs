@@ -16,7 +16,7 @@ use covault_seal::Plaintext;
 use covault_store::View;
 
 use super::{
-    Asker, CallerInfo, IdempotencyKey, NewToken, Removed, TokenInfo, Vault, audited::About,
+    Asker, CallerInfo, Changed, IdempotencyKey, NewToken, TokenInfo, Vault, audited::About,
     digest::idempotency_of_removal, storage_refusal,
 };
 use crate::audit::{Action, Subject};
@@ -94,7 +94,7 @@ impl Vault {
         asker: &Asker,
         name: &CallerName,
         key: Option<IdempotencyKey>,
-    ) -> Result<Removed, Refusal> {
+    ) -> Result<Changed<()>, Refusal> {
         let about = About::subject(Action::CallerRemove, Subject::Caller(name));
         let remove = async {
             asker.session.require_admin()?;
@@ -144,7 +144,7 @@ impl Vault {
         name: &CallerName,
         id: &TokenId,
         key: Option<IdempotencyKey>,
-    ) -> Result<Removed, Refusal> {
+    ) -> Result<Changed<()>, Refusal> {
         let about = About::subject(Action::TokenRemove, Subject::Token(*id));
         let remove = async {
             asker.session.require_admin()?;
@@ -161,10 +161,10 @@ impl Vault {
         asker: &Asker,
         idempotency: Option<Idempotency>,
         action: CommandAction,
-    ) -> Result<Removed, Refusal> {
+    ) -> Result<Changed<()>, Refusal> {
         let command = self.command(&asker.session, idempotency, action)?;
         let applied = self.agree(command, 0, None).await?;
-        Ok(Removed { replayed: applied.replayed })
+        Ok(Changed { now: (), replayed: applied.replayed })
     }
 
     async fn agree_token(

@@ -10,8 +10,8 @@ use covault_model::{
 };
 
 use super::{
-    Asker, Changed, GrantInfo, IdempotencyKey, Removed, Vault, audited::About,
-    digest::idempotency_of_removal, storage_refusal,
+    Asker, Changed, GrantInfo, IdempotencyKey, Vault, audited::About, digest::idempotency_of_removal,
+    storage_refusal,
 };
 use crate::audit::{Action, Subject};
 
@@ -60,7 +60,7 @@ impl Vault {
         asker: &Asker,
         id: &GrantId,
         key: Option<IdempotencyKey>,
-    ) -> Result<Removed, Refusal> {
+    ) -> Result<Changed<()>, Refusal> {
         let about = About::subject(Action::GrantRemove, Subject::Grant(*id));
         let owner = asker.session.caller.clone();
         let idempotency = idempotency_of_removal(&owner, key.as_ref(), &("grant.remove", id));

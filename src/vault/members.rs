@@ -18,7 +18,7 @@ use covault_seal::Plaintext;
 use zeroize::Zeroizing;
 
 use super::{
-    Asker, IdempotencyKey, Invitee, MemberRole, MemberStatus, NewInvitation, Removed, Vault, audited::About,
+    Asker, Changed, IdempotencyKey, Invitee, MemberRole, MemberStatus, NewInvitation, Vault, audited::About,
     digest::idempotency_of_removal, storage_refusal,
 };
 use crate::{
@@ -100,7 +100,7 @@ impl Vault {
         asker: &Asker,
         node: NodeId,
         key: Option<IdempotencyKey>,
-    ) -> Result<Removed, Refusal> {
+    ) -> Result<Changed<()>, Refusal> {
         let about = About::subject(Action::MemberRemove, Subject::Node(node));
         let remove = async {
             asker.session.require_admin()?;

@@ -49,7 +49,7 @@ pub use crate::{
 };
 pub use answer::{
     CallerInfo, Changed, GrantInfo, Issued, KeyStatus, Marked, MemberRole, MemberStatus, NewInvitation,
-    NewToken, Opened, Page, Removed, Replication, SecretPage, Standing, Status, Summary, TokenInfo, Version,
+    NewToken, Opened, Page, Replication, SecretPage, Standing, Status, Summary, TokenInfo, Version,
     VersionPage, Written,
 };
 pub use author::Author;

@@ -13,7 +13,7 @@ use super::{Answer, ReplicationBody, mark_replayed, set_standing};
 use crate::{
     api::{headers, time::Time},
     tokens::{Placed, Proposal},
-    vault::{Changed, Issued, Standing},
+    vault::{Issued, Standing},
 };
 
 /// A document with its tokens; `202` when its mappings are not known to be kept by a majority.
@@ -65,13 +65,6 @@ pub fn epochs(epochs: &Epochs) -> Answer {
     answer
 }
 
-/// The same, once they were changed.
-pub fn changed_epochs(changed: &Changed<Epochs>) -> Answer {
-    let mut answer = epochs(&changed.now);
-    mark_replayed(&mut answer, changed.replayed);
-    answer
-}
-
 /// The fields that a caller has configured.
 pub fn fields(rules: &[FieldRule]) -> Answer {
     let fields: Vec<_> = rules
@@ -79,13 +72,6 @@ pub fn fields(rules: &[FieldRule]) -> Answer {
         .map(|rule| FieldBody { pointer: &rule.pointer, format: rule.format.as_str(), kind: &rule.kind })
         .collect();
     Answer::json(StatusCode::OK, &json!({ "fields": fields }))
-}
-
-/// The same, once they were changed.
-pub fn changed_fields(changed: &Changed<Vec<FieldRule>>) -> Answer {
-    let mut answer = fields(&changed.now);
-    mark_replayed(&mut answer, changed.replayed);
-    answer
 }
 
 /// JSON that is sent as it is.

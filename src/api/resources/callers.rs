@@ -39,7 +39,7 @@ pub async fn remove(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
     let caller = call.caller()?;
     call.end()?;
     let key = call.idempotency_key()?;
-    Ok(answer::removed(vault.remove_caller(&call.asker, &caller, key).await?))
+    Ok(answer::removed(&vault.remove_caller(&call.asker, &caller, key).await?))
 }
 
 /// `GET /v1/callers/{caller}/tokens`
@@ -64,7 +64,7 @@ pub async fn remove_token(vault: &Vault, mut call: Call) -> Result<Answer, Probl
     let id = TokenId::parse(&call.captures[1]).map_err(|why| query::invalid("id", why))?;
     call.end()?;
     let key = call.idempotency_key()?;
-    Ok(answer::removed(vault.remove_token(&call.asker, &caller, &id, key).await?))
+    Ok(answer::removed(&vault.remove_token(&call.asker, &caller, &id, key).await?))
 }
 
 /// What `POST /v1/callers` asks for.

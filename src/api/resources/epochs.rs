@@ -6,7 +6,7 @@ use crate::{
     api::{
         answer::{self, Answer},
         body::{Field, Fields, Json},
-        call::Call,
+        call::{self, Call},
         headers,
         problem::Problem,
         query,
@@ -26,15 +26,18 @@ pub async fn activate(vault: &Vault, mut call: Call) -> Result<Answer, Problem> 
     call.end()?;
     let (key, active) = (call.idempotency_key()?, headers::if_match_epoch(&call.headers)?);
     let epoch = activate_body(&call.body)?;
-    Ok(answer::tokens::changed_epochs(&vault.activate_epoch(&call.asker, epoch, active, key).await?))
+    let epochs = vault.activate_epoch(&call.asker, epoch, active, key).await?;
+    Ok(answer::changed(&epochs, answer::tokens::epochs))
 }
 
 /// `DELETE /v1/epochs/{epoch}`
 pub async fn destroy(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
-    let epoch = read_number(&call.captures[0]).ok_or_else(|| query::invalid("epoch", NO_EPOCH))?;
+    let number = call::read_number(&call.captures[0]).filter(|number| *number != 0);
+    let epoch = number.map(Epoch).ok_or_else(|| query::invalid("epoch", NO_EPOCH))?;
     call.end()?;
     let key = call.idempotency_key()?;
-    Ok(answer::tokens::changed_epochs(&vault.destroy_epoch(&call.asker, epoch, key).await?))
+    let epochs = vault.destroy_epoch(&call.asker, epoch, key).await?;
+    Ok(answer::changed(&epochs, answer::tokens::epochs))
 }
 
 /// `GET /v1/tokenization`
@@ -48,15 +51,11 @@ pub async fn set_fields(vault: &Vault, mut call: Call) -> Result<Answer, Problem
     call.end()?;
     let key = call.idempotency_key()?;
     let fields = set_fields_body(&call.body)?;
-    Ok(answer::tokens::changed_fields(&vault.set_fields(&call.asker, fields, key).await?))
+    let fields = vault.set_fields(&call.asker, fields, key).await?;
+    Ok(answer::changed(&fields, |rules| answer::tokens::fields(rules)))
 }
 
 const NO_EPOCH: &str = "must be the number of an epoch";
-
-fn read_number(text: &str) -> Option<Epoch> {
-    let number = text.parse().ok().filter(|number| *number != 0)?;
-    text.bytes().all(|byte| byte.is_ascii_digit()).then_some(Epoch(number))
-}
 
 /// Reads the number of an epoch.
 pub fn read_epoch(field: Field) -> Result<Epoch, Problem> {

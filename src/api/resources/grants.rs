@@ -28,7 +28,8 @@ pub async fn add(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
     call.end()?;
     let key = call.idempotency_key()?;
     let NewGrant { prefix, grantee, access } = add_body(&call.body)?;
-    Ok(answer::new_grant(&vault.add_grant(&call.asker, prefix, grantee, access, key).await?))
+    let given = vault.add_grant(&call.asker, prefix, grantee, access, key).await?;
+    Ok(answer::changed(&given, answer::new_grant))
 }
 
 /// `DELETE /v1/grants/{id}`
@@ -36,7 +37,7 @@ pub async fn remove(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
     let id = GrantId::parse(&call.captures[0]).map_err(|why| query::invalid("id", why))?;
     call.end()?;
     let key = call.idempotency_key()?;
-    Ok(answer::removed(vault.remove_grant(&call.asker, &id, key).await?))
+    Ok(answer::removed(&vault.remove_grant(&call.asker, &id, key).await?))
 }
 
 /// What `POST /v1/grants` asks for.

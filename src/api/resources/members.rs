@@ -28,7 +28,7 @@ pub async fn remove(vault: &Vault, mut call: Call) -> Result<Answer, Problem> {
     let node = NodeId::parse(&call.captures[0]).map_err(|why| query::invalid("node", why))?;
     call.end()?;
     let key = call.idempotency_key()?;
-    Ok(answer::removed(vault.remove_member(&call.asker, node, key).await?))
+    Ok(answer::removed(&vault.remove_member(&call.asker, node, key).await?))
 }
 
 /// `POST /v1/invitations`
