@@ -1,6 +1,7 @@
 //! How a node is, for Prometheus: the text of one moment, made for one answer, so that a member that was taken away is in
 //! it no more. Knows nothing of callers or secrets' names: its labels are members' ids, their roles, and codes.
 
+use covault_model::skew::Skew;
 use metrics::{Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
@@ -14,21 +15,11 @@ pub fn of_node(status: &Status) -> String {
     for (name, meaning, value) in facts(status) {
         observed.gauge(name, meaning, Vec::new(), value as f64);
     }
-    let skew = status.clock_skew.0 as f64 / 1000.0;
-    observed.gauge(
-        "covault_clock_skew_seconds",
-        "How far this clock is ahead of most members'.",
-        Vec::new(),
-        skew,
-    );
+    let meaning = "How far this clock is ahead of most members'.";
+    observed.gauge("covault_clock_skew_seconds", meaning, Vec::new(), seconds(status.clock_skew));
     status.members.iter().for_each(|member| observed.member(member));
-    let refused_records = &status.refused_records;
-    observed.counters(
-        "covault_refused_records_total",
-        "Records of other nodes refused.",
-        "code",
-        refused_records,
-    );
+    let meaning = "Records of other nodes refused.";
+    observed.counters("covault_refused_records_total", meaning, "code", &status.refused_records);
     let meaning = "Connections and requests between nodes refused or given up.";
     observed.counters("covault_refused_peers_total", meaning, "reason", &status.refused_peers);
     observed.text()
@@ -88,6 +79,10 @@ fn lag(status: &Status) -> u64 {
     status.members.iter().filter_map(|member| member.lag).max().unwrap_or(0)
 }
 
+fn seconds(skew: Skew) -> f64 {
+    skew.0 as f64 / 1000.0
+}
+
 struct Observed(PrometheusRecorder);
 
 impl Observed {
@@ -101,7 +96,6 @@ impl Observed {
         let role = Label::from_static_parts("role", member.role.as_str());
         let meaning = "1 for what each member is, as this node sees it.";
         self.gauge("covault_member_role", meaning, [of_it(), vec![role]].concat(), 1.0);
-        let millis = |skew: i64| skew as f64 / 1000.0;
         let known = [
             (
                 "covault_member_last_contact_seconds",
@@ -116,7 +110,7 @@ impl Observed {
             (
                 "covault_member_clock_ahead_seconds",
                 "How far a member's clock is ahead of this node's.",
-                member.clock_ahead.map(|skew| millis(skew.0)),
+                member.clock_ahead.map(seconds),
             ),
         ];
         for (name, meaning, value) in known {
