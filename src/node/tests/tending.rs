@@ -37,18 +37,18 @@ async fn a_leader_that_was_taken_away_lets_go_of_itself_and_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_was_taken_away_and_is_elected_afterwards_does_not_lead_for_long() {
     let nodes = three(None).await;
-    let leader = || nodes[0].running().consensus.standing().leader;
-    let taken = nodes.iter().find(|node| leader() != Some(id(node.number))).unwrap();
+    let leader_to = |node: &Node| node.running().consensus.standing().leader;
+    let taken = nodes.iter().find(|node| leader_to(&nodes[0]) != Some(id(node.number))).unwrap();
     let node = id(taken.number);
     taken.agree(Action::Reach(node, NodeAddress(taken.address))).await;
     taken.agree(Action::RemoveNode(node)).await;
-    let tending = tending(taken).start();
-    let leader_to = |node: &Node| node.running().consensus.standing().leader;
+    let looks = tending(taken).start();
+    let others = || nodes.iter().filter(|other| other.number != taken.number);
     let begun = Instant::now();
     // Whoever has handed over takes over from nobody, so that it comes to the one that was taken away.
-    while !tending.is_finished() && leader_to(taken) != Some(node) {
+    while !looks.is_finished() && leader_to(taken) != Some(node) {
         assert!(begun.elapsed() < DEADLINE, "it is not elected");
-        for other in nodes.iter().filter(|other| other.number != taken.number) {
+        for other in others() {
             if leader_to(other) == Some(id(other.number)) {
                 other.running().consensus.hand_over().await;
             }
@@ -56,8 +56,7 @@ async fn a_node_that_was_taken_away_and_is_elected_afterwards_does_not_lead_for_
         tokio::task::yield_now().await;
     }
     // Should another have followed it already, that one lets go of it.
-    let others = nodes.iter().filter(|other| other.number != taken.number);
-    let all: Vec<_> = others.map(|other| self::tending(other).start()).chain([tending]).collect();
+    let all: Vec<_> = others().map(|other| tending(other).start()).chain([looks]).collect();
     go_on_without(node, &nodes).await;
     all.iter().for_each(JoinHandle::abort);
 }
