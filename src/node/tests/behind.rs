@@ -156,6 +156,8 @@ async fn what_is_deleted_and_brought_back_without_a_number_is_the_newest_version
         let which = Some(Which::Number(number));
         nodes[0].running().vault.delete(&ann(), &path("a"), which, None).await.unwrap();
     }
+    // It is later than the marks, of which this node may not have heard.
+    nodes[2].clock.advance(1000);
     nodes[2].running().vault.undelete(&ann(), &path("a"), Vec::new(), None).await.unwrap();
     nodes[2].running().records.reconcile(id(1)).await.unwrap();
     assert_eq!(deleted(&nodes[2]).await, [true, false]);
