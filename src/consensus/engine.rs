@@ -18,7 +18,7 @@ use covault_store::{Applied, Meta, Store, StoreError};
 use openraft::{BasicNode, Config, Membership, Snapshot, SnapshotPolicy, metrics::RaftServerMetrics};
 use tokio::{
     sync::{oneshot, watch},
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use super::{
@@ -45,6 +45,12 @@ const LEVEL_WITHIN: u64 = 100;
 /// How long ago it was heard of at most. One that died would be a vote that nobody can do without.
 const HEARD_WITHIN: Duration = Duration::from_secs(3);
 
+/// How long a client waits for a confirmation that it is served without as well, where members are near each other.
+const CONFIRMS_WITHIN: Duration = Duration::from_secs(1);
+/// Round trips that a confirmation may take. A follower's takes up to three: to the leader, whose question to a
+/// majority waits for one that is under way. It may wait for another that is under way itself, and for what is
+/// agreed to come.
+const CONFIRMING_ROUND_TRIPS: u32 = 8;
 /// How long after its deadline a proposal is given up that nobody has answered.
 const HUNG_AFTER: Duration = Duration::from_millis(500);
 
@@ -166,7 +172,7 @@ pub struct Consensus {
     pub(super) log: LogStore,
     arriving: Arc<Arriving>,
     thread: Option<Arc<OwnThread>>,
-    deadline: Duration,
+    config: ConsensusConfig,
 }
 
 /// What agreement is made of.
@@ -189,17 +195,16 @@ impl Consensus {
                 thread.run(starting).await.ok_or_else(ended)??
             }
         };
-        let (leadership, deadline) = (raft.server_metrics(), config.deadline);
-        let arriving = Arc::default();
-        Ok(Self { raft, leadership, leader, proposer, peers, log, arriving, thread, deadline })
+        let (leadership, arriving) = (raft.server_metrics(), Arc::default());
+        Ok(Self { raft, leadership, leader, proposer, peers, log, arriving, thread, config })
     }
 
     /// Has `command`, about `bytes` large, agreed and applied here.
     pub async fn propose(&self, command: Command, bytes: usize) -> Result<Applied, Refusal> {
         // The proposer keeps the deadline, and knows what becomes of a proposal that misses it; but it cannot
         // while a sync that hangs holds its thread.
-        let limit = self.deadline + HUNG_AFTER;
-        let answer = tokio::time::timeout(limit, self.proposer.propose(command, bytes)).await;
+        let limit = self.config.deadline + HUNG_AFTER;
+        let answer = timeout(limit, self.proposer.propose(command, bytes)).await;
         answer.unwrap_or(Err(NoAuthority::OutcomeUnknown(None).into()))
     }
 
@@ -213,9 +218,16 @@ impl Consensus {
         if Mutant::StaleMiss.is_on() {
             return self.settle().await;
         }
-        let confirmed = tokio::time::timeout(self.deadline, self.leader.confirm()).await;
+        let confirmed = timeout(self.config.deadline, self.leader.confirm()).await;
         confirmed.map_err(|_| Refusal::from(NoAuthority::Unconfirmed))?;
         self.settle().await
+    }
+
+    /// Whether a majority has confirmed that this node knows all that was agreed before the call, within the time
+    /// that members as far apart as may be need for it.
+    pub async fn confirms_soon(&self) -> bool {
+        let within = CONFIRMS_WITHIN.max(self.config.round_trip * CONFIRMING_ROUND_TRIPS);
+        self.has_majority() && matches!(timeout(within, self.confirm()).await, Ok(Ok(())))
     }
 
     /// Returns once a look at the store sees everything that was answered before the call.
@@ -270,7 +282,7 @@ impl Consensus {
 
     async fn change(&self, change: Change) -> Result<(), Refusal> {
         let sent = AtomicBool::new(false);
-        within(self.deadline, &sent, self.leader.change(change, &sent)).await
+        within(self.config.deadline, &sent, self.leader.change(change, &sent)).await
     }
 
     /// To be called before this node stops: if it leads, has another take over. Takes no longer than a second.
@@ -305,7 +317,7 @@ impl Consensus {
     /// Takes a snapshot now and lets go of every log entry before it, so that what was erased is not still
     /// in the log.
     pub async fn compact(&self) -> Result<(), Refusal> {
-        compact(&self.raft, &self.log, self.deadline).await
+        compact(&self.raft, &self.log, self.config.deadline).await
     }
 
     /// How this node stands.
@@ -361,7 +373,7 @@ impl Consensus {
 
     /// Stops Raft. Proposals in flight are answered or time out first; what waits for room is not waited for.
     pub async fn stop(&self) {
-        match tokio::time::timeout(self.deadline, self.raft.shutdown()).await {
+        match timeout(self.config.deadline, self.raft.shutdown()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "consensus did not stop cleanly"),
             Err(_) => tracing::error!("consensus did not stop in time"),

@@ -107,7 +107,7 @@ impl Vault {
         if which.iter().any(|which| matches!(which, Which::Current | Which::At(_))) {
             // A node that has not heard of the newest version yet would mark the one before. One that nobody answers
             // marks what it has.
-            let _ = self.is_confirmed().await;
+            let _ = self.parts.consensus.confirms_soon().await;
         }
         self.have(session, target, &[&[Which::Current], which].concat()).await?;
         let recalled = idempotency.as_ref().map(|it| self.recall(&session.caller, it.key()));

@@ -2,8 +2,6 @@
 //! it, so that a "not found" is always true. What was answered and is not committed yet is asked of the one who
 //! writes it. Keeps D4. Knows nothing of how views come about.
 
-use std::time::Duration;
-
 use covault_model::{
     hlc::Hlc,
     isolation::{Access, Session},
@@ -14,16 +12,13 @@ use covault_model::{
 };
 use covault_seal::Context;
 use covault_store::{LineRow, Rows, SecretView, StoreError, View};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::sync::oneshot;
 
 use super::{
     Asker, Consistency, Opened, Standing, Summary, Vault, Version, Which, audited::About, named::is_outdated,
     storage_refusal,
 };
 use crate::audit::{Action, VersionRef};
-
-/// How long a client waits for a confirmation that it is served without as well.
-const CONFIRM_DEADLINE: Duration = Duration::from_secs(1);
 
 /// A version that was asked for, found in its secret.
 pub(super) struct Found {
@@ -174,15 +169,6 @@ impl Vault {
     /// Waits until a majority has confirmed what this node knows.
     pub(super) async fn confirm(&self) -> Result<(), Refusal> {
         self.parts.consensus.confirm().await
-    }
-
-    /// Whether a majority has confirmed, in time, that this node knows all that was agreed before the call.
-    pub(super) async fn is_confirmed(&self) -> bool {
-        if !self.parts.consensus.has_majority() {
-            return false;
-        }
-        let confirmed = timeout(CONFIRM_DEADLINE, self.confirm()).await;
-        matches!(confirmed, Ok(Ok(())))
     }
 
     /// A look at what is committed now.

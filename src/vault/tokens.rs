@@ -156,7 +156,7 @@ impl Vault {
     /// has them all and knows of nothing that undoes them.
     async fn issue(&self, proposal: &Proposal, terms: &Terms) -> Result<Issued, Refusal> {
         let scope = &proposal.scope;
-        let confirming = async { Ok(self.is_confirmed().await) };
+        let confirming = async { Ok(self.parts.consensus.confirms_soon().await) };
         let ((new, replication), is_confirmed) =
             try_join!(self.store_and_spread(proposal, terms), confirming)?;
         if !epochs_in(self.look()?.rows(), &scope.owner)?.holds(scope.epoch) {

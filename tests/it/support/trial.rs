@@ -260,23 +260,12 @@ impl Trial {
         otherwise
     }
 
-    /// Each cell with what the node answered and what it should. Those of epochs come after the others: nodes far apart do
-    /// not confirm in a second that an epoch is not destroyed while more is agreed.
+    /// Each cell with what the node answered and what it should, all asked at once: one that has lost its majority takes
+    /// seconds for each.
     fn asked(&self, place: usize, row: &Row) -> Vec<(Cell, String, &'static str)> {
-        let of_epochs = |((cell, _), _): &(Cell, &'static str)| cell.ends_with("epoch");
-        let (last, first): (Vec<_>, Vec<_>) = CELLS.into_iter().zip(*row).partition(of_epochs);
-        [first, last].into_iter().flat_map(|cells| self.asked_at_once(place, cells)).collect()
-    }
-
-    /// A node that has lost its majority takes seconds for each.
-    fn asked_at_once(
-        &self,
-        place: usize,
-        cells: Vec<(Cell, &'static str)>,
-    ) -> Vec<(Cell, String, &'static str)> {
         thread::scope(|scope| {
             let ask = |(cell, wanted)| (cell, scope.spawn(move || self.answer(place, cell)), wanted);
-            let asked: Vec<_> = cells.into_iter().map(ask).collect();
+            let asked: Vec<_> = CELLS.into_iter().zip(*row).map(ask).collect();
             asked.into_iter().map(|(cell, told, wanted)| (cell, joined(told), wanted)).collect()
         })
     }
