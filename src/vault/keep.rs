@@ -62,10 +62,9 @@ impl Kept {
 }
 
 impl Vault {
-    /// Whether an update on these terms may stay without a number. A condition is on what was agreed, so nobody
-    /// but the registry can tell whether it is met; and a node on its own has nobody to wait for.
+    /// Whether an update on these terms may stay without a number. A node on its own has nobody to wait for.
     pub(super) fn may_keep(&self, terms: &UpdateTerms) -> bool {
-        !terms.agreed_only && terms.condition.is_none() && 1 < self.parts.consensus.voters()
+        !terms.want_agreement() && 1 < self.parts.consensus.voters()
     }
 
     /// Keeps a version that no majority answered for, with the marks that came with it.

@@ -68,6 +68,14 @@ pub struct UpdateTerms {
     pub agreed_only: bool,
 }
 
+impl UpdateTerms {
+    /// Whether the version is to be agreed, or not to be. A condition is on what was agreed, so nobody but the registry
+    /// can tell whether it is met.
+    pub(super) fn want_agreement(&self) -> bool {
+        self.agreed_only || self.condition.is_some()
+    }
+}
+
 /// A change of labels and description. An absent key is left alone; `None` takes it away.
 #[derive(Debug, Clone, Default)]
 pub struct Patch {

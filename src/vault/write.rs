@@ -178,7 +178,7 @@ impl Vault {
         self.permit_existing(session, draft.path, Access::Write).await?;
         let _turn = self.turns.wait(draft.path).await;
         if let Some(written) = self.repeated_apart(session, draft.path, idempotency.as_ref()).await? {
-            if !terms.agreed_only {
+            if !terms.want_agreement() {
                 return Ok(written);
             }
             if let Some(written) =

@@ -12,7 +12,10 @@ use covault_model::{
 use tokio::{join, time::timeout};
 
 use super::{EAGER, Node, ann, eventually, new_value, path, three};
-use crate::vault::{Consistency, IdempotencyKey, Opened, Patch, UpdateTerms, Which, Written};
+use crate::{
+    merge::message::Sent,
+    vault::{Consistency, IdempotencyKey, Opened, Patch, UpdateTerms, Which, Written},
+};
 
 async fn update(node: &Node, value: &str, terms: UpdateTerms, key: Option<&str>) -> Result<Written, Refusal> {
     let key = key.map(|key| IdempotencyKey::parse(key).unwrap());
@@ -268,6 +271,39 @@ async fn what_is_to_be_agreed_is_not_answered_with_what_was_only_kept() {
     for node in &nodes {
         let later = update(node, "apart", agreed_only(), Some("k")).await.unwrap();
         assert_eq!((later.version.id, later.version.number), (first.version.id, Some(2)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_on_a_condition_is_not_answered_with_what_came_here_before_its_number() {
+    let mut nodes = three_stopped().await;
+    for at in [0, 1] {
+        nodes[at].start(at == 0, &[], None).await;
+    }
+    let terms = || UpdateTerms { agreed_only: false, condition: Some(Condition::Exists) };
+    let agreed = update(&nodes[1], "two", terms(), Some("k")).await.unwrap();
+    assert_eq!(agreed.version.number, Some(2));
+    nodes[1].confirm().await;
+    let sent = {
+        let view = nodes[1].running().store.view().unwrap();
+        let record = view.rows().record(&path("a"), &agreed.version.id).unwrap().unwrap();
+        let payload = view.rows().payload(&path("a"), &record.version().unwrap().payload).unwrap();
+        Sent(path("a"), record.to_bytes().into(), payload.map(|bytes| bytes.to_vec().into()))
+    };
+    for at in [0, 1] {
+        nodes[at].stop().await;
+    }
+    alone(&mut nodes[2]).await;
+    assert_eq!(nodes[2].running().records.intake().take_in(vec![sent]).await.unwrap(), 1);
+    assert_eq!(numbers(&nodes[2]), [Some(1), None]);
+    let unknown = update(&nodes[2], "two", terms(), Some("k")).await;
+    assert_eq!(unknown.err(), Some(NoAuthority::OutcomeUnknown(Some(agreed.version.id)).into()));
+    nodes[2].stop().await;
+    start_all(&mut nodes).await;
+    for node in &nodes {
+        node.confirm().await;
+        let again = update(node, "two", terms(), Some("k")).await.unwrap();
+        assert_eq!((again.version.id, again.version.number), (agreed.version.id, Some(2)));
     }
 }
 
