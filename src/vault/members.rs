@@ -124,14 +124,21 @@ impl Vault {
         self.audited(asker, about, |_| None, remove).await
     }
 
-    /// Refuses while the members could not do without this one's vote.
+    /// Refuses while the members could not do without this one's vote, and while another one that was taken away votes
+    /// still: of the two that go then nobody could tell.
     async fn require_turnover(&self, leaving: NodeId) -> Result<(), Refusal> {
+        let _ = self.parts.consensus.confirms_soon().await;
         let voters = self.voters();
         let mut next = voters.clone();
-        if !next.remove(&leaving) || self.parts.records.may_vote_next(&voters, &next).await {
+        if !next.remove(&leaving) {
             return Ok(());
         }
-        tracing::warn!(peer = %leaving, "a node is not taken away while the others lack what it may have");
+        let roster = self.roster()?;
+        let is_settled = !next.iter().any(|voter| roster.is_removed(voter));
+        if is_settled && self.parts.records.may_vote_next(&voters, &next).await {
+            return Ok(());
+        }
+        tracing::warn!(peer = %leaving, "a node is not taken away while others lack what it may have, or one that was taken away votes still");
         Err(NoAuthority::QuorumUnavailable.into())
     }
 

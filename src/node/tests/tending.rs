@@ -2,7 +2,12 @@
 
 use std::time::Instant;
 
-use covault_model::{command::Action, id::NodeId, refusal::NodeFault, roster::NodeAddress};
+use covault_model::{
+    command::Action,
+    id::NodeId,
+    refusal::{NoAuthority, NodeFault},
+    roster::NodeAddress,
+};
 use tokio::{task::JoinHandle, time::timeout};
 
 use super::{DEADLINE, Node, ann, eventually, id, new_value, path, three, three_with};
@@ -79,6 +84,25 @@ async fn a_node_that_is_asked_to_take_itself_away_answers_before_it_would_give_u
         go_on_without(node, &nodes).await;
         tending.abort();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_node_is_taken_away_while_one_that_was_before_votes_still() {
+    let nodes = three(None).await;
+    for node in &nodes {
+        node.agree(Action::Reach(id(node.number), NodeAddress(node.address))).await;
+    }
+    let leader = nodes[0].running().consensus.standing().leader.unwrap();
+    let followers: Vec<_> = nodes.iter().filter(|node| id(node.number) != leader).collect();
+    let remove = async |by: &Node, node| by.running().vault.remove_member(&ann(), node, None).await.err();
+    let (first, second) = (id(followers[0].number), id(followers[1].number));
+    assert_eq!(remove(followers[0], first).await, None);
+    let by = nodes.iter().find(|node| id(node.number) == leader).unwrap();
+    assert_eq!(remove(by, second).await, Some(NoAuthority::QuorumUnavailable.into()));
+    let tending = tending(by).start();
+    eventually("it votes no more", || !by.running().consensus.standing().voters().contains(&first)).await;
+    assert_eq!(remove(by, second).await, None);
+    tending.abort();
 }
 
 /// Waits until all other nodes have another leader, and do not count this one among them.
