@@ -132,6 +132,10 @@ enum TokenPlace {
 impl TokenPlace {
     fn file(self) -> Result<PrivateFile, Failure> {
         match self {
+            // The data was made just now, and what is there is a part of it.
+            Self::InData(path) if path.exists() => {
+                Err(Failure::new("file_exists", format!("{} is a file of the vault", path.display())))
+            }
             Self::InData(path) => PrivateFile::begin(&path),
             Self::Begun(file) => Ok(file),
         }

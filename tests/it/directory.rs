@@ -67,6 +67,17 @@ fn init_makes_no_vault_whose_only_token_it_cannot_keep() {
     assert!(place.data().join("token").exists());
 }
 
+#[test]
+fn init_puts_no_token_in_the_place_of_a_file_that_the_vault_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = init_in(folder.path(), false, "data", "data/node.key");
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("node.key is a file of the vault") && said.contains("remove"), "{said}");
+    let key = fs::read(folder.path().join("data/node.key")).unwrap();
+    assert!(!key.starts_with(b"cvt_"));
+}
+
 /// Runs `init` in a folder with an empty `sub`, and with `data`, to which `link` leads, if it is to be there.
 fn init_in(folder: &Path, there: bool, data: &str, token: &str) -> Output {
     fs::create_dir(folder.join("sub")).unwrap();
