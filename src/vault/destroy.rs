@@ -3,7 +3,6 @@
 
 use covault_model::{
     command::Action as CommandAction,
-    isolation::Access,
     name::SecretPath,
     refusal::{CallerMistake, Refusal},
 };
@@ -43,8 +42,7 @@ impl Vault {
         let named: Vec<String> = which.iter().map(|which| which_text(*which)).collect();
         let fields = ("destroy", target.owner.as_str(), target.name.as_str(), named);
         let idempotency = self.idempotency(&session.caller, key, &fields, None)?;
-        self.permit_existing(session, target, Access::Write).await?;
-        let _turn = self.turns.wait(target).await;
+        let _turn = self.turn_of(session, target).await?;
         self.have(session, target, which).await?;
         let versions = {
             let view = self.look()?;

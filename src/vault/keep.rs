@@ -79,10 +79,9 @@ impl Vault {
         let keeping = self.store_write(move |txn| {
             let header = kept.record.header();
             if let Some(Idempotency(key, request)) = header.idempotency {
-                // Another request may have come with the key while this one waited for a majority.
-                if recall_in(txn.rows(), &header.caller, &key)?.is_some_and(|found| found.request != request)
-                {
-                    return Ok(false);
+                // Another request may have come with the key while this one waited for a majority, or this very one.
+                if let Some(found) = recall_in(txn.rows(), &header.caller, &key)? {
+                    return Ok(Some(found));
                 }
                 let outcome = Outcome::Marked(kept.record.id());
                 txn.remember(&header.caller, &key_apart(&key), &Remembered { request, outcome })?;
@@ -91,10 +90,10 @@ impl Vault {
             let number = number_at(&txn.rows(), &to, &kept.place())?;
             txn.insert_version(&to, &kept.record, Some(&kept.payload), number)?;
             kept_marks.iter().try_for_each(|marks| txn.insert_marks(&to, marks).map(drop))?;
-            Ok(true)
+            Ok(None)
         });
-        if !keeping.await? {
-            return Err(CallerMistake::IdempotencyConflict.into());
+        if let Some(found) = keeping.await? {
+            return self.answered_before(path, made.header().idempotency.as_ref(), found).await;
         }
         self.parts.records.push(path, &version.record, Some(&version.payload));
         marks.iter().for_each(|marks| self.parts.records.push(path, marks, None));

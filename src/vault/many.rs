@@ -169,7 +169,10 @@ impl Vault {
         if !self.is_remembered(session, idempotency.as_ref())? {
             let needed = &new.needed;
             let needed = self.read_many_unaudited(session, &new.owner, needed, Consistency::Local).await?;
-            if let Some(lacking) = lacks(&needed) {
+            // They may have been there when this very request was carried out elsewhere.
+            if let Some(lacking) = lacks(&needed)
+                && !self.is_remembered_anywhere(session, idempotency.as_ref()).await?
+            {
                 return Ok(CreatedMany::Lacking(lacking));
             }
         }
@@ -221,6 +224,18 @@ impl Vault {
     fn is_remembered(&self, session: &Session, idempotency: Option<&Idempotency>) -> Result<bool, Refusal> {
         let Some(key) = idempotency else { return Ok(false) };
         Ok(self.recall(&session.caller, key.key())?.is_some())
+    }
+
+    /// The same, once a majority was asked.
+    async fn is_remembered_anywhere(
+        &self,
+        session: &Session,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<bool, Refusal> {
+        if idempotency.is_some() {
+            self.confirm().await?;
+        }
+        self.is_remembered(session, idempotency)
     }
 
     fn seal_many(

@@ -5,7 +5,7 @@
 
 use covault_model::{
     id::VersionId,
-    isolation::{Access, Session},
+    isolation::Session,
     limits::LABELS_MAX,
     marks::Mark,
     name::{LabelKey, SecretPath},
@@ -102,8 +102,7 @@ impl Vault {
         draw: impl Fn(&Self, &SecretPath) -> Result<Vec<Mark>, Refusal>,
     ) -> Result<Marked, Refusal> {
         let idempotency = self.idempotency(&session.caller, key, fields, None)?;
-        self.permit_existing(session, target, Access::Write).await?;
-        let _turn = self.turns.wait(target).await;
+        let _turn = self.turn_of(session, target).await?;
         if which.iter().any(|which| matches!(which, Which::Current | Which::At(_))) {
             // A node that has not heard of the newest version yet would mark the one before. One that nobody answers
             // marks what it has.
@@ -112,7 +111,7 @@ impl Vault {
         self.have(session, target, &[&[Which::Current], which].concat()).await?;
         let recalled = idempotency.as_ref().map(|it| self.recall(&session.caller, it.key()));
         let replayed = match recalled.transpose()?.flatten() {
-            Some(found) => is_same_request(idempotency.as_ref(), &found)?,
+            Some(found) => self.is_marked(target, idempotency.as_ref(), &found).await?,
             None => {
                 let marks = draw(self, target)?;
                 !marks.is_empty() && self.insert_marks(session, target, marks, idempotency).await?
@@ -155,12 +154,27 @@ impl Vault {
             Ok(None)
         });
         match remembered.await? {
-            Some(found) => is_same_request(idempotency.as_ref(), &found),
+            Some(found) => self.is_marked(path, idempotency.as_ref(), &found).await,
             None => {
                 self.parts.records.push(path, &made, None);
                 Ok(false)
             }
         }
+    }
+
+    /// Whether this very request has set its marks, of which this is remembered; refuses another one. They are here then.
+    async fn is_marked(
+        &self,
+        path: &SecretPath,
+        idempotency: Option<&Idempotency>,
+        found: &Remembered,
+    ) -> Result<bool, Refusal> {
+        is_same_request(idempotency, found)?;
+        if let Outcome::Marked(id) = found.outcome {
+            // What is remembered comes with a snapshot, and the record it is of later.
+            self.named_record(path, &id).await?;
+        }
+        Ok(true)
     }
 
     fn patch_marks(&self, path: &SecretPath, patch: &Patch) -> Result<Vec<Mark>, Refusal> {

@@ -18,7 +18,7 @@ use covault_model::{
     plan::plan,
     record::{Body, Idempotency, Parent, Record, VersionBody},
     refusal::{CallerMistake, Limit, NoAuthority, NodeFault, Refusal},
-    registry::{Outcome, Registry},
+    registry::{Outcome, Registry, Remembered},
 };
 use covault_seal::{Context, Plaintext};
 use covault_store::{Applied, Rows};
@@ -80,6 +80,18 @@ type RequestFields<'a> = (
 );
 
 impl Vault {
+    /// This secret's turn, for a caller who may write to it, which may have changed while others had theirs.
+    pub(super) async fn turn_of(
+        &self,
+        session: &Session,
+        path: &SecretPath,
+    ) -> Result<MutexGuard<'_, ()>, Refusal> {
+        self.permit_existing(session, path, Access::Write).await?;
+        let turn = self.turns.wait(path).await;
+        self.permit_existing(session, path, Access::Write).await?;
+        Ok(turn)
+    }
+
     /// Creates a secret. The first create of a name to be agreed wins, every other is refused.
     pub async fn create(
         &self,
@@ -151,7 +163,15 @@ impl Vault {
             if let Some(written) = self.repeated(&asker.session, target, idempotency.as_ref()).await? {
                 return Ok(written);
             }
-            let old = self.read_unaudited(&asker.session, target, to, Consistency::Local).await?;
+            let old = match self.read_unaudited(&asker.session, target, to, Consistency::Local).await {
+                // It may have been there when this very request was carried out elsewhere.
+                Err(Refusal::Caller(mistake)) if idempotency.is_some() => {
+                    self.confirm().await?;
+                    let repeated = self.repeated(&asker.session, target, idempotency.as_ref()).await?;
+                    return repeated.ok_or(mistake.into());
+                }
+                read => read?,
+            };
             let draft = Draftable {
                 path: target,
                 value: &old.value,
@@ -175,20 +195,14 @@ impl Vault {
         terms: &UpdateTerms,
         idempotency: Option<Idempotency>,
     ) -> Result<Written, Refusal> {
-        self.permit_existing(session, draft.path, Access::Write).await?;
-        let _turn = self.turns.wait(draft.path).await;
-        if let Some(written) = self.repeated_apart(session, draft.path, idempotency.as_ref()).await? {
-            if !terms.want_agreement() {
-                return Ok(written);
-            }
+        let _turn = self.turn_of(session, draft.path).await?;
+        for _ in 0..RESTAMPS_MAX {
             if let Some(written) =
-                self.once_agreed(session, draft.path, idempotency.as_ref(), written).await?
+                self.answered_apart(session, draft.path, terms, idempotency.as_ref()).await?
             {
                 return Ok(written);
             }
-        }
-        self.require_room_for_new_labels(session, draft, idempotency.as_ref()).await?;
-        for _ in 0..RESTAMPS_MAX {
+            self.require_room_for_new_labels(session, draft, idempotency.as_ref()).await?;
             let (history, last) = self.place_in_history(draft.path).await?;
             let (version, marks) = self.seal_version(session, draft, history, last, idempotency)?;
             let made = version.record.clone();
@@ -238,14 +252,10 @@ impl Vault {
         path: &SecretPath,
         idempotency: Option<&Idempotency>,
     ) -> Result<Option<Written>, Refusal> {
-        if let Some(written) = self.repeated_apart(session, path, idempotency).await? {
-            return Ok(Some(written));
-        }
-        let Some(key) = idempotency else { return Ok(None) };
+        let kept = self.answered_apart(session, path, &UpdateTerms::default(), idempotency).await?;
+        let (Some(key), None) = (idempotency, &kept) else { return Ok(kept) };
         let Some(found) = self.recall(&session.caller, key.key())? else { return Ok(None) };
-        is_same_request(idempotency, &found)?;
-        let applied = Applied { outcome: Ok(found.outcome), replayed: true };
-        self.written(path, None, &applied).await.map(Some)
+        self.answered_before(path, idempotency, found).await.map(Some)
     }
 
     /// The same, if it was kept without agreement, and no other try of it was agreed.
@@ -260,38 +270,50 @@ impl Vault {
             return Ok(None);
         }
         let Some(found) = self.recall_apart(&session.caller, key.key())? else { return Ok(None) };
-        is_same_request(idempotency, &found)?;
-        let Outcome::Marked(id) = found.outcome else { return Err(NodeFault::Corrupt.into()) };
-        // What is remembered comes with a snapshot, and the record it is of later.
-        let kept = self.named_record(path, &id).await?;
-        self.written_apart(path, &kept, true).map(Some)
+        self.answered_before(path, idempotency, found).await.map(Some)
     }
 
-    /// The answer to a request that is to be agreed or refused, of which a version came here without a number: it may have
-    /// been agreed elsewhere, or another try of it, which is for the registry to answer. If neither was, then the key came
-    /// with a request that let it be kept, which is another one.
-    async fn once_agreed(
+    /// The same, once a majority was asked about what has no number here: it may have been agreed elsewhere, or another try
+    /// of it, which is for the registry to answer. If neither was, and it is to be, then the key came with a request
+    /// that let it be kept, which is another one.
+    async fn answered_apart(
         &self,
         session: &Session,
         path: &SecretPath,
+        terms: &UpdateTerms,
         idempotency: Option<&Idempotency>,
-        written: Written,
     ) -> Result<Option<Written>, Refusal> {
-        let id = written.version.id;
-        if written.version.number.is_some() {
-            return Ok(Some(written));
+        let Some(first) = self.repeated_apart(session, path, idempotency).await? else { return Ok(None) };
+        if first.version.number.is_some() {
+            return Ok(Some(first));
         }
-        self.confirm().await.map_err(|_| NoAuthority::OutcomeUnknown(Some(id)))?;
-        if idempotency.map(|it| self.is_agreed(&session.caller, it.key())).transpose()? == Some(true) {
-            return Ok(None);
+        if terms.want_agreement() {
+            self.confirm().await.map_err(|_| NoAuthority::OutcomeUnknown(Some(first.version.id)))?;
+        } else if !self.parts.consensus.confirms_soon().await {
+            return Ok(Some(first));
         }
-        let kept = self.look()?.rows().record(path, &id).map_err(storage_refusal)?;
-        let written = self.written_apart(path, &kept.ok_or(Refusal::from(NodeFault::Corrupt))?, true)?;
-        if written.version.number.is_some() {
-            Ok(Some(written))
-        } else {
-            Err(CallerMistake::IdempotencyConflict.into())
+        match self.repeated_apart(session, path, idempotency).await? {
+            Some(kept) if terms.want_agreement() && kept.version.number.is_none() => {
+                Err(CallerMistake::IdempotencyConflict.into())
+            }
+            answer => Ok(answer),
         }
+    }
+
+    /// The answer to a request of which this is remembered, if it is this very one.
+    pub(super) async fn answered_before(
+        &self,
+        path: &SecretPath,
+        idempotency: Option<&Idempotency>,
+        found: Remembered,
+    ) -> Result<Written, Refusal> {
+        is_same_request(idempotency, &found)?;
+        if let Outcome::Marked(id) = found.outcome {
+            // What is remembered comes with a snapshot, and the record it is of later.
+            let kept = self.named_record(path, &id).await?;
+            return self.written_apart(path, &kept, true);
+        }
+        self.written(path, None, &Applied { outcome: Ok(found.outcome), replayed: true }).await
     }
 
     /// What a new record of the secret follows, and the time it must come after.
@@ -396,9 +418,9 @@ impl Vault {
                 Ok(_) | Err(_) => {}
             }
         }
-        // The registry knows nothing of what needed no agreement: a key of that is not free for a command.
+        // The registry knows nothing of what needed no agreement: a key of that is not free for another request.
         if let Some(key) = &command.idempotency
-            && self.recall_apart(&command.by, key.key())?.is_some()
+            && self.recall_apart(&command.by, key.key())?.is_some_and(|found| found.request != *key.request())
             && !self.is_agreed(&command.by, key.key())?
         {
             return Err(CallerMistake::IdempotencyConflict.into());

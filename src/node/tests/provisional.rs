@@ -80,6 +80,14 @@ fn numbers(node: &Node) -> Vec<Option<u64>> {
     line.into_iter().rev().map(|(_, row)| row.number).collect()
 }
 
+/// What a node sends others of a version that it has.
+fn sent_of(node: &Node, written: &Written) -> Sent {
+    let view = node.running().store.view().unwrap();
+    let record = view.rows().record(&path("a"), &written.version.id).unwrap().unwrap();
+    let payload = view.rows().payload(&path("a"), &record.version().unwrap().payload).unwrap();
+    Sent(path("a"), record.to_bytes().into(), payload.map(|bytes| bytes.to_vec().into()))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_that_no_majority_answers_is_kept_and_adopted_when_one_is_back() {
     let mut nodes = three_stopped().await;
@@ -212,6 +220,57 @@ async fn a_retry_of_what_was_kept_and_has_not_come_here_yet_is_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_retry_of_marks_that_have_not_come_here_yet_is_unknown() {
+    let mut nodes = three_stopped().await;
+    alone(&mut nodes[1]).await;
+    let delete = async |node: &Node| {
+        let key = IdempotencyKey::parse("k");
+        node.running().vault.delete(&ann(), &path("a"), Some(Which::Number(1)), Some(key.unwrap())).await
+    };
+    delete(&nodes[1]).await.unwrap();
+    assert!(delete(&nodes[1]).await.unwrap().replayed);
+    let registry = nodes[1].running().store.export_registry().unwrap();
+    nodes[1].stop().await;
+    nodes[2].agrees_only = true;
+    alone(&mut nodes[2]).await;
+    nodes[2].running().store.write_now(move |txn| txn.install_registry(&registry)).unwrap();
+    let retried = delete(&nodes[2]).await.err();
+    assert!(matches!(retried, Some(Refusal::NotNow(NoAuthority::OutcomeUnknown(Some(_))))), "{retried:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_that_may_have_been_carried_out_elsewhere_is_not_refused_for_what_was_deleted_since() {
+    let mut nodes = three_stopped().await;
+    alone(&mut nodes[1]).await;
+    let vault = &nodes[1].running().vault;
+    vault.delete(&ann(), &path("a"), Some(Which::Number(1)), None).await.unwrap();
+    let roll_back = async |key: Option<&str>| {
+        let key = key.map(|key| IdempotencyKey::parse(key).unwrap());
+        vault.rollback(&ann(), &path("a"), Which::Number(1), key).await.err()
+    };
+    assert_eq!(roll_back(Some("k")).await, Some(NoAuthority::Unconfirmed.into()));
+    assert_eq!(roll_back(None).await.unwrap().code(), "version_deleted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_came_here_while_its_retry_waited_is_not_kept_a_second_time() {
+    let mut nodes = three_stopped().await;
+    alone(&mut nodes[1]).await;
+    let first = update(&nodes[1], "apart", UpdateTerms::default(), Some("k")).await.unwrap();
+    let sent = sent_of(&nodes[1], &first);
+    nodes[1].stop().await;
+    alone(&mut nodes[2]).await;
+    let intake = nodes[2].running().records.intake();
+    // The update waits for a majority meanwhile.
+    let (again, taken) =
+        join!(update(&nodes[2], "apart", UpdateTerms::default(), Some("k")), intake.take_in(vec![sent]));
+    assert_eq!(taken.unwrap(), 1);
+    let again = again.unwrap();
+    assert_eq!((again.version.id, again.replayed), (first.version.id, true));
+    assert_eq!(numbers(&nodes[2]), [Some(1), None]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_update_is_not_kept_under_a_key_that_another_request_took_while_it_waited() {
     let mut nodes = three_stopped_that_know(&["a", "b"]).await;
     alone(&mut nodes[1]).await;
@@ -284,12 +343,7 @@ async fn a_retry_on_a_condition_is_not_answered_with_what_came_here_before_its_n
     let agreed = update(&nodes[1], "two", terms(), Some("k")).await.unwrap();
     assert_eq!(agreed.version.number, Some(2));
     nodes[1].confirm().await;
-    let sent = {
-        let view = nodes[1].running().store.view().unwrap();
-        let record = view.rows().record(&path("a"), &agreed.version.id).unwrap().unwrap();
-        let payload = view.rows().payload(&path("a"), &record.version().unwrap().payload).unwrap();
-        Sent(path("a"), record.to_bytes().into(), payload.map(|bytes| bytes.to_vec().into()))
-    };
+    let sent = sent_of(&nodes[1], &agreed);
     for at in [0, 1] {
         nodes[at].stop().await;
     }
