@@ -12,10 +12,10 @@ use covault_model::name::CallerName;
 use covault_seal::KeyringSource;
 use serde_json::json;
 
-use super::{failure::Failure, output::Output, private_file::PrivateFile, serve};
+use super::{failure::Failure, join::setting_of, output::Output, private_file::PrivateFile, serve};
 use crate::{
     host::Machine,
-    node::{DEFAULT_KEYRING_FILE, Node, NodeConfig},
+    node::{DEFAULT_KEYRING_FILE, Node, NodeConfig, StartError},
 };
 
 const KEYS_VARIABLE: &str = "COVAULT_MASTER_KEYS";
@@ -75,8 +75,8 @@ impl InitArgs {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new("cannot_start", error.to_string()))?;
         let token = runtime.block_on(async {
-            let mut node =
-                Node::start(config, Arc::new(Machine)).await.map_err(|error| serve::cannot_start(&error))?;
+            let started = Node::start(config, Arc::new(Machine)).await;
+            let mut node = started.map_err(|error| self.not_made(&error))?;
             let founded = node.take_founded();
             node.stop().await;
             founded.ok_or_else(|| Failure::new("vault_exists", "this directory was founded before"))
@@ -86,6 +86,16 @@ impl InitArgs {
             let lost = failure.token_lost(&format!("the admin token of a vault in {data}"));
             lost.with_hint(format!("remove {data} and make it anew"))
         })
+    }
+
+    /// Why there is no vault. What was made of it is in the way of another try.
+    fn not_made(&self, error: &StartError) -> Failure {
+        let failure = serve::cannot_start(error);
+        if self.data.join("data.mdb").exists() {
+            failure.with_hint(format!("remove {} before you try again", self.data.display()))
+        } else {
+            failure
+        }
     }
 
     /// Makes sure of the token's place before there is one: it can be had once only.
@@ -116,7 +126,11 @@ impl InitArgs {
                 output.note(&format!("made a vault in {data}; above is the admin token, shown this once"));
             }
         }
-        output.note(&format!("to run it: write a file with the line  data = \"{data}\"  and start `covault node --config` with it"));
+        output.note(&format!(
+            "to run it, start `covault node --config` with a file that says:\n\ndata = {}\n{}",
+            setting_of(&self.data),
+            self.keys.settings()
+        ));
         Ok(())
     }
 }
@@ -156,6 +170,16 @@ fn real_path(path: &Path) -> io::Result<PathBuf> {
 }
 
 impl KeySourceArgs {
+    /// What a configuration says of the same place.
+    fn settings(&self) -> String {
+        match (&self.key_file, self.key_env, self.key_credential) {
+            (Some(path), ..) => format!("\n[keys]\nfile = {}\n", setting_of(path)),
+            (None, true, _) => format!("\n[keys]\nenv = \"{KEYS_VARIABLE}\"\n"),
+            (None, false, true) => "\n[keys]\ncredential = true\n".to_owned(),
+            (None, false, false) => String::new(),
+        }
+    }
+
     fn source(&self, data: &Path) -> KeyringSource {
         match (&self.key_file, self.key_env, self.key_credential) {
             (Some(path), ..) => KeyringSource::File(path.clone()),

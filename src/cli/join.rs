@@ -158,6 +158,12 @@ pub fn failure(error: &JoinError) -> Failure {
     }
 }
 
+/// A path as a configuration says it, wherever its file is.
+pub fn setting_of(path: &Path) -> toml::Value {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    toml::Value::String(absolute.to_string_lossy().into_owned())
+}
+
 /// Writes the configuration of a node, or of an API process without `quic`, to a file that must not exist.
 pub fn write_config(
     path: &Path,
@@ -165,8 +171,7 @@ pub fn write_config(
     listen: SocketAddr,
     quic: Option<&QuicConfig>,
 ) -> Result<(), Failure> {
-    let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
-    let data = toml::Value::String(data.to_string_lossy().into_owned());
+    let data = setting_of(data);
     let mut text = format!("data = {data}\nlisten = \"{listen}\"\n");
     if let Some(QuicConfig { listen, advertise, .. }) = quic {
         text += &format!("\n[quic]\nlisten = \"{listen}\"\n");

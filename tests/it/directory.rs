@@ -68,6 +68,32 @@ fn init_makes_no_vault_whose_only_token_it_cannot_keep() {
 }
 
 #[test]
+fn a_node_starts_with_what_init_says_to_write() {
+    for keys in [&[][..], &["--key-file", "master.keys"]] {
+        let place = Place::empty();
+        let init = [&["init", "--data", "data"], keys].concat();
+        let made = bare_command().current_dir(place.path("")).args(init).output().unwrap();
+        let said = String::from_utf8_lossy(&made.stderr).into_owned();
+        let (_, config) = said.split_once("a file that says:\n").unwrap_or_else(|| panic!("{said}"));
+        let listen = format!("127.0.0.1:{}", place.port());
+        let mut node = place.launch_with(config, &["--listen", &listen], &[]);
+        place.until_ready(&mut node);
+    }
+}
+
+#[test]
+fn an_init_that_came_to_nothing_says_what_is_in_the_way_of_another_try() {
+    let mut place = Place::empty();
+    let nowhere = place.path("no/such/folder/master.keys");
+    let failed = place.init(&["--key-file", nowhere.to_str().unwrap()]).expect(1);
+    let data = place.data();
+    assert!(failed.stderr.contains(&format!("remove {}", data.display())), "{}", failed.stderr);
+    assert!(!failed.stderr.contains("--without-key"), "{}", failed.stderr);
+    fs::remove_dir_all(data).unwrap();
+    place.init(&[]).expect(0);
+}
+
+#[test]
 fn init_puts_no_token_in_the_place_of_a_file_that_the_vault_needs() {
     let folder = tempfile::tempdir().unwrap();
     let refused = init_in(folder.path(), false, "data", "data/node.key");
