@@ -32,9 +32,12 @@ const VAULT: &[Code] = &[
     Code::Timeout,
     Code::StorageFailed,
     Code::AuditUnavailable,
+    // Of a token that a node without a majority does not know, and of an API process that reaches no node.
+    Code::Unconfirmed,
+    Code::QuorumUnavailable,
 ];
 /// What any request that changes something may be refused for.
-const CHANGE: &[Code] = &[Code::StaleTime, Code::ClockSkew, Code::WrongMasterKey];
+const CHANGE: &[Code] = &[Code::StaleTime, Code::ClockSkew, Code::WrongMasterKey, Code::StorageFull];
 /// What any request with a body may be refused for.
 const BODY: &[Code] = &[
     Code::InvalidJson,

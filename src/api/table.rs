@@ -14,9 +14,8 @@ const SECRET_WRITE: &[Code] = &[
     Code::VersionDestroyed,
     Code::IdempotencyConflict,
     Code::LimitReached,
-    Code::QuorumUnavailable,
     Code::OutcomeUnknown,
-    Code::StorageFull,
+    Code::MasterKeyUnavailable,
 ];
 const ADMIN_WRITE: &[Code] = &[
     Code::NotFound,
@@ -24,7 +23,6 @@ const ADMIN_WRITE: &[Code] = &[
     Code::LastAdmin,
     Code::IdempotencyConflict,
     Code::LimitReached,
-    Code::QuorumUnavailable,
     Code::OutcomeUnknown,
 ];
 const ADMIN_MAKE: &[Code] = &[
@@ -32,7 +30,6 @@ const ADMIN_MAKE: &[Code] = &[
     Code::CallerExists,
     Code::IdempotencyConflict,
     Code::LimitReached,
-    Code::QuorumUnavailable,
     Code::OutcomeUnknown,
     Code::MasterKeyUnavailable,
 ];
@@ -55,7 +52,6 @@ pub static ROUTES: &[Route] = &[
             Code::VersionDestroyed,
             Code::VersionExpired,
             Code::Corrupt,
-            Code::Unconfirmed,
             Code::MasterKeyUnavailable,
         ],
     },
@@ -75,10 +71,8 @@ pub static ROUTES: &[Route] = &[
             Code::ValueTooLarge,
             Code::IdempotencyConflict,
             Code::LimitReached,
-            Code::QuorumUnavailable,
             Code::OutcomeUnknown,
             Code::MasterKeyUnavailable,
-            Code::StorageFull,
         ],
     },
     Route {
@@ -97,10 +91,8 @@ pub static ROUTES: &[Route] = &[
             Code::ValueTooLarge,
             Code::IdempotencyConflict,
             Code::LimitReached,
-            Code::QuorumUnavailable,
             Code::OutcomeUnknown,
             Code::MasterKeyUnavailable,
-            Code::StorageFull,
         ],
     },
     Route {
@@ -149,7 +141,7 @@ pub static ROUTES: &[Route] = &[
         parameters: &["limit", "cursor", "owner"],
         body: None,
         answers: &[(200, "VersionPage")],
-        refusals: &[Code::NotFound, Code::Unconfirmed],
+        refusals: &[Code::NotFound],
     },
     Route {
         operation: Operation::UndeleteSecret,
@@ -192,10 +184,8 @@ pub static ROUTES: &[Route] = &[
             Code::VersionExpired,
             Code::IdempotencyConflict,
             Code::Corrupt,
-            Code::QuorumUnavailable,
             Code::OutcomeUnknown,
             Code::MasterKeyUnavailable,
-            Code::StorageFull,
         ],
     },
     Route {
@@ -216,11 +206,8 @@ pub static ROUTES: &[Route] = &[
             Code::UnresolvedReference,
             Code::LimitReached,
             Code::Corrupt,
-            Code::QuorumUnavailable,
             Code::OutcomeUnknown,
-            Code::Unconfirmed,
             Code::MasterKeyUnavailable,
-            Code::StorageFull,
         ],
     },
     Route {
@@ -239,7 +226,6 @@ pub static ROUTES: &[Route] = &[
             Code::UnresolvedReference,
             Code::LimitReached,
             Code::Corrupt,
-            Code::Unconfirmed,
             Code::MasterKeyUnavailable,
         ],
     },
@@ -367,7 +353,6 @@ pub static ROUTES: &[Route] = &[
             Code::IdempotencyConflict,
             Code::RateLimited,
             Code::MasterKeyUnavailable,
-            Code::StorageFull,
         ],
     },
     Route {
@@ -387,7 +372,6 @@ pub static ROUTES: &[Route] = &[
             Code::LimitReached,
             Code::RateLimited,
             Code::Corrupt,
-            Code::Unconfirmed,
             Code::MasterKeyUnavailable,
         ],
     },
@@ -417,10 +401,8 @@ pub static ROUTES: &[Route] = &[
             Code::EpochConflict,
             Code::IdempotencyConflict,
             Code::LimitReached,
-            Code::QuorumUnavailable,
             Code::OutcomeUnknown,
             Code::MasterKeyUnavailable,
-            Code::StorageFull,
         ],
     },
     Route {
@@ -437,10 +419,8 @@ pub static ROUTES: &[Route] = &[
             Code::NotFound,
             Code::EpochConflict,
             Code::IdempotencyConflict,
-            Code::QuorumUnavailable,
             Code::OutcomeUnknown,
             Code::MasterKeyUnavailable,
-            Code::StorageFull,
         ],
     },
     Route {
@@ -468,9 +448,8 @@ pub static ROUTES: &[Route] = &[
         refusals: &[
             Code::IdempotencyConflict,
             Code::LimitReached,
-            Code::QuorumUnavailable,
             Code::OutcomeUnknown,
-            Code::StorageFull,
+            Code::MasterKeyUnavailable,
         ],
     },
     Route {
@@ -519,13 +498,7 @@ pub static ROUTES: &[Route] = &[
         parameters: &["Idempotency-Key"],
         body: None,
         answers: &[(204, "")],
-        refusals: &[
-            Code::NotFound,
-            Code::LastMember,
-            Code::IdempotencyConflict,
-            Code::QuorumUnavailable,
-            Code::OutcomeUnknown,
-        ],
+        refusals: &[Code::NotFound, Code::LastMember, Code::IdempotencyConflict, Code::OutcomeUnknown],
     },
     Route {
         operation: Operation::Invite,
@@ -540,8 +513,8 @@ pub static ROUTES: &[Route] = &[
         refusals: &[
             Code::IdempotencyConflict,
             Code::LimitReached,
-            Code::QuorumUnavailable,
             Code::OutcomeUnknown,
+            Code::MasterKeyUnavailable,
             Code::PeersNotConfigured,
         ],
     },
