@@ -1,4 +1,4 @@
-//! Every bound of the system in one place, with the relations between them.
+//! Every bound of the domain in one place, with the relations between them.
 
 /// Longest secret name, in bytes.
 pub const NAME_BYTES_MAX: usize = 256;

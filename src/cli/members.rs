@@ -18,7 +18,7 @@ use super::{
 /// A member that was not heard of for so long is down, or cannot be reached: all hear of each other every 5 s.
 const SILENT_AFTER: Duration = Duration::from_secs(12);
 
-/// List the nodes of the cluster, and the API processes before them.
+/// List the nodes of the cluster, and its API processes.
 ///
 /// With what each is to agreement, where its peers reach it, when the answering node last heard of it, while that
 /// one leads how many log entries it lacks, and how far its clock is ahead. It takes the role admin.

@@ -44,7 +44,7 @@ const FIRST: [(&str, &str); 22] = [
 /// Show how a node and its cluster are.
 ///
 /// Members, leader, lag, master keys, counts, disk, and whether writes are refused and why. Without a number are
-/// versions that wait for a majority, and those that were superseded, which stay; covault history tells which is which.
+/// versions that wait for a majority, and those that were superseded, which stay; covault secret history tells which is which.
 #[derive(Args)]
 #[command(after_help = "Example:\n  covault status --url https://vault.example:8400")]
 pub struct StatusArgs {
