@@ -215,7 +215,7 @@ async fn what_does_not_fit_is_refused_before_it_is_proposed() {
 async fn a_proposal_without_an_answer_in_time_is_unknown_and_may_still_be_agreed() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let config = ConsensusConfig { deadline: Duration::from_millis(300), ..ConsensusConfig::default() };
+    let config = ConsensusConfig { deadline: Duration::from_secs(2), ..ConsensusConfig::default() };
     let consensus = start(&store, config).await;
     let (release, held) = mpsc::channel::<()>();
     let (begun, has_begun) = mpsc::channel();

@@ -83,7 +83,14 @@ impl Node {
         let store = Arc::new(Store::open(self.dir.path(), options).unwrap());
         let peer = |address| Peer { addr: Some(address), role: Role::Vault };
         let trust = Trust::new(known.iter().map(|(number, address)| (id(*number), peer(*address))).collect());
-        let socket = UdpSocket::bind(self.address).unwrap();
+        let mut socket = None;
+        // What had the door of an earlier start lets go of it soon.
+        eventually("the address is free", || {
+            socket = UdpSocket::bind(self.address).ok();
+            socket.is_some()
+        })
+        .await;
+        let socket = socket.unwrap();
         socket.set_nonblocking(true).unwrap();
         let setup = Setup {
             cluster: Some(ClusterId([7; 16])),
@@ -200,7 +207,7 @@ async fn follow(trust: Trust, consensus: Consensus) {
     }
 }
 
-pub async fn eventually(what: &str, holds: impl Fn() -> bool) {
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < DEADLINE, "{what} did not come about");
