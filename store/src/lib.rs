@@ -12,6 +12,7 @@ mod filer;
 mod history;
 mod keys;
 mod log;
+mod looks;
 mod mappings;
 mod open;
 mod pages;

@@ -18,9 +18,10 @@ use crate::{
     error::{OpenError, StoreError},
     filer::Filer,
     log::{self, RaftLog},
+    looks::Looks,
     pages::{self, Fault},
     tables::{META_TABLE, Meta, TABLES, Table, Tables},
-    unfiled::{Piles, Unfiled},
+    unfiled::Unfiled,
     unsettled::Unsettled,
     writer::{Bench, Writer, WriterMode},
 };
@@ -69,6 +70,7 @@ pub struct Store {
     unsettled: Arc<Unsettled>,
     feed: Arc<Feed>,
     unfiled: Arc<Unfiled>,
+    looks: Arc<Looks>,
     tables: Arc<Tables>,
     env: Env<WithoutTls>,
     path: PathBuf,
@@ -111,18 +113,21 @@ impl Store {
         let unsettled = Arc::new(Unsettled::default());
         let feed = Arc::new(Feed::default());
         let unfiled = Arc::new(load_unfiled(dir, &env, &tables)?);
+        let looks = Arc::new(Looks::own(env.clone(), unfiled.clone()));
         let bench = Bench {
             env: env.clone(),
             tables: tables.clone(),
             unsettled: unsettled.clone(),
             feed: feed.clone(),
+            looks: looks.clone(),
         };
         let filer = Filer::new(unfiled.clone(), options.pile_max);
         let writer = Writer::start(options.writer, bench, filer);
         let writer = Some(writer.map_err(|why| OpenError::Io { path: dir.into(), why })?);
         let path = dir.to_path_buf();
         let map_bytes = options.map_bytes;
-        Ok(Self { writer, log, unsettled, feed, unfiled, tables, env, path, map_bytes, _lock: Some(lock) })
+        let lock = Some(lock);
+        Ok(Self { writer, log, unsettled, feed, unfiled, looks, tables, env, path, map_bytes, _lock: lock })
     }
 
     /// Opens `dir` to look only, beside the process that has it if there is one.
@@ -142,8 +147,9 @@ impl Store {
         let env = open_env(dir, map_bytes, EnvFlags::READ_ONLY)?;
         let tables = Arc::new(read_tables(dir, &env)?);
         let (unsettled, feed, unfiled) = (Arc::default(), Arc::default(), Arc::default());
+        let looks = Arc::new(Looks::beside(env.clone()));
         let (writer, path) = (None, dir.into());
-        Ok(Self { writer, log, unsettled, feed, unfiled, tables, env, path, map_bytes, _lock: None })
+        Ok(Self { writer, log, unsettled, feed, unfiled, looks, tables, env, path, map_bytes, _lock: None })
     }
 
     /// Runs `work` in a write transaction and tells `done` what came of it once that is synced.
@@ -241,9 +247,8 @@ impl Store {
         &self.path
     }
 
-    /// The piles as they are now; none in a store that only looks, beside whoever piles up.
-    pub(crate) fn piles(&self) -> Option<Arc<Piles>> {
-        self.writer.as_ref().map(|_| self.unfiled.piles())
+    pub(crate) fn looks(&self) -> &Looks {
+        &self.looks
     }
 
     pub(crate) fn unsettled_bytes(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! One consistent, short look at the store. Never hold one across an await: a held read keeps every page
 //! that later writes replace.
 
-use std::{iter, ops::Bound, sync::Arc};
+use std::{iter, ops::Bound};
 
 use covault_model::{
     hlc::Hlc,
@@ -11,44 +11,42 @@ use covault_model::{
     name::{CallerName, NamePrefix, SecretName, SecretPath},
     record::Record,
 };
-use heed::{RoTxn, WithoutTls};
+use heed::RoTxn;
 
 use crate::{
     error::StoreError,
     keys::{self, Kind},
+    looks::{Look, Seen},
     open::Store,
     rows::{Counts, LineRow, SecretView, from_row},
     tables::{Meta, Tables},
-    unfiled::{Piles, Unfiled},
+    unfiled::Piles,
 };
 
 /// A read transaction.
 pub struct View<'s> {
-    txn: RoTxn<'s, WithoutTls>,
+    look: Look<'s>,
     tables: &'s Tables,
-    piles: Arc<Piles>,
 }
 
 impl Store {
     /// Looks at what is committed now.
     pub fn view(&self) -> Result<View<'_>, StoreError> {
-        // The piles first: what is filed after this look began is still in them.
-        let piles = self.piles();
-        let (txn, tables) = (self.env().read_txn()?, self.tables());
-        let piles = piles.map_or_else(|| Unfiled::load(&txn, tables).map(|unfiled| unfiled.piles()), Ok)?;
-        Ok(View { txn, tables, piles })
+        let tables = self.tables();
+        Ok(View { look: self.looks().next(tables)?, tables })
     }
 
-    /// The number of the last commit. Equal numbers at two times mean that nothing changed in between.
+    /// The number of the last commit of this process. Equal numbers at two times mean that nothing changed in between.
     pub fn last_commit(&self) -> u64 {
-        self.env().info().last_txn_id as u64
+        self.looks().commits()
     }
 }
 
 impl View<'_> {
     /// The rows as of this look.
     pub fn rows(&self) -> Rows<'_> {
-        Rows { txn: &self.txn, tables: self.tables, piles: &self.piles }
+        let Seen { txn, piles } = self.look.seen();
+        Rows { txn, tables: self.tables, piles }
     }
 }
 

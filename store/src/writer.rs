@@ -31,6 +31,7 @@ use crate::{
     changes::{Changed, Feed},
     error::StoreError,
     filer::{Filed, Filer},
+    looks::Looks,
     tables::Tables,
     txn::Txn,
     unfiled::{News, Piles},
@@ -107,6 +108,14 @@ pub(crate) struct Bench {
     pub unsettled: Arc<Unsettled>,
     /// Where it is told which histories a commit changed.
     pub feed: Arc<Feed>,
+    pub looks: Arc<Looks>,
+}
+
+/// What came of a commit.
+struct Committed {
+    changed: Changed,
+    filed: Option<Filed>,
+    news: Vec<News>,
 }
 
 /// The bench, and whether a job has panicked on it. After that nothing more is written: the panic has
@@ -325,9 +334,12 @@ impl Desk {
             return (untold, Err(StoreError::Closed));
         }
         let committed = self.run(first, next, &mut untold, &mut gathered);
-        let committed = committed.map(|(filed, news)| {
-            self.bench.unsettled.clear();
+        let committed = committed.map(|Committed { changed, filed, news }| {
             self.filer.follow(filed, news, is_idle);
+            // First those who look see it, then they are told to look.
+            self.bench.looks.committed();
+            self.bench.feed.add(changed);
+            self.bench.unsettled.clear();
         });
         match &committed {
             Ok(()) => {}
@@ -358,9 +370,9 @@ impl Desk {
         mut next: impl FnMut(bool) -> Option<Turn>,
         untold: &mut Vec<Untold>,
         gathered: &mut Vec<Job>,
-    ) -> Result<(Option<Filed>, Vec<News>), StoreError> {
+    ) -> Result<Committed, StoreError> {
         gathered.append(&mut mem::take(&mut self.again));
-        let Bench { env, tables, unsettled, feed } = &self.bench;
+        let Bench { env, tables, unsettled, .. } = &self.bench;
         let (mut turn, piles) = (first, self.filer.piles());
         let is_idle = turn.is_none() && gathered.is_empty();
         let mut outer = match Outer::begin_again(env, tables, &piles, gathered) {
@@ -399,8 +411,7 @@ impl Desk {
         let Outer { mut txn, changed, news, .. } = outer;
         let filed = self.filer.file(env, tables, &mut txn, &news, is_idle)?;
         txn.commit().map_err(|error| why_not_committed(env, error))?;
-        feed.add(changed);
-        Ok((filed, news))
+        Ok(Committed { changed, filed, news })
     }
 }
 
