@@ -7,40 +7,35 @@
 //! reserve ──► space for one more line is allocated, or the operation is refused
 //!    │        (a new segment begins here, never between an operation and its line)
 //!    ▼
-//! enter   ──► number and hash, under one lock; the line waits in memory
+//! enter   ──► number and hash, one line at a time; the line waits in memory
 //!    │        (other operations may enter theirs meanwhile)
 //!    ▼
 //! write   ──► one write(2) of all that wait, unless another's has taken this line along
+//!             (lines are entered meanwhile)
 //!
 //! record  ──► enter and write at once
 //!
-//! sync    ──► fdatasync outside the lock; gives the anchor to keep
+//! sync    ──► fdatasync while lines are written; gives the anchor to keep
 //! ```
 //!
 //! A channel to a writing thread was rejected: handing over a line costs more than writing it to the
 //! page cache, and a line would still be on its way when the process is killed.
 
 use std::{
-    fs::File,
     io, mem,
-    os::unix::fs::FileExt,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::audit::{
-    chain::{Anchor, Chain},
-    entry::Entry,
-    line::{LINE_BYTES_MAX, LineWriter, write_end},
-    segment::{self, SEGMENT_BYTES_MAX},
+    chain::Anchor, entry::Entry, files::Files, line::LINE_BYTES_MAX, promises::Promises,
+    segment::SEGMENT_BYTES_MAX, waiting::Waiting,
 };
 
-/// Bytes of disk allocated at once (1 MiB).
-const ALLOCATE_BYTES: u64 = 1 << 20;
 /// Bytes of lines that wait at most; the line that reaches them is written as it is entered.
 pub(super) const WAITING_BYTES_MAX: usize = 1 << 16;
-
-const _: () = assert!(LINE_BYTES_MAX as u64 <= ALLOCATE_BYTES && ALLOCATE_BYTES <= SEGMENT_BYTES_MAX);
 
 /// Why the log takes no line now. The operation must not be done, or if it was a read, not be answered.
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +53,16 @@ pub enum AuditUnavailable {
 }
 
 /// The audit log of one node. Shared by all threads.
+///
+/// Always true: the bytes written, those waiting and the longest line for each promise fit into what is allocated and
+/// into the segment. Who needs both locks takes that of the files first.
 #[derive(Debug)]
 pub struct AuditLog {
-    writer: Mutex<Writer>,
+    promises: Promises,
+    waiting: Mutex<Waiting>,
+    files: Mutex<Files>,
+    /// The number of the last line that is written.
+    written: AtomicU64,
     /// Held through a sync: one that overtook another would vouch for what the other has still to sync.
     syncing: Mutex<()>,
 }
@@ -73,47 +75,133 @@ pub struct Ticket<'a> {
 }
 
 impl AuditLog {
+    pub(super) fn new(waiting: Waiting, files: Files) -> Self {
+        Self {
+            promises: Promises::default(),
+            written: AtomicU64::new(waiting.head().seq),
+            waiting: Mutex::new(waiting),
+            files: Mutex::new(files),
+            syncing: Mutex::new(()),
+        }
+    }
+
     /// Holds space for one line. To be called before the operation begins.
     pub fn reserve(&self) -> Result<Ticket<'_>, AuditUnavailable> {
-        let mut writer = self.writer();
-        writer.make_room()?;
-        writer.reserved += 1;
-        Ok(Ticket { log: self })
+        let has_room = self.promises.give();
+        let ticket = Ticket { log: self };
+        if !has_room {
+            self.make_room()?;
+        }
+        Ok(ticket)
+    }
+
+    /// Adds a line, whether there is room for it or not. If that fails it waits, and no operation begins before it is
+    /// written.
+    pub(super) fn note(&self, entry: &Entry<'_>) {
+        let _ = self.promises.give();
+        let ticket = Ticket { log: self };
+        // These fail only as they would for the next operation, which is then refused and told why.
+        let _ = self.make_room();
+        let _ = ticket.record(entry);
     }
 
     /// The newest line, which may not be on disk yet.
     pub fn head(&self) -> Anchor {
-        self.writer().head
+        self.waiting().head()
     }
 
     /// Brings all lines to the disk and gives the newest of them, to be kept outside the log. Does nothing
     /// when nothing was added since the last time. Lines can be recorded meanwhile.
     pub fn sync(&self) -> Result<Anchor, AuditUnavailable> {
         let _alone = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(unsynced) = self.writer().take_unsynced()? else { return Ok(self.writer().synced) };
+        let unsynced = {
+            let mut files = self.files();
+            if files.sync_failed() {
+                return Err(AuditUnavailable::SyncFailed);
+            }
+            self.flush(&mut files)?;
+            match files.take_unsynced() {
+                Some(unsynced) => unsynced,
+                None => return Ok(files.synced()),
+            }
+        };
         let outcome = unsynced.sync();
-        let mut writer = self.writer();
-        match outcome {
-            Ok(()) => writer.synced = unsynced.head,
-            Err(_) => writer.sync_failed = true,
+        let mut files = self.files();
+        files.was_synced(&unsynced, outcome.is_ok());
+        if outcome.is_err() {
+            self.promises.stop();
         }
         outcome?;
-        Ok(unsynced.head)
+        Ok(files.synced())
+    }
+
+    /// Sees to it that every line that was promised can be written, and some more.
+    fn make_room(&self) -> Result<(), AuditUnavailable> {
+        let mut files = self.files();
+        self.promises.stop();
+        if files.sync_failed() {
+            return Err(AuditUnavailable::SyncFailed);
+        }
+        if files.is_behind() {
+            self.flush(&mut files)?;
+        }
+        // Before it is asked what was entered: a line may be counted twice, but not be missed.
+        let promised = self.promises.count() * LINE_BYTES_MAX as u64;
+        if SEGMENT_BYTES_MAX < promised {
+            return Err(AuditUnavailable::Crowded);
+        }
+        let mut end = self.waiting().head_end() + promised;
+        if SEGMENT_BYTES_MAX < end {
+            self.begin_segment(&mut files, promised)?;
+            end = promised;
+        }
+        let room = files.allocate(end)? / LINE_BYTES_MAX as u64;
+        self.promises.go_on(room);
+        Ok(())
+    }
+
+    /// Turns to the next segment, once all that was promised has its space there. Nobody enters a line meanwhile.
+    fn begin_segment(&self, files: &mut Files, promised: u64) -> io::Result<()> {
+        let mut waiting = self.waiting();
+        let last = files.take(&mut waiting);
+        self.write(files, last)?;
+        files.begin_segment(promised)?;
+        waiting.begin_segment();
+        Ok(())
     }
 
     /// Writes the lines that wait, if the one with this number is among them.
     fn write_up_to(&self, seq: u64) -> io::Result<()> {
-        let mut writer = self.writer();
-        if writer.written < seq { writer.flush() } else { Ok(()) }
+        let is_written = || seq <= self.written.load(Ordering::Acquire);
+        if is_written() {
+            return Ok(());
+        }
+        let mut files = self.files();
+        if is_written() { Ok(()) } else { self.flush(&mut files) }
     }
 
-    pub(super) fn new(writer: Writer) -> Self {
-        Self { writer: Mutex::new(writer), syncing: Mutex::new(()) }
+    /// Writes the lines that wait.
+    fn flush(&self, files: &mut Files) -> io::Result<()> {
+        let last = files.take(&mut self.waiting());
+        self.write(files, last)
     }
 
-    /// A panic while the lock was held would be a bug of ours; every step leaves the writer in order.
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self, files: &mut Files, last: u64) -> io::Result<()> {
+        let outcome = files.write();
+        match outcome {
+            Ok(()) => self.written.store(last, Ordering::Release),
+            Err(_) => self.promises.stop(),
+        }
+        outcome
+    }
+
+    /// A panic while a lock was held would be a bug of ours; every step leaves what it guards in order.
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -135,11 +223,15 @@ impl<'a> Ticket<'a> {
     /// Gives the line its number and its place in the chain.
     pub fn enter(self, entry: &Entry<'_>) -> Line<'a> {
         let log = self.log;
-        let mut writer = log.writer();
-        writer.reserved -= 1;
-        // The space was used; dropping the ticket would give it back a second time.
-        mem::forget(self);
-        Line { log, seq: writer.append(entry) }
+        let (seq, waiting_bytes) = {
+            let mut waiting = log.waiting();
+            (waiting.append(entry), waiting.len())
+        };
+        if WAITING_BYTES_MAX <= waiting_bytes {
+            // If this fails, whoever waits for a line learns it when it tries again.
+            let _ = log.write_up_to(seq);
+        }
+        Line { log, seq }
     }
 }
 
@@ -163,194 +255,8 @@ impl Drop for Line<'_> {
 }
 
 impl Drop for Ticket<'_> {
+    /// Its line was entered, or there is none.
     fn drop(&mut self) {
-        self.log.writer().reserved -= 1;
-    }
-}
-
-/// The state behind the lock. Always true: the bytes written, those waiting and the longest line for
-/// each ticket fit into what is allocated and into the segment.
-#[derive(Debug)]
-pub(super) struct Writer {
-    dir: PathBuf,
-    file: Arc<File>,
-    segment: u64,
-    /// Bytes written to the segment.
-    size: u64,
-    /// Bytes of the segment that the file system holds for us.
-    allocated: u64,
-    /// Tickets given out.
-    reserved: u64,
-    /// Lines that are numbered but not written.
-    waiting: Vec<u8>,
-    /// The number of the last line that is written.
-    written: u64,
-    /// Whether the last attempt to write failed. No operation begins before another succeeds.
-    failing: bool,
-    /// The chain, waiting lines included.
-    chain: Chain,
-    lines: LineWriter,
-    /// The newest line, waiting ones included, and where it ends: in an earlier segment while this one is
-    /// empty.
-    head: Anchor,
-    /// Segments written before this one since the last sync, with their final sizes.
-    finished: Vec<(Arc<File>, u64)>,
-    synced: Anchor,
-    sync_failed: bool,
-}
-
-impl Writer {
-    /// Goes on after the line `head`, at an offset of a segment: the head's, or the beginning of a later
-    /// one that is empty. Of what is later than `synced` it is not known whether it is on disk, nor whether a sync
-    /// would bring it there, so it is written again.
-    pub(super) fn resume(
-        dir: &Path,
-        head: Anchor,
-        (segment, size): (u64, u64),
-        synced: Anchor,
-    ) -> io::Result<Self> {
-        let from = |number| if number == synced.segment { synced.end } else { 0 };
-        let mut finished = Vec::new();
-        for number in synced.segment..segment {
-            let file = segment::open(dir, number)?;
-            let size = file.metadata()?.len();
-            segment::write_again(&file, from(number)..size)?;
-            finished.push((Arc::new(file), size));
-        }
-        let file = segment::open(dir, segment)?;
-        segment::write_again(&file, from(segment)..size)?;
-        Ok(Self {
-            dir: dir.to_owned(),
-            file: Arc::new(file),
-            segment,
-            size,
-            allocated: size,
-            reserved: 0,
-            waiting: Vec::with_capacity(LINE_BYTES_MAX),
-            written: head.seq,
-            failing: false,
-            chain: Chain::after(head.seq, head.hash),
-            lines: LineWriter::new(),
-            head,
-            finished,
-            synced,
-            sync_failed: false,
-        })
-    }
-
-    /// Numbers a line and puts it behind those that wait.
-    pub(super) fn append(&mut self, entry: &Entry<'_>) -> u64 {
-        let begin = self.waiting.len();
-        self.lines.write_hashed(&mut self.waiting, self.chain.seq + 1, entry, &self.chain.hash);
-        let hash = self.chain.extend(&self.waiting[begin..]);
-        write_end(&mut self.waiting, hash);
-        self.head = Anchor {
-            seq: self.chain.seq,
-            hash: self.chain.hash,
-            segment: self.segment,
-            end: self.size + self.waiting.len() as u64,
-        };
-        debug_assert!(self.waiting.len() - begin <= LINE_BYTES_MAX);
-        if WAITING_BYTES_MAX <= self.waiting.len() {
-            // If this fails, whoever waits for a line learns it when it tries again.
-            let _ = self.flush();
-        }
-        self.chain.seq
-    }
-
-    /// Writes what waits, at the offset where it belongs, so that a part written earlier does no harm.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        if !self.waiting.is_empty() {
-            self.failing = true;
-            self.file.write_all_at(&self.waiting, self.size)?;
-            self.failing = false;
-            self.size += self.waiting.len() as u64;
-            self.written = self.chain.seq;
-            self.waiting.clear();
-        }
-        Ok(())
-    }
-
-    /// Sees to it that one line more than was promised can be written.
-    pub(super) fn make_room(&mut self) -> Result<(), AuditUnavailable> {
-        if self.sync_failed {
-            return Err(AuditUnavailable::SyncFailed);
-        }
-        if self.failing {
-            self.flush()?;
-        }
-        let promised = (self.reserved + 1) * LINE_BYTES_MAX as u64;
-        if SEGMENT_BYTES_MAX < promised {
-            return Err(AuditUnavailable::Crowded);
-        }
-        let end = self.size + self.waiting.len() as u64 + promised;
-        if SEGMENT_BYTES_MAX < end {
-            self.flush()?;
-            self.begin_segment(promised)?;
-        } else if self.allocated < end {
-            self.allocated = allocate(&self.file, self.allocated, end)?;
-        }
-        Ok(())
-    }
-
-    /// Turns to the next segment, once all that was promised has its space there. A segment that was made
-    /// in an attempt that failed is empty, and taken again.
-    fn begin_segment(&mut self, promised: u64) -> io::Result<()> {
-        let next = segment::open(&self.dir, self.segment + 1)?;
-        if next.metadata()?.len() != 0 {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the next segment is there already"));
-        }
-        let allocated = allocate(&next, 0, promised)?;
-        let last = mem::replace(&mut self.file, Arc::new(next));
-        self.finished.push((last, self.size));
-        (self.segment, self.size, self.allocated) = (self.segment + 1, 0, allocated);
-        Ok(())
-    }
-
-    /// What a sync has to do; `None` when there is nothing.
-    fn take_unsynced(&mut self) -> Result<Option<Unsynced>, AuditUnavailable> {
-        if self.sync_failed {
-            return Err(AuditUnavailable::SyncFailed);
-        }
-        self.flush()?;
-        if self.head == self.synced {
-            return Ok(None);
-        }
-        let has_new_files = self.segment != self.synced.segment || self.synced.seq == 0;
-        Ok(Some(Unsynced {
-            finished: mem::take(&mut self.finished),
-            file: self.file.clone(),
-            dir: has_new_files.then(|| self.dir.clone()),
-            head: self.head,
-        }))
-    }
-}
-
-/// Allocates to the end of a whole number of chunks, and says how far.
-fn allocate(file: &File, from: u64, to: u64) -> io::Result<u64> {
-    let end = to.next_multiple_of(ALLOCATE_BYTES).min(SEGMENT_BYTES_MAX);
-    segment::allocate(file, from..end)?;
-    Ok(end)
-}
-
-/// Files that hold lines which may not be on disk.
-#[derive(Debug)]
-struct Unsynced {
-    finished: Vec<(Arc<File>, u64)>,
-    file: Arc<File>,
-    /// The directory, when it has new segments.
-    dir: Option<PathBuf>,
-    head: Anchor,
-}
-
-impl Unsynced {
-    fn sync(&self) -> io::Result<()> {
-        for (file, size) in &self.finished {
-            // Gives back what was allocated and not used.
-            file.set_len(*size)?;
-            file.sync_data()?;
-        }
-        self.file.sync_data()?;
-        self.dir.as_ref().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+        self.log.promises.end();
     }
 }

@@ -14,17 +14,20 @@
 //! So an edit, a removal, a swap or an insertion breaks the chain at that line. Only its end could be
 //! cut unseen; the [`Anchor`] of the newest synced line, kept outside, shows that too.
 //!
-//! Read in this order: [`Entry`] says what is recorded, `line` its bytes, `chain` the hashes, `segment`
-//! the files, [`AuditLog`] how lines are added, `open` how a log is taken up again, [`verify`](fn@verify)
+//! Read in this order: [`Entry`] says what is recorded, `line` its bytes, `chain` the hashes, `segment` and `files`
+//! the files, `promises`, `waiting` and [`AuditLog`] how lines are added, `open` how a log is taken up again, [`verify`](fn@verify)
 //! how it is checked.
 
 mod chain;
 mod entry;
+mod files;
 mod line;
 mod log;
 mod open;
+mod promises;
 mod segment;
 mod verify;
+mod waiting;
 
 #[cfg(test)]
 mod tests;

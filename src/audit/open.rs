@@ -15,9 +15,11 @@ use covault_model::hlc::Millis;
 use crate::audit::{
     chain::{Anchor, Chain, Finding, Problem},
     entry::{Action, Entry, Outcome, Subject},
+    files::Files,
     line::{LINE_BYTES_MAX, ReadLine},
-    log::{AuditLog, Writer},
+    log::AuditLog,
     segment::{self, LineReader, Piece},
+    waiting::Waiting,
 };
 
 /// Why a log cannot be taken up.
@@ -44,32 +46,27 @@ impl AuditLog {
         let end = follow(dir, &numbers, start)?;
         let cut = end.cut_rest(dir, &numbers)?;
         let synced = anchor.unwrap_or(Anchor { seq: 0, ..start });
-        let mut writer = Writer::resume(dir, end.head, (end.segment, end.offset), synced)?;
+        let files = Files::resume(dir, end.head, (end.segment, end.offset), synced)?;
+        let log = Self::new(Waiting::after(end.head, (end.segment, end.offset)), files);
         if 0 < cut {
-            note_cut(&mut writer, cut, now);
+            log.note(&cut_off(cut, now));
         }
-        Ok(Self::new(writer))
+        Ok(log)
     }
 }
 
-/// Adds the line that says how much was cut off. If that fails the line waits in the writer, and no
-/// operation begins before it is written.
-fn note_cut(writer: &mut Writer, cut: u64, now: Millis) {
-    let entry = Entry {
+/// What says how much was cut off.
+fn cut_off(bytes: u64, now: Millis) -> Entry<'static> {
+    Entry {
         at: now,
         request: None,
         caller: None,
         action: Action::AuditRecovered,
         owner: None,
-        subject: Subject::Bytes(cut),
+        subject: Subject::Bytes(bytes),
         version: None,
         outcome: Outcome::Done,
-    };
-    // Making room and writing fail only as they would for the next operation, which is then refused and told
-    // why.
-    let _ = writer.make_room();
-    writer.append(&entry);
-    let _ = writer.flush();
+    }
 }
 
 /// Sees that the anchor's line is where it was, and starts after it.
