@@ -16,7 +16,7 @@ use std::{
 };
 
 use covault::{
-    api::{Api, Behind, Listener, RequestLimits, ServerLimits, serve},
+    api::{Api, Behind, Listener, RequestLimits, ServerLimits, Workers, serve},
     consensus::ConsensusConfig,
     host::Host,
     node::{Node, NodeConfig, QuicConfig, join},
@@ -217,7 +217,7 @@ impl Machine {
         };
         tokio::select! {
             biased;
-            _ = serve(&api, listener, None, limits(), stop) => {}
+            _ = serve(&api, listener, None, limits(), Workers::here(), stop) => {}
             () = self.note_reigns(&node) => {}
         }
         node.stop().await;
@@ -415,10 +415,15 @@ impl Host for SimHost {
 struct Door(TcpListener);
 
 impl Listener for Door {
+    type Accepted = TcpStream;
     type Stream = TcpStream;
 
     async fn accept(&mut self) -> io::Result<TcpStream> {
         Ok(self.0.accept().await?.0)
+    }
+
+    fn open(accepted: TcpStream) -> io::Result<TcpStream> {
+        Ok(accepted)
     }
 }
 

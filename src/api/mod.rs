@@ -27,7 +27,9 @@ pub mod service;
 pub mod table;
 pub mod time;
 pub mod tls;
+pub mod workers;
 
 pub use relayed::Relay;
 pub use server::{Listener, ServerLimits, attend, serve};
 pub use service::{Api, Behind, RequestLimits};
+pub use workers::Workers;

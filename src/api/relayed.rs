@@ -115,9 +115,9 @@ impl Api {
             let too_late = if effect == Effect::Nothing { read_too_late } else { write_too_late };
             return told.map_or_else(|_| Err(too_late()), answer_of);
         }
-        match timeout(time, tokio::spawn(carried_out)).await {
-            Ok(Ok(told)) => answer_of(told),
-            Ok(Err(_)) => Err(Problem::new(Code::Internal, "The log of the API process says why.")),
+        match timeout(time, self.home().to_the_end(carried_out)).await {
+            Ok(Some(told)) => answer_of(told),
+            Ok(None) => Err(Problem::new(Code::Internal, "The log of the API process says why.")),
             Err(_) => Err(write_too_late()),
         }
     }

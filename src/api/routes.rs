@@ -216,6 +216,19 @@ impl Operation {
         self.only_reads() || matches!(self, Self::Tokenize | Self::Detokenize)
     }
 
+    /// Whether it may be about thousands of values, secrets or versions.
+    pub fn computes_long(self) -> bool {
+        matches!(
+            self,
+            Self::ListSecrets
+                | Self::ReadHistory
+                | Self::EncryptEnv
+                | Self::ExpandEnv
+                | Self::Tokenize
+                | Self::Detokenize
+        )
+    }
+
     /// Whether it changes nothing.
     pub fn only_reads(self) -> bool {
         self == Self::ExpandEnv || ROUTES.get(self as usize).is_some_and(|route| route.method == Method::GET)

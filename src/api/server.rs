@@ -3,7 +3,7 @@
 //! in flight finish. Generic over the listener, so that a simulated network can stand in for sockets.
 //! Knows nothing of requests.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net, sync::Arc, time::Duration};
 
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::api::{joined::Joined, metrics::Metrics, service::Api};
+use crate::api::{joined::Joined, metrics::Metrics, service::Api, workers::Workers};
 
 /// How often recorded times are folded into the histograms.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
@@ -39,21 +39,31 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Where connections come from. Sockets, or a simulated network.
 pub trait Listener: Send {
+    /// One connection, not yet of any runtime.
+    type Accepted: Send + 'static;
     /// One connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// Waits for the next connection. Dropping the future loses none.
-    fn accept(&mut self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    fn accept(&mut self) -> impl Future<Output = io::Result<Self::Accepted>> + Send;
+
+    /// Makes it one of the runtime that this is called in.
+    fn open(accepted: Self::Accepted) -> io::Result<Self::Stream>;
 }
 
 impl Listener for TcpListener {
+    type Accepted = net::TcpStream;
     type Stream = TcpStream;
 
-    async fn accept(&mut self) -> io::Result<TcpStream> {
+    async fn accept(&mut self) -> io::Result<net::TcpStream> {
         let (stream, _) = TcpListener::accept(self).await?;
         // Answers are written whole, so waiting to fill a packet only costs time.
         stream.set_nodelay(true)?;
-        Ok(stream)
+        stream.into_std()
+    }
+
+    fn open(accepted: net::TcpStream) -> io::Result<TcpStream> {
+        TcpStream::from_std(accepted)
     }
 }
 
@@ -70,13 +80,14 @@ pub struct ServerLimits {
     pub drain: Duration,
 }
 
-/// Serves `api` on `listener` until `stop` is ready and what is in flight has finished, or the time for
-/// that is up. Returns whether everything finished.
+/// Serves `api` on `listener`, connections on `workers`, until `stop` is ready and what is in flight has finished, or the
+/// time for that is up. Returns whether everything finished.
 pub async fn serve<L: Listener>(
     api: &Api,
     mut listener: L,
     tls: Option<Arc<rustls::ServerConfig>>,
     limits: ServerLimits,
+    workers: Workers,
     stop: impl Future<Output = ()>,
 ) -> bool {
     let slots = Arc::new(Semaphore::new(limits.connections_max));
@@ -93,7 +104,7 @@ pub async fn serve<L: Listener>(
             let slot = slots.clone().acquire_owned().await;
             (slot, accepted(&mut listener).await)
         };
-        let (slot, stream) = tokio::select! {
+        let (slot, accepted) = tokio::select! {
             // In this order, so that a simulated run has one course.
             biased;
             () = &mut stop => break,
@@ -105,12 +116,17 @@ pub async fn serve<L: Listener>(
             next = next => next,
         };
         let (api, acceptor, limits) = (api.clone(), acceptor.clone(), limits.clone());
-        let watcher = graceful.watcher();
-        connections.spawn(async move {
-            let _slot = slot;
+        let (watcher, place) = (graceful.watcher(), workers.place());
+        let worker = place.handle().clone();
+        let conversation = async move {
+            let _held = (slot, place);
             let _counted = Counted::new(api.metrics());
-            converse(&api, stream, acceptor, &limits, watcher).await;
-        });
+            match L::open(accepted) {
+                Ok(stream) => converse(&api, stream, acceptor, &limits, watcher).await,
+                Err(error) => tracing::warn!(%error, "a connection could not be opened"),
+            }
+        };
+        connections.spawn_on(conversation, &worker);
     }
     drop(listener);
     tracing::info!(connections = graceful.count(), "stopping: finishing what is in flight");
@@ -130,10 +146,10 @@ pub async fn attend(api: &Api, stop: impl Future<Output = ()>) {
     }
 }
 
-async fn accepted<L: Listener>(listener: &mut L) -> L::Stream {
+async fn accepted<L: Listener>(listener: &mut L) -> L::Accepted {
     loop {
         match listener.accept().await {
-            Ok(stream) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;

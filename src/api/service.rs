@@ -1,7 +1,6 @@
 //! The way of a request through the API: one warp filter takes everything, the route table says what it
 //! asks for, the vault says who asks, and whatever comes of it is one answer, one count and one line in
-//! the log. A request that changes something runs to its end even if its client has gone (U1): it is a
-//! task of its own.
+//! the log. A request that changes something runs to its end even if its client has gone (U1).
 //! Knows nothing of sockets.
 
 use std::{
@@ -36,6 +35,7 @@ use crate::{
         relayed::Relay,
         resources::{callers, env, epochs, grants, health, history, members, secrets, tokens},
         routes::{self, Body, Found, Operation, Right, Route},
+        workers::Home,
     },
     vault::{Asker, AuthFailure, RequestId, Vault},
 };
@@ -71,6 +71,7 @@ pub struct Api(Arc<Shared>);
 
 struct Shared {
     behind: Behind,
+    home: Home,
     limits: RequestLimits,
     metrics: Metrics,
     /// Begins the ids of requests whose client gave none.
@@ -97,16 +98,21 @@ pub(super) struct Matched<'p> {
 }
 
 impl Api {
-    /// An API in front of what carries requests out. `request_prefix` is drawn at random at each start, so that
+    /// An API in front of what carries requests out, in the runtime that this is called in. `request_prefix` is drawn at random at each start, so that
     /// ids of requests do not come again.
     pub fn new(behind: Behind, limits: RequestLimits, request_prefix: u32) -> Self {
         let (metrics, requests) = (Metrics::new(), AtomicU64::new(0));
-        Self(Arc::new(Shared { behind, limits, metrics, request_prefix, requests }))
+        Self(Arc::new(Shared { behind, home: Home::here(), limits, metrics, request_prefix, requests }))
     }
 
     /// What is counted.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// Where requests are carried out.
+    pub(super) fn home(&self) -> &Home {
+        &self.0.home
     }
 
     /// The bounds of one request.
@@ -137,7 +143,7 @@ impl Api {
             .then(move |method, path, query, headers, body| {
                 let api = api.clone();
                 let mut arrival = Arrival { method, path, query, headers };
-                async move { api.answer(&mut arrival, body).await }
+                async move { api.home().run(api.answer(&mut arrival, body)).await }
             });
         warp::service(everything)
     }
@@ -280,21 +286,28 @@ impl Api {
         route: &'static Route,
         call: Call,
     ) -> Result<Answer, Problem> {
-        if route.operation.only_reads() {
-            let done = within(self.0.limits.time, carry_out(vault, route.operation, call)).await;
+        let (operation, time) = (route.operation, self.0.limits.time);
+        if operation.only_reads() {
+            let done = match operation.computes_long() {
+                true => carry_out_apart(time, vault, operation, call).await,
+                false => within(time, carry_out(vault, operation, call)).await,
+            };
             let mut answer = done
                 .unwrap_or_else(|| Err(read_too_late()))
                 .map_err(|problem| problem.read_from(vault.standing()))?;
             set_standing(&mut answer, vault.standing());
             return Ok(answer);
         }
-        let vault = vault.clone();
-        let task = tokio::spawn(async move { carry_out(&vault, route.operation, call).await });
-        match timeout(self.0.limits.time, task).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Problem::new(Code::Internal, "The node's log says why.")),
-            Err(_) => Err(write_too_late()),
-        }
+        let done = match operation.computes_long() {
+            true => carry_out_apart(time, vault, operation, call).await,
+            false => {
+                let vault = vault.clone();
+                let work = async move { carry_out(&vault, operation, call).await };
+                let done = timeout(time, self.home().to_the_end(work)).await.ok();
+                done.map(|done| done.unwrap_or_else(|| Err(panicked())))
+            }
+        };
+        done.unwrap_or_else(|| Err(write_too_late()))
     }
 }
 
@@ -302,6 +315,20 @@ impl Shared {
     fn next_request_id(&self) -> RequestId {
         RequestId::generated(self.request_prefix, self.requests.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// What comes of an operation if it is done in time, in a task of its own: one that computes for long would keep those
+/// waiting that are served by the same thread.
+async fn carry_out_apart(
+    time: Duration,
+    vault: &Vault,
+    operation: Operation,
+    call: Call,
+) -> Option<Result<Answer, Problem>> {
+    let vault = vault.clone();
+    let task = tokio::spawn(async move { carry_out(&vault, operation, call).await });
+    let done = timeout(time, task).await.ok()?;
+    Some(done.unwrap_or_else(|_| Err(panicked())))
 }
 
 /// An operation on its way.
@@ -369,6 +396,10 @@ async fn within(time: Duration, mut work: Doing<'_>) -> Option<Result<Answer, Pr
         Some(done) => Some(done),
         None => timeout(time, work).await.ok(),
     }
+}
+
+fn panicked() -> Problem {
+    Problem::new(Code::Internal, "The node's log says why.")
 }
 
 pub(super) fn read_too_late() -> Problem {

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use crate::{
-    api::{Api, Behind, RequestLimits, ServerLimits, serve, tls},
+    api::{Api, Behind, RequestLimits, ServerLimits, Workers, serve, tls},
     host::Host,
     node::{HttpConfig, PlainHttp, TlsFiles},
 };
@@ -20,6 +20,7 @@ const HEAD: Duration = Duration::from_secs(10);
 /// A listener, and what it is to be served with.
 pub struct Front {
     listener: TcpListener,
+    workers: Workers,
     tls: Option<Arc<rustls::ServerConfig>>,
     connections_max: usize,
     url: String,
@@ -34,11 +35,13 @@ impl Front {
         let listener = listener.map_err(|error| {
             Failure::new("cannot_listen", format!("cannot listen on {}: {error}", http.listen))
         })?;
+        let workers = Workers::start();
+        let workers = workers.map_err(|error| Failure::new("cannot_start", error.to_string()))?;
         let address =
             listener.local_addr().map_err(|error| Failure::new("cannot_listen", error.to_string()))?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{address}");
-        Ok(Self { listener, tls, connections_max: http.connections_max, url })
+        Ok(Self { listener, workers, tls, connections_max: http.connections_max, url })
     }
 
     /// Where it listens.
@@ -50,7 +53,7 @@ impl Front {
     pub async fn serve(self, api: &Api, stop: impl Future<Output = ()>) {
         let limits =
             ServerLimits { connections_max: self.connections_max, handshake: HEAD, head: HEAD, drain: DRAIN };
-        if !serve(api, self.listener, self.tls, limits, stop).await {
+        if !serve(api, self.listener, self.tls, limits, self.workers, stop).await {
             tracing::warn!("some requests did not finish in time");
         }
     }

@@ -3,7 +3,7 @@
 //! writes it. Keeps D4. Knows nothing of how views come about.
 
 use covault_model::{
-    hlc::Hlc,
+    hlc::{Hlc, Millis},
     isolation::{Access, Session},
     line::{Place, Standing as LineStanding, State, last_place_at},
     name::SecretPath,
@@ -120,7 +120,7 @@ impl Vault {
         if is_outdated(rows, target, which, &found.place)? {
             return Err(CallerMistake::NotFound.into());
         }
-        readable(&found.row, self.now())?;
+        readable(&found.row, || self.now())?;
         let sealed = rows.payload(target, &found.row.payload).map_err(storage_refusal)?;
         let sealed = sealed.ok_or(Refusal::from(NodeFault::Corrupt))?;
         let context = Context {
@@ -277,12 +277,12 @@ impl Found {
 }
 
 /// Refuses a version whose value is not to be served.
-fn readable(row: &LineRow, now: covault_model::hlc::Millis) -> Result<(), Refusal> {
+fn readable(row: &LineRow, now: impl FnOnce() -> Millis) -> Result<(), Refusal> {
     if row.destroyed {
         Err(CallerMistake::VersionDestroyed.into())
     } else if row.deleted {
         Err(CallerMistake::VersionDeleted.into())
-    } else if row.expires_at.is_some_and(|end| end <= now) {
+    } else if row.expires_at.is_some_and(|end| end <= now()) {
         Err(CallerMistake::VersionExpired.into())
     } else {
         Ok(())
