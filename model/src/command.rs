@@ -1,4 +1,4 @@
-//! What Raft orders: a closed list of commands.
+//! What Raft orders: a closed list of commands. Keeps R3: it is known which node may ask for each.
 //! Knows nothing of how they are proposed, or what becomes of them.
 
 use alloc::{boxed::Box, vec, vec::Vec};

@@ -1,5 +1,5 @@
 //! Why the rules said no, sorted by who must act. Nothing here carries a value, a token or a key.
-//! Knows nothing of HTTP: `src/api/problem.rs` has the status codes.
+//! Keeps C1 with the API: the list is closed. Knows nothing of HTTP: `src/api/problem.rs` has the status codes.
 
 use alloc::vec::Vec;
 

@@ -1,6 +1,6 @@
 //! Who may speak to this node: the enrolled peers, their addresses and their roles. A cheap-to-clone handle on
 //! one shared set, which whoever knows the members replaces as a whole; links follow it at once.
-//! Knows nothing of how peers come to be enrolled.
+//! Keeps A1: an API process has a role of its own. Knows nothing of how peers come to be enrolled.
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 

@@ -1,7 +1,7 @@
 //! Raft's log and vote on the store, with the entries that are not applied yet in memory too. An entry is on the
 //! disk before it counts: before this node says that it has it, or, of the leader's own, which are sent to the
 //! others while they are being synced, before they are applied here and before anybody is told that they are
-//! agreed (`docs/decisions/0018-leader-syncs-beside-its-followers.md`). Keeps D1 and R5. Knows nothing of what
+//! agreed (`docs/decisions/0018-leader-syncs-beside-its-followers.md`). Keeps D1, D3 and R5. Knows nothing of what
 //! entries do.
 
 use std::{

@@ -1,6 +1,6 @@
 //! A question that many may ask at once and that one answer serves: one is asked at a time, and whoever comes while it is
 //! under way waits for the next, since that answer may be about a moment before. So strangers who ask for much have little
-//! asked. Knows nothing of what is asked.
+//! asked. Keeps N4 with whoever asks. Knows nothing of what is asked.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,7 +1,7 @@
 //! Has a leader that no majority answers keep quiet. Raft has a follower stand for election that hears nothing of its
 //! leader; one whose words arrive and whose answers are lost or late, or that still reaches a few, would be followed
 //! for as long as that lasts: nothing is agreed, and its followers take themselves for a part of a majority.
-//! Knows nothing of who is elected then.
+//! Keeps R2. Knows nothing of who is elected then.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! A file with its `enc(…)` calls turned into secrets and references to them. The value of a name comes from
 //! beside the file, from a plain line `NAME=value` in it, or from the call itself; from one of them only.
-//! Keeps S1: values are wiped, and have no `Debug`.
+//! Keeps F3 (what stands in the way is told with its place, and then nothing is done) and S1: values are wiped, and have
+//! no `Debug`.
 //! Knows nothing of how secrets are made.
 
 use std::{

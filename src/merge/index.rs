@@ -1,7 +1,8 @@
 //! Which secrets' histories differ between two nodes, found without listing them: range-based set
 //! reconciliation over one item per secret. An item changes when its history does; both versions of it lie side
 //! by side, since they are ordered by the secret first, so that a difference costs half the bytes.
-//! The one door of the reconciliation library. Knows nothing of peers, of the disk, or of what is in a history.
+//! The one door of the reconciliation library. Keeps X5 with `search`. Knows nothing of peers,
+//! of the disk, or of what is in a history.
 
 use std::collections::BTreeSet;
 

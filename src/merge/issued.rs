@@ -8,7 +8,7 @@
 //!   Issues → Issues      those that are lacked
 //! ```
 //!
-//! Keeps T3 and T5 together with `intake`. Knows nothing of what is in an issue.
+//! Keeps T3 and T5 together with `intake`, and T6 with the vault. Knows nothing of what is in an issue.
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -1,6 +1,6 @@
 //! What one node lacks of a secret's history that another has, without either listing it: a node names the newest
 //! records it has and a few older ones, farther and farther back; whatever those build on it has too.
-//! Knows nothing of peers and of what is in a record.
+//! Keeps X5 with `search`. Knows nothing of peers and of what is in a record.
 
 use std::{
     cmp::Reverse,

@@ -7,7 +7,7 @@
 //!   Lacking → Records    what is lacked of them, again while there is more
 //! ```
 //!
-//! Knows nothing of when to ask.
+//! Keeps X5 with `index` and `lacking`. Knows nothing of when to ask.
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 //! to the registry by the node that made them when a majority is back: adopted as the next number unless
 //! something newer was agreed meanwhile, else passed over for good. Those of a node that was taken away are offered
 //! by whoever leads.
-//! Keeps X7. Knows nothing of values.
+//! Keeps X7, and C2: nothing kept is said to be agreed. Knows nothing of values.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

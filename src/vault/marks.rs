@@ -1,6 +1,6 @@
 //! Labels, description, delete and undelete: records that merge key by key and need no agreement. What is written
 //! here is sent to the other nodes at once.
-//! Keeps H3 through `covault_model::marks` and I1 for requests that pass no registry.
+//! Keeps H3 through `covault_model::marks`, I1 for requests that pass no registry, and C2: one disk is what is acknowledged.
 //! Knows nothing of values.
 
 use covault_model::{

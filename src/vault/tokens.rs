@@ -1,7 +1,8 @@
 //! Tokens: the vault lends the key of the active epoch to whoever computes them, decides which of the mappings
 //! that are proposed come to exist, and opens those of tokens that are shown. Keeps T3 (a mapping is inserted
 //! once), T2 (new ones belong to the active epoch, none to one that was destroyed, and a majority confirms that it
-//! was not before tokens are told to exist) and T6 (what is told to exist is on the disks of a majority, or it is
+//! was not before tokens are told to exist), T4 (a token that does not say its epoch is looked for in all
+//! of them, never guessed) and T6 (what is told to exist is on the disks of a majority, or it is
 //! said that it is not; with `spread.rs`).
 //! Knows nothing of documents or of how a token is computed.
 

@@ -2,7 +2,8 @@
 //! to the registry; the answer follows agreement, or says that there was none (`keep.rs`).
 //!
 //! On one node, updates of one secret take turns, so that each builds on the one before it.
-//! Keeps E1 to E4 by proposing only; `covault_model::plan` decides. Knows nothing of HTTP.
+//! Keeps E1 to E4 by proposing only; `covault_model::plan` decides. Keeps C2, and X4: what
+//! follows on a version is stamped after it, or refused. Knows nothing of HTTP.
 
 use std::{collections::BTreeMap, iter, slice};
 

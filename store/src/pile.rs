@@ -1,6 +1,7 @@
 //! A pile of mappings in memory: which rows each of them has. Nearly every mapping that comes is looked for in each pile
 //! and is in none, so they are found by a hash; and they are taken out in the order of their ids, so those that begin
-//! alike are in one heap. Knows nothing of what is in the rows, of the disk, or of when a pile is filed.
+//! alike are in one heap. Keeps T3 with `unfiled`. Knows nothing of what is in the rows, of the disk, or of
+//! when a pile is filed.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -1,7 +1,7 @@
 //! The Raft log: entries as bytes by index, in files of their own beside LMDB. An append is one write in one
 //! place and one sync, where a commit of the tree is a dozen writes in a dozen places and two. What the
 //! entries do can then be committed later, many at a time (`docs/decisions/0003-one-sync-per-write.md`).
-//! Keeps D1 for what is agreed. Knows nothing of terms, votes or what an entry holds.
+//! Keeps D1 for what is agreed, and R5 with whoever appends. Knows nothing of terms, votes or what an entry holds.
 //!
 //! Appending at an index that is there takes away everything from it on; a process killed in between finds
 //! either. One append may run ahead of the disk, while others are sent it; what was appended before it is synced
