@@ -1,7 +1,8 @@
 //! Reads every source file and manifest and fails where the code leaves the map of ARCHITECTURE.md:
 //! an edge between rooms that is not drawn, a foreign library outside its room, plaintext opened in an
 //! unlisted place, `unsafe` outside LMDB's door, a clock read outside the host, a file that does not
-//! say what it is for, a page that names a file which is not there.
+//! say what it is for, a page that names a file which is not there, a file that keeps a rule and does not
+//! cite it.
 //! Knows nothing of what the code does: it sees words and paths only.
 
 #![allow(clippy::unwrap_used)]
@@ -117,6 +118,18 @@ fn every_path_that_the_pages_name_exists() {
 }
 
 // ---- the rules -----------------------------------------------------------------------------------
+
+#[test]
+fn every_file_that_keeps_a_rule_cites_it() {
+    let silent: Vec<_> = rules_kept(&page("docs/invariants.md"))
+        .into_iter()
+        .filter(|(rule, file)| !cites(&page(file), rule))
+        .collect();
+    assert!(
+        silent.is_empty(),
+        "files that do not cite a rule which docs/invariants.md says they keep: {silent:?}"
+    );
+}
 
 fn violations(file: &str, source: &str, openers: &BTreeSet<String>) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -289,6 +302,34 @@ fn paths_named(page: &str) -> BTreeSet<String> {
             && (text.contains('/') || text.ends_with(".rs") || text.ends_with(".md"))
     };
     page.lines().flat_map(backticked).filter(plain).map(str::to_owned).collect()
+}
+
+/// Rules with the files that keep them: the first and third column of the table's rows.
+fn rules_kept(page: &str) -> Vec<(String, String)> {
+    let rows = page.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        let (rule, files) = (cells.next()?.trim(), cells.nth(1)?);
+        rule.ends_with(|last: char| last.is_ascii_digit()).then_some((rule, files))
+    });
+    rows.flat_map(|(rule, files)| {
+        backticked(files).filter(|file| file.ends_with(".rs")).map(|file| (rule.to_owned(), file.to_owned()))
+    })
+    .collect()
+}
+
+/// Whether a file's head names a rule, by itself or within a range such as `E1 to E4`.
+fn cites(source: &str, rule: &str) -> bool {
+    let head: Vec<_> = source.lines().map_while(|line| line.strip_prefix("//!")).collect();
+    let head = head.join(" ");
+    let words: Vec<_> = head.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let (kind, number) = rule.split_at(1);
+    let of_kind = |word: &str| word.strip_prefix(kind)?.parse::<u32>().ok();
+    let number: u32 = number.parse().unwrap();
+    let within = |three: &[&str]| match (of_kind(three[0]), three[1], of_kind(three[2])) {
+        (Some(first), "to", Some(last)) => (first..=last).contains(&number),
+        _ => false,
+    };
+    words.contains(&rule) || words.windows(3).any(within)
 }
 
 fn backticked(line: &str) -> impl Iterator<Item = &str> {
@@ -467,8 +508,8 @@ mod fires {
     use std::collections::BTreeSet;
 
     use super::{
-        manifest_violations, map_differences, of_the_workspace, paths_named, places_that_open_plaintext,
-        violations,
+        cites, manifest_violations, map_differences, of_the_workspace, paths_named,
+        places_that_open_plaintext, rules_kept, violations,
     };
 
     fn check(file: &str, body: &str, expected: &str) {
@@ -557,6 +598,21 @@ mod fires {
         assert!(found.iter().any(|line| line.contains("no room attic")), "{found:?}");
         assert!(found.iter().any(|line| line.contains("puts heed into attic/")), "{found:?}");
         assert!(found.iter().any(|line| line.contains("the map has no room model")), "{found:?}");
+    }
+
+    #[test]
+    fn on_a_file_that_does_not_cite_its_rule() {
+        let page =
+            "| rule | says | kept by |\n| --- | --- | --- |\n| E3 | that | `a.rs`, `b.rs` | `c.rs` |\n";
+        assert_eq!(rules_kept(page), [("E3".into(), "a.rs".into()), ("E3".into(), "b.rs".into())]);
+        for (source, expected) in [
+            ("//! Keeps E3.\n", true),
+            ("//! Keeps E1\n//! to E4, and so on.\n", true),
+            ("//! Keeps E1 to E2, and E30.\n", false),
+            ("//! Knows nothing.\n\n// E3\n", false),
+        ] {
+            assert_eq!(cites(source, "E3"), expected, "{source}");
+        }
     }
 
     #[test]
