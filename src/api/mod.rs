@@ -7,6 +7,7 @@
 //! [`joined`] sends; [`relayed`] is the way to nodes, and from API processes.
 //! Knows nothing of tables, sealing or consensus.
 
+pub mod alarm;
 pub mod answer;
 pub mod body;
 pub mod call;

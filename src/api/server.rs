@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::api::{joined::Joined, metrics::Metrics, service::Api, workers::Workers};
+use crate::api::{alarm::Alarm, joined::Joined, metrics::Metrics, service::Api, workers::Workers};
 
 /// How often recorded times are folded into the histograms.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
@@ -198,7 +198,7 @@ where
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
+        .timer(Alarm::default())
         .header_read_timeout(limits.head)
         .max_buf_size(BUFFER_BYTES_MAX)
         // A client may close its side once it has asked. Looking out for that while a request is answered
