@@ -116,12 +116,8 @@ impl Vault {
         which: Which,
     ) -> Result<Opened, Refusal> {
         self.permit(rows, session, target, Access::Read)?;
-        let found = find(rows, target, which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
-        if is_outdated(rows, target, which, &found.place)? {
-            return Err(CallerMistake::NotFound.into());
-        }
+        let (found, sealed) = find_with_value(rows, target, which)?;
         readable(&found.row, || self.now())?;
-        let sealed = rows.payload(target, &found.row.payload).map_err(storage_refusal)?;
         let sealed = sealed.ok_or(Refusal::from(NodeFault::Corrupt))?;
         let context = Context {
             cluster: self.parts.cluster,
@@ -235,6 +231,32 @@ fn found(opened: Result<Opened, Refusal>) -> Result<Option<Opened>, Refusal> {
         Err(Refusal::Caller(CallerMistake::NotFound)) => Ok(None),
         other => other.map(Some),
     }
+}
+
+/// A version, and its sealed value.
+type WithValue<'t> = (Found, Option<&'t [u8]>);
+
+/// The version that is meant.
+fn find_with_value<'t>(rows: Rows<'t>, path: &SecretPath, which: Which) -> Result<WithValue<'t>, Refusal> {
+    if matches!(which, Which::Current)
+        && let Some(found) = current_and_agreed(rows, path)?
+    {
+        return Ok(found);
+    }
+    let found = find(rows, path, which)?.ok_or(Refusal::from(CallerMistake::NotFound))?;
+    if is_outdated(rows, path, which, &found.place)? {
+        return Err(CallerMistake::NotFound.into());
+    }
+    let sealed = rows.payload(path, &found.row.payload).map_err(storage_refusal)?;
+    Ok((found, sealed))
+}
+
+/// The last version, where it is the last that was agreed too, as it mostly is: then its rows are read together.
+fn current_and_agreed<'t>(rows: Rows<'t>, path: &SecretPath) -> Result<Option<WithValue<'t>>, Refusal> {
+    let current = rows.current(path).map_err(storage_refusal)?;
+    let (Some(entry), Some(mut view)) = (current.entry, current.view) else { return Ok(None) };
+    let last = view.current.take_if(|(place, row)| row.number.is_some() && *place == entry.last);
+    Ok(last.map(|(place, row)| (Found { view, is_last: true, place, row }, current.payload)))
 }
 
 /// The version that is meant, if it is there.

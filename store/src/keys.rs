@@ -56,6 +56,11 @@ fn key(path: &SecretPath, kind: Kind, rest: &[u8]) -> Vec<u8> {
     key
 }
 
+/// Of which kind a row of this secret is, by its key.
+pub(crate) fn kind_of(path: &SecretPath, key: &[u8]) -> Option<u8> {
+    key.get(path.owner.len() + 1 + path.name.len() + 1).copied()
+}
+
 /// Whose row a key of the histories table is, and of which kind.
 pub(crate) fn read_path(key: &[u8]) -> Option<(SecretPath, u8)> {
     let mut parts = key.splitn(3, |byte| *byte == 0);

@@ -42,5 +42,5 @@ pub use rows::{Counts, HeadRow, LineRow, SecretView};
 pub use tables::{Meta, TABLES, TableInfo};
 pub use txn::Txn;
 pub use unspread::Unspread;
-pub use view::{Rows, View};
+pub use view::{Current, Rows, View};
 pub use writer::{SETTLES_WITHIN, Writer, WriterMode};

@@ -10,6 +10,7 @@ use covault_model::{
     marks::Stamped,
     name::{CallerName, NamePrefix, SecretName, SecretPath},
     record::Record,
+    registry::SecretEntry,
 };
 use heed::RoTxn;
 
@@ -50,6 +51,21 @@ impl View<'_> {
     }
 }
 
+/// How far [`Rows::current`] goes from row to row: to the value of a secret of one version with some marks. Beyond that a search
+/// takes less time.
+const NEAR_ROWS: usize = 8;
+
+/// What is read together of a secret.
+#[derive(Debug, Default)]
+pub struct Current<'t> {
+    /// Its entry; absent while its name does not exist.
+    pub entry: Option<SecretEntry>,
+    /// Its view; absent while nothing of it has arrived.
+    pub view: Option<SecretView>,
+    /// The sealed payload of the view's current version, unless it was destroyed or never arrived.
+    pub payload: Option<&'t [u8]>,
+}
+
 /// Rows as some transaction sees them: a look, or a write in progress.
 #[derive(Clone, Copy)]
 pub struct Rows<'t> {
@@ -83,6 +99,34 @@ impl<'t> Rows<'t> {
     pub fn secret_view(&self, path: &SecretPath) -> Result<Option<SecretView>, StoreError> {
         let row = self.tables.histories.get(self.txn, &keys::prefix(path, Kind::View))?;
         row.map(|row| from_row("histories", row)).transpose()
+    }
+
+    /// What a secret is now, with its value: rows that stand near each other, found by one search where no more than a few
+    /// versions and marks lie between.
+    pub fn current(&self, path: &SecretPath) -> Result<Current<'t>, StoreError> {
+        let (first, end) = (keys::prefix(path, Kind::Entry), keys::end(path));
+        let bounds = (Bound::Included(first.as_slice()), Bound::Excluded(end.as_slice()));
+        let (mut current, mut wanted) = (Current::default(), None);
+        for row in self.tables.histories.range(self.txn, &bounds)?.take(NEAR_ROWS) {
+            let (key, row) = row?;
+            match keys::kind_of(path, key) {
+                Some(kind) if kind == Kind::Entry as u8 => current.entry = Some(from_row("histories", row)?),
+                Some(kind) if kind == Kind::View as u8 => {
+                    let view: SecretView = from_row("histories", row)?;
+                    wanted = view.current.as_ref().map(|(_, row)| keys::payload(path, &row.payload));
+                    current.view = Some(view);
+                }
+                _ if wanted.as_deref() == Some(key) => {
+                    current.payload = Some(row);
+                    return Ok(current);
+                }
+                _ => {}
+            }
+        }
+        if let Some(wanted) = wanted {
+            current.payload = self.tables.histories.get(self.txn, &wanted)?;
+        }
+        Ok(current)
     }
 
     /// A version of the line.

@@ -22,7 +22,8 @@ use covault_model::{
     command::{Action, NewVersion},
     id::{PayloadHash, RecordId},
     marks::Mark,
-    name::Description,
+    name::{Description, SecretPath},
+    registry::Registry,
 };
 use covault_store::{Difference, Store, StoreError, TABLES, Txn};
 use proptest::{
@@ -35,7 +36,7 @@ use self::{
     rows::{all_rows, open},
     samples::{command, create, marks, secret, version},
     scratch::{empty, options},
-    workload::{Step, World},
+    workload::{Step, World, callers, names},
 };
 
 fn carry_out(txn: &mut Txn<'_>, step: &Step) -> Result<(), StoreError> {
@@ -69,7 +70,40 @@ proptest! {
         assert_eq!(report.differences, []);
         assert_eq!(report.secrets, store.view().unwrap().rows().secrets().unwrap());
         assert_eq!(report.versions, world.versions.values().map(|versions| versions.len() as u64).sum());
+        let secrets = callers().into_iter().flat_map(|owner| {
+            names().map(|name| SecretPath { owner: owner.clone(), name })
+        });
+        secrets.for_each(|path| read_apart_and_together(&store, &path));
     }
+}
+
+/// What is read of a secret by one search is what is read row by row.
+fn read_apart_and_together(store: &Store, path: &SecretPath) {
+    let look = store.view().unwrap();
+    let (rows, together) = (look.rows(), look.rows().current(path).unwrap());
+    assert_eq!(together.entry, rows.secret(path).unwrap());
+    assert_eq!(together.view, rows.secret_view(path).unwrap());
+    let last = together.view.as_ref().and_then(|view| view.current.as_ref());
+    let payload = last.and_then(|(_, row)| rows.payload(path, &row.payload).unwrap());
+    assert_eq!(together.payload, payload);
+}
+
+#[test]
+fn a_secret_is_read_by_one_search_however_many_versions_lie_between() {
+    let (_dir, store) = empty(options());
+    let first = version("s", 10, &[], b"first");
+    let mut last = first.record.clone();
+    store.write_now(move |txn| txn.apply(&create("s", first, None))).unwrap().outcome.unwrap();
+    for time in 11..30 {
+        read_apart_and_together(&store, &secret("s"));
+        assert!(store.view().unwrap().rows().current(&secret("s")).unwrap().payload.is_some());
+        let next = version("s", time, &[&last], format!("value {time}").as_bytes());
+        last = next.record.clone();
+        store
+            .write_now(move |txn| txn.insert_version(&secret("s"), &next.record, Some(&next.payload), None))
+            .unwrap();
+    }
+    read_apart_and_together(&store, &secret("t"));
 }
 
 /// What the comparison says of a store with two secrets after `damage` was done to it behind its back. `s` has
