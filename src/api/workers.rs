@@ -4,6 +4,7 @@
 //! Knows nothing of connections or requests.
 
 use std::{
+    cell::Cell,
     future::poll_fn,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -65,13 +66,42 @@ impl Place {
 
 impl Worker {
     fn start() -> io::Result<Self> {
-        // A worker that has nothing to do lets whoever wants the core go first: it may be a client that is about to ask, and
-        // to sleep and be woken costs more.
-        let runtime = Builder::new_current_thread().enable_all().on_thread_park(thread::yield_now).build()?;
+        let runtime =
+            Builder::new_current_thread().enable_all().on_thread_park(let_others_go_first).build()?;
         let (handle, (stop, stopped)) = (runtime.handle().clone(), oneshot::channel());
         let until_stopped = move || drop(runtime.block_on(stopped));
         let thread = thread::Builder::new().name("covault-http".into()).spawn(until_stopped)?;
         Ok(Self { handle, load: Arc::default(), stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+thread_local! {
+    /// Requests that this thread is at.
+    static UNDER_WAY: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A request of this thread.
+struct UnderWay;
+
+impl UnderWay {
+    fn begin() -> Self {
+        UNDER_WAY.set(UNDER_WAY.get() + 1);
+        Self
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        UNDER_WAY.set(UNDER_WAY.get().saturating_sub(1));
+    }
+}
+
+/// Before a worker sleeps. One that has answered all it was asked lets whoever wants the core go first: it may be a client
+/// that is about to ask again, and to sleep and be woken costs more. One that waits for an answer itself sleeps at once,
+/// since whoever is woken has the core sooner than whoever gave it away.
+fn let_others_go_first() {
+    if UNDER_WAY.get() == 0 {
+        thread::yield_now();
     }
 }
 
@@ -96,6 +126,7 @@ impl Home {
 
     /// Runs `work` on the thread that waits for it, and at home whatever it spawns and every timer it sets.
     pub async fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        let _under_way = UnderWay::begin();
         let mut work = pin!(work);
         poll_fn(|context| {
             let _inside = self.0.enter();
@@ -197,6 +228,26 @@ mod tests {
         let (worker, spawned) = names.await.unwrap();
         assert_eq!(worker.as_deref(), Some("covault-http"));
         assert_ne!(spawned.as_deref(), Some("covault-http"));
+    }
+
+    #[tokio::test]
+    async fn a_worker_knows_what_it_is_at() {
+        let (workers, home) = (workers(1), Home::here());
+        let place = workers.place();
+        let at = async || place.handle().spawn(async { UNDER_WAY.get() }).await.unwrap();
+        let (began, has_begun) = oneshot::channel();
+        let request = place.handle().spawn(async move {
+            let work = async {
+                began.send(()).unwrap();
+                pending::<()>().await
+            };
+            home.run(work).await
+        });
+        has_begun.await.unwrap();
+        assert_eq!(at().await, 1);
+        request.abort();
+        let _ = request.await;
+        assert_eq!(at().await, 0);
     }
 
     #[tokio::test(flavor = "multi_thread")]
