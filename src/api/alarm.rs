@@ -1,6 +1,6 @@
 //! One timer for every wait of a connection. A connection waits for the head of each of its requests, and mostly not for
-//! long: to set a timer and take it away each time costs more than to leave one set, which goes off once in a while and is then set
-//! for what is waited for by then.
+//! long: to set a timer and take it away each time costs more than to leave one set, which goes off once in a while and is
+//! then set for what is waited for by then.
 //! Knows nothing of what is waited for.
 
 use std::{

@@ -3,8 +3,9 @@
 //! requests to nodes that have; on those, it carries out what such a process brings.
 //!
 //! Read in this order: [`table`] is all there is, [`service`] takes a request through it,
-//! [`call`] and [`resources`] read requests, [`answer`] and [`problem`] write answers, [`server`] listens and
-//! [`joined`] sends; [`relayed`] is the way to nodes, and from API processes.
+//! [`call`] and [`resources`] read requests, [`answer`] and [`problem`] write answers, [`server`] listens,
+//! [`workers`] are the threads that connections are served on, [`alarm`] is a connection's timer and [`joined`] sends;
+//! [`relayed`] is the way to nodes, and from API processes.
 //! Knows nothing of tables, sealing or consensus.
 
 pub mod alarm;

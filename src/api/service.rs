@@ -287,27 +287,28 @@ impl Api {
         call: Call,
     ) -> Result<Answer, Problem> {
         let (operation, time) = (route.operation, self.0.limits.time);
-        if operation.only_reads() {
-            let done = match operation.computes_long() {
-                true => carry_out_apart(time, vault, operation, call).await,
-                false => within(time, carry_out(vault, operation, call)).await,
+        let done = if operation.only_reads() && !operation.computes_long() {
+            within(time, carry_out(vault, operation, call)).await
+        } else {
+            let vault = vault.clone();
+            let work = async move { carry_out(&vault, operation, call).await };
+            let done = if operation.computes_long() {
+                // In a task of its own: others that are served by this thread would wait for it.
+                timeout(time, tokio::spawn(work)).await.map(Result::ok)
+            } else {
+                timeout(time, self.home().to_the_end(work)).await
             };
-            let mut answer = done
-                .unwrap_or_else(|| Err(read_too_late()))
-                .map_err(|problem| problem.read_from(vault.standing()))?;
-            set_standing(&mut answer, vault.standing());
-            return Ok(answer);
-        }
-        let done = match operation.computes_long() {
-            true => carry_out_apart(time, vault, operation, call).await,
-            false => {
-                let vault = vault.clone();
-                let work = async move { carry_out(&vault, operation, call).await };
-                let done = timeout(time, self.home().to_the_end(work)).await.ok();
-                done.map(|done| done.unwrap_or_else(|| Err(panicked())))
-            }
+            let panicked = || Err(Problem::new(Code::Internal, "The node's log says why."));
+            done.ok().map(|done| done.unwrap_or_else(panicked))
         };
-        done.unwrap_or_else(|| Err(write_too_late()))
+        if !operation.only_reads() {
+            return done.unwrap_or_else(|| Err(write_too_late()));
+        }
+        let mut answer = done
+            .unwrap_or_else(|| Err(read_too_late()))
+            .map_err(|problem| problem.read_from(vault.standing()))?;
+        set_standing(&mut answer, vault.standing());
+        Ok(answer)
     }
 }
 
@@ -315,20 +316,6 @@ impl Shared {
     fn next_request_id(&self) -> RequestId {
         RequestId::generated(self.request_prefix, self.requests.fetch_add(1, Ordering::Relaxed))
     }
-}
-
-/// What comes of an operation if it is done in time, in a task of its own: one that computes for long would keep those
-/// waiting that are served by the same thread.
-async fn carry_out_apart(
-    time: Duration,
-    vault: &Vault,
-    operation: Operation,
-    call: Call,
-) -> Option<Result<Answer, Problem>> {
-    let vault = vault.clone();
-    let task = tokio::spawn(async move { carry_out(&vault, operation, call).await });
-    let done = timeout(time, task).await.ok()?;
-    Some(done.unwrap_or_else(|_| Err(panicked())))
 }
 
 /// An operation on its way.
@@ -396,10 +383,6 @@ async fn within(time: Duration, mut work: Doing<'_>) -> Option<Result<Answer, Pr
         Some(done) => Some(done),
         None => timeout(time, work).await.ok(),
     }
-}
-
-fn panicked() -> Problem {
-    Problem::new(Code::Internal, "The node's log says why.")
 }
 
 pub(super) fn read_too_late() -> Problem {

@@ -150,7 +150,7 @@ impl AuditLog {
         if SEGMENT_BYTES_MAX < promised {
             return Err(AuditUnavailable::Crowded);
         }
-        let mut end = self.waiting().head_end() + promised;
+        let mut end = self.waiting().end() + promised;
         if SEGMENT_BYTES_MAX < end {
             self.begin_segment(&mut files, promised)?;
             end = promised;

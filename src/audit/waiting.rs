@@ -49,7 +49,7 @@ impl Waiting {
     }
 
     /// Where the next line of the segment begins.
-    pub fn head_end(&self) -> u64 {
+    pub fn end(&self) -> u64 {
         self.end
     }
 

@@ -37,7 +37,8 @@ impl Store {
         Ok(View { look: self.looks().next(tables)?, tables })
     }
 
-    /// The number of the last commit of this process. Equal numbers at two times mean that nothing changed in between.
+    /// The number of the last commit. Equal numbers at two times mean that nothing changed in between. Zero in a store that
+    /// only looks: it does not hear of commits.
     pub fn last_commit(&self) -> u64 {
         self.looks().commits()
     }
@@ -51,8 +52,8 @@ impl View<'_> {
     }
 }
 
-/// How far [`Rows::current`] goes from row to row: to the value of a secret of one version with some marks. Beyond that a search
-/// takes less time.
+/// How far [`Rows::current`] goes from row to row: to the value of a secret of one version with some marks. Beyond that a
+/// search takes less time.
 const NEAR_ROWS: usize = 8;
 
 /// What is read together of a secret.
