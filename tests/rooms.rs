@@ -57,7 +57,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("clap", &["src/cli/"]),
     ("clap_complete", &["src/cli/"]),
     ("ureq", &["src/cli/"]),
-    ("aws_lc_rs", &["seal/"]),
+    ("aws_lc_rs", &["seal/", "model/"]),
     ("chacha20", &["seal/"]),
     ("aes", &["seal/"]),
     ("fpe", &["seal/"]),
