@@ -16,18 +16,19 @@ use super::{
     stretches::Span,
 };
 
-/// Secrets looked at between two turns of other tasks. Few: a request may wait for the thread as long.
-const SECRETS_PER_TURN: usize = 64;
+/// Secrets looked at, or changes followed, between two turns of other tasks. Few: a request may wait for the thread as
+/// long.
+pub(super) const SECRETS_PER_TURN: usize = 64;
 
 impl Records {
-    /// Has the index follow what was committed, if there is one. To be called every second, so that there is never
-    /// much to follow.
-    pub(super) async fn follow(&self) -> Result<(), StoreError> {
+    /// Has the index follow the next changes that were committed, if there is one; gives how many. To be called every
+    /// second, and again soon while there were any, so that there is never much to follow.
+    pub(super) async fn follow(&self) -> Result<usize, StoreError> {
         let mut kept = self.kept_index().await;
-        if let Some(index) = kept.take() {
-            *kept = Some(self.brought_up_to_date(index).await?);
-        }
-        Ok(())
+        let Some(index) = kept.take() else { return Ok(0) };
+        let (index, followed) = self.brought_nearer(index).await?;
+        *kept = Some(index);
+        Ok(followed)
     }
 
     /// Lets `look` see the index: of what is committed now if it is to be fresh, or of some moment before.
@@ -59,20 +60,30 @@ impl Records {
     }
 
     async fn brought_up_to_date(&self, mut index: Index) -> Result<Index, StoreError> {
-        let Some(mut changes) = self.store().take_changes() else {
-            drop(index);
-            return self.make_index().await;
-        };
-        for some in changes.chunks_mut(SECRETS_PER_TURN) {
-            // Those of one secret side by side, in the order in which they were made.
-            some.sort_by(|one, other| one.path.cmp(&other.path));
-            some.chunk_by(|one, other| one.path == other.path).for_each(|of_one| index.follow(of_one));
+        let mut followed = SECRETS_PER_TURN;
+        while followed == SECRETS_PER_TURN {
+            (index, followed) = self.brought_nearer(index).await?;
             yield_now().await;
         }
-        while let Some((mut cut, span)) = index.begin_cut() {
-            self.each_of(&span, |path| index.lay(&mut cut, path)).await?;
-        }
         Ok(index)
+    }
+
+    /// The index with the next changes that were committed, and how many; fewer than it takes in a turn were the last.
+    async fn brought_nearer(&self, mut index: Index) -> Result<(Index, usize), StoreError> {
+        let Some(mut some) = self.store().take_changes(SECRETS_PER_TURN) else {
+            drop(index);
+            return Ok((self.make_index().await?, 0));
+        };
+        // Those of one secret side by side, in the order in which they were made.
+        some.sort_by(|one, other| one.path.cmp(&other.path));
+        some.chunk_by(|one, other| one.path == other.path).for_each(|of_one| index.follow(of_one));
+        // Each cut would look through the names of what is not followed yet.
+        if some.len() < SECRETS_PER_TURN {
+            while let Some((mut cut, span)) = index.begin_cut() {
+                self.each_of(&span, |path| index.lay(&mut cut, path)).await?;
+            }
+        }
+        Ok((index, some.len()))
     }
 
     /// Hands to `each` the secrets of a span whose names exist, in their order.

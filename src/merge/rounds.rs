@@ -11,10 +11,14 @@ use covault_store::{Meta, StoreError};
 use tokio::{
     sync::oneshot,
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
-use super::records::Records;
+use super::{following::SECRETS_PER_TURN, records::Records};
+
+/// How soon the index follows again what was written, while things are. Those of a busy second at one go took some thirty
+/// milliseconds, in which requests waited.
+const FOLLOWS_AGAIN: Duration = Duration::from_millis(2);
 
 /// How often a node looks.
 #[derive(Debug, Clone, Copy)]
@@ -99,16 +103,19 @@ async fn run(records: Records, pace: Pace, mut stopped: oneshot::Receiver<()>) {
     let mut ticks = interval(pace.look);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut peers = BTreeMap::new();
-    let mut installed = None;
+    let (mut installed, mut followed) = (None, 0);
     loop {
-        tokio::select! {
+        let looked = tokio::select! {
             biased;
             _ = &mut stopped => break,
-            _ = ticks.tick() => {}
-        }
-        if let Err(error) = look(&records, pace, &mut peers, &mut installed).await {
+            _ = ticks.tick() => look(&records, pace, &mut peers, &mut installed).await,
+            () = sleep(pause_after(followed)), if followed != 0 => Ok(()),
+        };
+        let follow = async { looked.and(records.follow().await) };
+        followed = follow.await.unwrap_or_else(|error| {
             tracing::error!(%error, "records that wait cannot be looked at");
-        }
+            0
+        });
     }
     let searching: Vec<JoinHandle<bool>> = peers.into_values().filter_map(|seen| seen.searching).collect();
     searching.iter().for_each(JoinHandle::abort);
@@ -116,6 +123,11 @@ async fn run(records: Records, pace: Pace, mut stopped: oneshot::Receiver<()>) {
         // It was let go of; there is nothing to say about it.
         let _ = search.await;
     }
+}
+
+/// How long to wait before following more than the last so many changes.
+fn pause_after(followed: usize) -> Duration {
+    if followed < SECRETS_PER_TURN { FOLLOWS_AGAIN } else { Duration::ZERO }
 }
 
 async fn look(
@@ -140,7 +152,6 @@ async fn look(
         seen.due = now + jittered(pace.search, records);
         seen.searching = Some(tokio::spawn(search(records.clone(), peer)));
     }
-    records.follow().await?;
     records.look_again().await
 }
 

@@ -4,7 +4,7 @@
 //! Knows nothing of what is kept.
 
 use std::{
-    mem,
+    collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -71,12 +71,12 @@ impl Changed {
 
 /// What was committed and was not taken yet; absent while that is not known, or nobody wants to know.
 #[derive(Debug, Default)]
-pub(crate) struct Feed(Mutex<Option<Vec<Change>>>);
+pub(crate) struct Feed(Mutex<Option<VecDeque<Change>>>);
 
 impl Feed {
     /// Begins with nothing, whatever was before.
     pub fn follow(&self) {
-        *self.waiting() = Some(Vec::new());
+        *self.waiting() = Some(VecDeque::new());
     }
 
     /// Adds what was committed.
@@ -90,12 +90,18 @@ impl Feed {
         }
     }
 
-    /// What came since the last time, in order; `None` when that is not known.
-    pub fn take(&self) -> Option<Vec<Change>> {
-        self.waiting().as_mut().map(mem::take)
+    /// So many of what came first and was not taken, in order; `None` when that is not known.
+    pub fn take(&self, at_most: usize) -> Option<Vec<Change>> {
+        self.waiting().as_mut().map(|waiting| {
+            let first = waiting.drain(..at_most.min(waiting.len())).collect();
+            if waiting.is_empty() {
+                waiting.shrink_to_fit();
+            }
+            first
+        })
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Option<Vec<Change>>> {
+    fn waiting(&self) -> MutexGuard<'_, Option<VecDeque<Change>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -223,11 +223,11 @@ impl Store {
         self.feed.follow();
     }
 
-    /// The changes that were committed since the last time, in order, or since [`Self::follow_changes`]. Who looks
-    /// after that sees some of them already. `None` when they are not known: nobody follows, they were too many,
+    /// The first so many changes of those committed since [`Self::follow_changes`] that were not taken, in order. Who
+    /// looks after that sees some of them already. `None` when they are not known: nobody follows, they were too many,
     /// or there is a new registry. Then whoever wants to know follows, and looks at everything, again.
-    pub fn take_changes(&self) -> Option<Vec<Change>> {
-        self.feed.take()
+    pub fn take_changes(&self, at_most: usize) -> Option<Vec<Change>> {
+        self.feed.take(at_most)
     }
 
     /// The Raft log of this node. Closed to a store that was opened beside the process that has it.

@@ -38,10 +38,13 @@ fn each_record_is_told_once_with_what_was_the_newest_before() {
     let change = |before, now| Change { path: secret("s"), before, now };
     let expected =
         [change(None, newest(&[&first.record])), change(Some(newest(&[&first.record])), newest(&[&second]))];
-    assert_eq!(store.take_changes().unwrap(), expected);
-    assert_eq!(store.take_changes().unwrap(), []);
+    assert_eq!(store.take_changes(usize::MAX).unwrap(), expected);
+    assert_eq!(store.take_changes(usize::MAX).unwrap(), []);
     assert!(write_marks(&store, &apart));
-    assert_eq!(store.take_changes().unwrap(), [change(Some(newest(&[&second])), newest(&[&second, &apart]))]);
+    assert_eq!(
+        store.take_changes(usize::MAX).unwrap(),
+        [change(Some(newest(&[&second])), newest(&[&second, &apart]))]
+    );
 }
 
 #[test]
@@ -54,16 +57,32 @@ fn what_came_to_nothing_is_not_told() {
         Err::<(), _>(StoreError::Full)
     });
     assert!(failed.is_err());
-    assert_eq!(store.take_changes().unwrap(), []);
+    assert_eq!(store.take_changes(usize::MAX).unwrap(), []);
+}
+
+#[test]
+fn who_takes_some_is_given_the_first_and_then_the_rest() {
+    let (_dir, store) = scratch::empty(scratch::options());
+    store.follow_changes();
+    let written = [20, 30, 40].map(|at| marks("s", at, &[], &[Mark::Description(None)]));
+    written.iter().for_each(|record| assert!(write_marks(&store, record)));
+    let take = |at_most| {
+        let taken = store.take_changes(at_most).unwrap();
+        taken.into_iter().map(|change| change.now).collect::<Vec<_>>()
+    };
+    let [one, two, three] = &written;
+    assert_eq!(take(2), [newest(&[one]), newest(&[one, two])]);
+    assert_eq!(take(2), [newest(&[one, two, three])]);
+    assert_eq!(take(2), []);
 }
 
 #[test]
 fn nobody_is_told_who_did_not_follow() {
     let (_dir, store) = scratch::empty(scratch::options());
-    assert_eq!(store.take_changes(), None);
+    assert_eq!(store.take_changes(usize::MAX), None);
     assert!(write_marks(&store, &marks("s", 20, &[], &[Mark::Description(None)])));
     store.follow_changes();
-    assert_eq!(store.take_changes().unwrap(), [], "only what comes from then on");
+    assert_eq!(store.take_changes(usize::MAX).unwrap(), [], "only what comes from then on");
 }
 
 #[test]
@@ -73,8 +92,8 @@ fn another_registry_is_everything_anew() {
     let registry = other.export_registry().unwrap();
     store.follow_changes();
     store.write_now(move |txn| txn.install_registry(&registry)).unwrap();
-    assert_eq!(store.take_changes(), None);
+    assert_eq!(store.take_changes(usize::MAX), None);
     store.follow_changes();
     assert!(write_marks(&store, &marks("s", 20, &[], &[Mark::Description(None)])));
-    assert_eq!(store.take_changes().unwrap().len(), 1);
+    assert_eq!(store.take_changes(usize::MAX).unwrap().len(), 1);
 }

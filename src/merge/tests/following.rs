@@ -72,6 +72,11 @@ impl Scene {
         self.last.insert(path.clone(), record);
     }
 
+    /// Has the index follow everything, a turn after the other.
+    async fn follow(&self) {
+        while self.records.follow().await.unwrap() != 0 {}
+    }
+
     /// Compares the index with one that is made from what is there now, and looks every secret up.
     async fn check(&self) {
         let made = self.records.make_index().await.unwrap();
@@ -110,7 +115,7 @@ proptest! {
                 if at == made_after {
                     scene.records.in_index(true, |_| ()).await.unwrap();
                 } else if follows == 0 {
-                    scene.records.follow().await.unwrap();
+                    scene.follow().await;
                 }
             }
             scene.records.in_index(true, |_| ()).await.unwrap();
@@ -149,7 +154,7 @@ fn many_that_come_between_two_are_found_where_they_stand() {
         for number in (1..300).chain((300..600).rev()) {
             scene.write(&path("ann", number));
         }
-        scene.records.follow().await.unwrap();
+        scene.follow().await;
         scene.check().await;
     });
 }
@@ -160,9 +165,9 @@ fn many_that_come_before_the_first_are_found_where_they_stand() {
         let mut scene = Scene::new();
         scene.records.in_index(true, |_| ()).await.unwrap();
         scene.write(&path("bob", 0));
-        scene.records.follow().await.unwrap();
+        scene.follow().await;
         (0..40).for_each(|number| scene.write(&path("ann", number)));
-        scene.records.follow().await.unwrap();
+        scene.follow().await;
         scene.check().await;
     });
 }
