@@ -125,7 +125,8 @@ async fn run(records: Records, pace: Pace, mut stopped: oneshot::Receiver<()>) {
     }
 }
 
-/// How long to wait before following more than the last so many changes.
+/// How long to wait before following more than the last so many changes. After a whole turn more wait already: then no
+/// longer than the timer takes to go off, in which others have their turn.
 fn pause_after(followed: usize) -> Duration {
     if followed < SECRETS_PER_TURN { FOLLOWS_AGAIN } else { Duration::ZERO }
 }
