@@ -27,6 +27,7 @@ mod full_disk;
 mod history;
 mod hostile;
 mod hostile_api;
+mod hosts;
 mod idempotency;
 mod isolation;
 mod keys;

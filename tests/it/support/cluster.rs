@@ -1,69 +1,168 @@
-//! A cluster to test: `covault dev --nodes N` on a directory of its own, whose nodes can be paused and killed one
-//! by one, and started again each as a process of its own.
+//! A cluster to test: `covault dev --nodes N` on a directory of its own, or nodes that are founded and joined one by one
+//! as an operator does it, each where it has its place. They can be paused and killed one by one, and started again each
+//! as a process of its own.
 
 use std::{
     collections::BTreeSet,
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
 };
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    Client, Process, covault, eventually,
-    node::free_port,
+    Client, Process,
+    command::run,
+    covault, eventually,
+    hosts::Hosts,
+    joining::{invite, until_all_vote},
     process::bare_command,
+    sites::Sites,
+    vault::new_caller,
     wires::{Ends, Wires},
 };
 
 /// A running cluster and the directory it lives in.
 pub struct Cluster {
-    process: Process,
+    /// `covault dev`, which holds all nodes at first; none if each was started by itself.
+    dev: Option<Process>,
     folder: TempDir,
     ready: Value,
-    /// Nodes that were started again, with what each told.
-    again: Vec<(Process, Value)>,
+    /// Nodes that were started one by one, with what each told.
+    started: Vec<(Process, Value)>,
     /// The places of nodes that are stopped in their tracks.
     paused: BTreeSet<usize>,
+    sites: Sites,
+    peering: Peering,
 }
 
+/// How nodes are told to be peers.
+#[derive(Clone, Copy)]
+struct Peering {
+    /// Where the others are told that a node is reached.
+    advertised: fn(&Ends) -> SocketAddr,
+    /// What else is said of its peers in the configuration of each.
+    more: fn(&mut toml::Table),
+}
+
+/// Each where it listens.
+const PLAIN: Peering = Peering { advertised: |ends| ends.node, more: |_| {} };
+
 impl Cluster {
-    /// A new cluster of so many nodes on a new directory, all serving and voting.
+    /// A new cluster of so many nodes on a new directory, all serving and voting: `covault dev`.
     pub fn start(nodes: usize) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary directory");
-        let (process, ready) = launch(folder.path(), &["--nodes", &nodes.to_string()]);
-        Self { process, folder, ready, again: Vec::new(), paused: BTreeSet::new() }
+        let mut cluster = Self::empty(Sites::here(nodes), PLAIN);
+        let (dev, ready) = launch(cluster.folder.path(), &["--nodes", &nodes.to_string()]);
+        (cluster.dev, cluster.ready) = (Some(dev), ready);
+        cluster
     }
 
-    /// As [`Self::start`], with the wires between the nodes in the hands of the test: each node is told to listen
-    /// elsewhere, and its relay takes the place that the others know.
+    fn empty(sites: Sites, peering: Peering) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let (started, paused) = (Vec::new(), BTreeSet::new());
+        Self { dev: None, folder, ready: json!({"nodes": []}), started, paused, sites, peering }
+    }
+
+    /// A new cluster of nodes that are founded and joined one by one, on hosts of their own where that can be had, with
+    /// nothing between them but what passes packets on.
+    pub fn start_apart(nodes: usize) -> Self {
+        let sites = Sites::choose(nodes);
+        sites.hosts().inspect(|hosts| hosts.forward());
+        Self::found(sites, PLAIN)
+    }
+
+    /// As [`Self::start_apart`], with the wires between the nodes in the hands of the test: each node says that it is
+    /// reached at its relay.
     pub fn start_wired(nodes: usize, seed: u64) -> (Self, Wires) {
         Self::start_wired_with(nodes, seed, |_| {})
     }
 
     /// As [`Self::start_wired`], with something said of its peers in the configuration of each node.
-    pub fn start_wired_with(nodes: usize, seed: u64, quic: fn(&mut toml::Table)) -> (Self, Wires) {
-        let mut cluster = Self::start(nodes);
-        cluster.process.ask_to_stop();
-        cluster.process.wait();
-        let ends = cluster.places().map(|place| move_behind_relay(&cluster.data(place), quic)).collect();
-        let wires = Wires::lay(ends, seed);
-        cluster.start_again();
-        (cluster, wires)
+    pub fn start_wired_with(nodes: usize, seed: u64, more: fn(&mut toml::Table)) -> (Self, Wires) {
+        let sites = Sites::choose(nodes);
+        let wires = Wires::lay(sites.ends().to_vec(), seed);
+        (Self::found(sites, Peering { advertised: |ends| ends.relay, more }), wires)
     }
 
-    /// Starts all nodes again on the same data, as many as there are; they must have ended.
+    fn found(sites: Sites, peering: Peering) -> Self {
+        let mut cluster = Self::empty(sites, peering);
+        let data = cluster.folder.path().join("node-1");
+        let founded = covault(&["init", "--json", "--data", path(&data)]).expect(0).json();
+        cluster.ready["admin_token"] = founded["token"].clone();
+        cluster.come_in(0, &data);
+        for place in 1..cluster.sites.ends().len() {
+            cluster.join(place, 0, &format!("node-{}", place + 1));
+        }
+        let admin = cluster.admin(0);
+        until_all_vote(&admin, cluster.places().len());
+        cluster.ready["member_token"] = new_caller(&admin, "member", "member").expect(201).at("/token");
+        // Whoever is left alone from now on knows the member by itself.
+        cluster.places().for_each(|place| cluster.until_known(place));
+        cluster
+    }
+
+    fn until_known(&self, place: usize) {
+        eventually("the node to have the member's token", || {
+            (self.member(place).get("/v1/status").status == 200).then_some(())
+        });
+    }
+
+    /// A new node, whose data is called so, is let in by the one at `by` and takes the place.
+    fn join(&mut self, place: usize, by: usize, name: &str) {
+        let token = invite(&self.admin(by));
+        let (data, ends) = (self.folder.path().join(name), self.sites.ends()[place]);
+        let (quic, advertised) = (ends.node.to_string(), (self.peering.advertised)(&ends).to_string());
+        let words = ["join", "--data", path(&data), "--quic", &quic, "--advertise", &advertised];
+        self.sites.at(place, || run(&words, token.as_bytes(), &[])).expect(0);
+        fs::copy(self.data(by).join("master.keys"), data.join("master.keys")).expect("a keyring");
+        self.come_in(place, &data);
+    }
+
+    /// Configures and starts a node that was founded or let in.
+    fn come_in(&mut self, place: usize, data: &Path) {
+        let ends = self.sites.ends()[place];
+        let mut quic = toml::Table::new();
+        quic.insert("listen".into(), ends.node.to_string().into());
+        quic.insert("advertise".into(), (self.peering.advertised)(&ends).to_string().into());
+        (self.peering.more)(&mut quic);
+        let mut config = toml::Table::new();
+        config.insert("data".into(), path(data).into());
+        config.insert("plain_http".into(), "anywhere".into());
+        config.insert("quic".into(), quic.into());
+        fs::write(data.join("covault.toml"), config.to_string()).expect("the configuration can be written");
+        let told = self.launch_at(place, data);
+        let nodes = self.ready["nodes"].as_array_mut().expect("a list of nodes");
+        match nodes.get_mut(place) {
+            Some(former) => *former = told,
+            None => nodes.push(told),
+        }
+    }
+
+    /// A new node on an empty disk takes the place of one that is a member no more.
+    pub fn join_anew(&mut self, place: usize) {
+        let by = self.others_than(place)[0];
+        self.join(place, by, "anew");
+        until_all_vote(&self.admin(by), self.places().len());
+    }
+
+    /// The hosts, if the nodes have some of their own.
+    pub fn hosts(&self) -> Option<&Hosts> {
+        self.sites.hosts()
+    }
+
+    /// Starts all nodes of `covault dev` again on the same data, as many as there are; they must have ended.
     pub fn start_again(&mut self) {
-        self.again.clear();
-        (self.process, self.ready) = launch(self.folder.path(), &[]);
+        self.started.clear();
+        let (process, ready) = launch(self.folder.path(), &[]);
+        (self.dev, self.ready) = (Some(process), ready);
     }
 
-    /// The process that holds the nodes.
+    /// The process of `covault dev`.
     pub fn process(&mut self) -> &mut Process {
-        &mut self.process
+        self.dev.as_mut().expect("a cluster by covault dev")
     }
 
     /// What it told when it was ready.
@@ -129,7 +228,7 @@ impl Cluster {
         let pid = self.pid(place);
         eventually("the node to have stopped", || {
             // One of this process's children is there until it is asked how it ended.
-            for (process, _) in &mut self.again {
+            for (process, _) in &mut self.started {
                 process.ended();
             }
             test_kill_process(pid).is_err().then_some(())
@@ -151,14 +250,11 @@ impl Cluster {
 
     /// Asks all nodes to stop, and waits until the data of each can be checked; every check must pass.
     pub fn stop_and_check(mut self) {
-        let again = self.again.iter_mut().map(|(process, _)| process);
-        for process in [&mut self.process].into_iter().chain(again) {
-            if process.ended().is_none() {
-                process.ask_to_stop();
-            }
-        }
-        self.process.wait();
-        for (process, _) in &mut self.again {
+        let started = self.started.iter_mut().map(|(process, _)| process);
+        let all: Vec<_> = self.dev.iter_mut().chain(started).collect();
+        let running = all.into_iter().filter_map(|process| process.ended().is_none().then_some(process));
+        let asked: Vec<_> = running.inspect(|process| process.ask_to_stop()).collect();
+        for process in asked {
             process.wait();
         }
         for place in self.places() {
@@ -169,14 +265,19 @@ impl Cluster {
 
     /// Starts a node again that was killed or has stopped, and waits until it serves.
     pub fn restart(&mut self, place: usize) {
-        let ready = self.folder.path().join(format!("again-{}.json", self.again.len()));
+        self.launch_at(place, &self.data(place));
+    }
+
+    fn launch_at(&mut self, place: usize, data: &Path) -> Value {
+        let ready = self.folder.path().join(format!("started-{}.json", self.started.len()));
         let mut command = bare_command();
-        command.arg("node").arg("--config").arg(self.data(place).join("covault.toml"));
-        command.args(["--listen", "127.0.0.1:0", "--ready-file"]).arg(&ready);
-        let mut process =
-            Process::start(command, &self.folder.path().join("logs")).expect("the binary starts");
-        let told = until_ready(&mut process, &ready);
-        self.again.push((process, told["nodes"][0].clone()));
+        command.arg("node").arg("--config").arg(data.join("covault.toml"));
+        command.args(["--listen", &self.sites.http(place).to_string(), "--ready-file"]).arg(&ready);
+        let logs = self.folder.path().join("logs");
+        let mut process = self.sites.at(place, || Process::start(command, &logs)).expect("the binary starts");
+        let told = until_ready(&mut process, &ready)["nodes"][0].clone();
+        self.started.push((process, told.clone()));
+        told
     }
 
     fn signal(&self, place: usize, signal: Signal) -> rustix::io::Result<()> {
@@ -190,8 +291,8 @@ impl Cluster {
 
     fn node(&self, place: usize) -> &Value {
         let first = &self.ready["nodes"][place];
-        let again = self.again.iter().rev().map(|(_, told)| told);
-        again.chain([first]).find(|told| told["id"] == first["id"]).expect("it is there from the first")
+        let started = self.started.iter().rev().map(|(_, told)| told);
+        started.chain([first]).find(|told| told["id"] == first["id"]).expect("it is there from the first")
     }
 
     fn text(&self, place: usize, field: &str) -> String {
@@ -209,18 +310,8 @@ impl Drop for Cluster {
     }
 }
 
-/// Has the node listen on another port, and say that it is reached where it listened before.
-fn move_behind_relay(data: &Path, say: fn(&mut toml::Table)) -> Ends {
-    let config = data.join("covault.toml");
-    let mut table: toml::Table = fs::read_to_string(&config).unwrap().parse().unwrap();
-    let quic = table["quic"].as_table_mut().unwrap();
-    let relay: SocketAddr = quic["listen"].as_str().unwrap().parse().unwrap();
-    let node = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-    quic.insert("listen".into(), node.to_string().into());
-    quic.insert("advertise".into(), relay.to_string().into());
-    say(quic);
-    fs::write(config, table.to_string()).unwrap();
-    Ends { node, relay }
+fn path(path: &Path) -> &str {
+    path.to_str().expect("an ASCII path")
 }
 
 fn launch(folder: &Path, more: &[&str]) -> (Process, Value) {

@@ -153,12 +153,12 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// So many nodes.
+    /// So many nodes, on hosts of their own where that can be had.
     pub fn start(nodes: usize) -> Self {
-        Self::of(Cluster::start(nodes))
+        Self::of(Cluster::start_apart(nodes))
     }
 
-    /// So many nodes, and the wires between them.
+    /// As [`Self::start`], and the wires between them.
     pub fn start_wired(nodes: usize, seed: u64) -> (Self, Wires) {
         let (cluster, wires) = Cluster::start_wired(nodes, seed);
         (Self::of(cluster), wires)

@@ -1,5 +1,5 @@
 //! The wires between the nodes of a cluster: every packet from one node to another passes a relay that can hold it
-//! up, lose it or cut the wire, each direction by itself. No rights are needed for it, and no network but loopback.
+//! up, lose it or cut the wire, each direction by itself. No rights are needed for it, and any network will do, loopback too.
 //! Each node says that it is reached at a relay of its own, which tells senders apart by the addresses they send
 //! from, and passes their packets on from one address for each:
 //!
@@ -172,7 +172,7 @@ impl Relay {
         if let Some(known) = self.behind.get(&sender) {
             return known.clone();
         }
-        let behind = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+        let behind = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
         let behind = Arc::new(behind);
         self.behind.insert(sender, behind.clone());
         let (place, door, weather) = (self.place, self.door.clone(), self.weather.clone());
