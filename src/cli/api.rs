@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{
     failure::Failure,
     front::{self, Front},
+    log,
     output::Output,
     private_file::write_private,
     serve::{self, Stop},
@@ -75,7 +76,7 @@ impl ApiArgs {
             write_private(path, ready.to_string().as_bytes())?;
         }
         let text = format!("covault {} serves at {}", env!("CARGO_PKG_VERSION"), front.url());
-        serve::announce(output, config.log.format, &text);
+        log::announce(output, config.log.format, &text);
         front.serve(&api, stopping).await;
         vaults.stop().await;
         Ok(())

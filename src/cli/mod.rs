@@ -8,6 +8,7 @@ mod connection;
 mod failure;
 mod field;
 mod front;
+mod log;
 mod new_token;
 mod output;
 mod pages;

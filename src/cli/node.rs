@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{
     failure::Failure,
+    log,
     output::Output,
     serve::{self, Services, Stop, Told},
 };
@@ -60,7 +61,7 @@ impl NodeArgs {
             serve::write_ready_file(self.ready_file.as_ref(), &told, &data, None)?;
             let url = told.url.as_deref().unwrap_or_default();
             let text = format!("covault {} serves at {url}", env!("CARGO_PKG_VERSION"));
-            serve::announce(output, format, &text);
+            log::announce(output, format, &text);
             Ok(told.node)
         })
     }

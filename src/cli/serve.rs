@@ -10,13 +10,12 @@ use std::{
 use covault_seal::Plaintext;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
 use super::{
     failure::Failure,
     front::{self, Front},
-    output::Output,
+    log,
     private_file::write_private,
 };
 use crate::{
@@ -39,35 +38,16 @@ where
 
 /// Runs a service to its end, with its log on stderr.
 pub fn run_logging(
-    log: &LogConfig,
+    config: &LogConfig,
     service: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
-    log_to_stderr(log)?;
+    log::to_stderr(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new("cannot_start", error.to_string()))?;
     let ended = runtime.block_on(service);
-    match log.format {
+    match config.format {
         LogFormat::Text => ended,
-        LogFormat::Json => ended.map_err(in_log),
-    }
-}
-
-/// Says that a service is there: in plain words, or as a line of its log if that is not for people.
-pub fn announce(output: &Output, format: LogFormat, text: &str) {
-    match format {
-        LogFormat::Text => output.note(text),
-        LogFormat::Json => tracing::info!("{text}"),
-    }
-}
-
-/// Tells a failure in the log, if that is told of failures.
-fn in_log(failure: Failure) -> Failure {
-    match failure {
-        Failure::Told(told) if tracing::enabled!(tracing::Level::ERROR) => {
-            tracing::error!(code = told.code, hint = told.hint, "{}", told.detail.trim_end());
-            Failure::Logged(told.exit)
-        }
-        failure => failure,
+        LogFormat::Json => ended.map_err(log::failed),
     }
 }
 
@@ -207,18 +187,6 @@ pub fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
             _ = terminate.recv() => {}
         }
     })
-}
-
-fn log_to_stderr(config: &LogConfig) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&config.level).map_err(|_| {
-        Failure::new("config_invalid", "log.level is not a filter such as info or covault=debug")
-    })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match config.format {
-        LogFormat::Text => log.with_ansi(false).init(),
-        LogFormat::Json => log.json().init(),
-    }
-    Ok(())
 }
 
 /// Writes what a script waits for, once the node serves.

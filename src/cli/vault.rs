@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{
     failure::Failure,
+    log,
     output::Output,
     serve::{self, Services, Stop, Told},
 };
@@ -52,7 +53,7 @@ impl VaultArgs {
             serve::write_ready_file(self.ready_file.as_ref(), &told, &data, None)?;
             let address = told.node.peer_address().map_or(String::new(), |address| address.to_string());
             let text = format!("covault {} serves API processes at {address}", env!("CARGO_PKG_VERSION"));
-            serve::announce(output, format, &text);
+            log::announce(output, format, &text);
             Ok(told.node)
         })
     }
