@@ -335,7 +335,7 @@ pub static ROUTES: &[Route] = &[
         parameters: &["Idempotency-Key"],
         body: None,
         answers: &[(204, "")],
-        refusals: SECRET_WRITE,
+        refusals: &[Code::NotFound, Code::IdempotencyConflict, Code::OutcomeUnknown],
     },
     Route {
         operation: Operation::Tokenize,
