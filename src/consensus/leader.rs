@@ -159,7 +159,7 @@ impl Leader {
         }
         let _passes = self.gate.read().await;
         let cuts = self.log.cuts();
-        match self.raft.client_write(Batch(commands)).await {
+        match self.raft.client_write(Batch::of(commands)).await {
             Ok(response) => LeaderTold::Ordered(response.log_id.index, response.data),
             // Raft says the same of an entry that was cut off here, which others may still have.
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) if self.log.cuts() == cuts => {

@@ -114,7 +114,7 @@ impl LogStore {
             self.write(work).await.map_err(failed)?;
             for entry in unapplied {
                 if let EntryPayload::Normal(batch) = entry.payload {
-                    self.insert_named(batch.0).await.map_err(failed)?;
+                    self.insert_named(batch.commands).await.map_err(failed)?;
                 }
             }
             Ok(())

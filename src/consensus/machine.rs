@@ -131,7 +131,7 @@ fn written(entries: &[Entry]) -> Option<(Vec<SecretId>, u64)> {
     let (mut secrets, mut bytes) = (Vec::new(), 0);
     for entry in entries {
         let EntryPayload::Normal(batch) = &entry.payload else { return None };
-        for command in batch.0.iter() {
+        for command in batch.commands.iter() {
             secrets.extend(command.secrets()?);
             bytes += command.payload_len();
         }
@@ -146,10 +146,10 @@ pub fn apply(txn: &mut Txn<'_>, entries: &[Entry]) -> Result<Vec<Vec<Applied>>, 
         answers.push(match &entry.payload {
             EntryPayload::Blank => Vec::new(),
             EntryPayload::Normal(batch) => {
-                if batch.0.iter().any(|command| matches!(command.action, Action::Destroy(..))) {
+                if batch.commands.iter().any(|command| matches!(command.action, Action::Destroy(..))) {
                     note_destroyed(txn, entry.log_id.index)?;
                 }
-                batch.0.iter().map(|command| txn.apply(command)).collect::<Result<_, _>>()?
+                batch.commands.iter().map(|command| txn.apply(command)).collect::<Result<_, _>>()?
             }
             EntryPayload::Membership(membership) => {
                 let stored = StoredMembership::new(Some(entry.log_id), membership.clone());

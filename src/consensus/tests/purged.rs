@@ -90,7 +90,8 @@ async fn a_version_that_only_the_log_had_is_there_once_a_snapshot_has_named_it()
     let command = create(1, b"sealed");
     let Action::Create(created) = &command.action else { unreachable!("a create") };
     let path = created[0].path.clone();
-    let entry = Entry { log_id: log_id(4), payload: EntryPayload::Normal(Batch(Arc::new(vec![command]))) };
+    let entry =
+        Entry { log_id: log_id(4), payload: EntryPayload::Normal(Batch::of(Arc::new(vec![command]))) };
     let (_other_dir, other, mut log) = with_entries().await;
     log.blocking_append([entry.clone()]).await.unwrap();
     Machine::new(log).apply([entry.clone()]).await.unwrap();
