@@ -58,7 +58,7 @@ pub enum SealError {
 }
 
 /// Seals `value` under the active master key. `chance` must fill what it is given with unpredictable bytes;
-/// it is asked for the data key, the nonce of the wrapping and the nonce of the value, in this order.
+/// it is asked once, for the data key, the nonce of the wrapping and the nonce of the value, in this order.
 pub fn seal(
     keyring: &Keyring,
     context: &Context,
@@ -70,19 +70,18 @@ pub fn seal(
     }
     let name = keyring.active();
     let master = keyring.key(name).ok_or_else(|| SealError::MasterKeyUnavailable(name.clone()))?;
-    let mut data_key = Zeroizing::new([0; DATA_KEY_LEN]);
-    let (mut wrap_nonce, mut value_nonce) = ([0; NONCE_LEN], [0; NONCE_LEN]);
-    chance(data_key.as_mut_slice());
-    chance(&mut wrap_nonce);
-    chance(&mut value_nonce);
+    let mut drawn = Zeroizing::new([0; DATA_KEY_LEN + NONCE_LEN + NONCE_LEN]);
+    chance(drawn.as_mut_slice());
+    let (data_key, nonces) = drawn.split_first_chunk().expect("a data key was drawn");
+    let (wrap_nonce, rest) = nonces.split_first_chunk().expect("a nonce was drawn");
+    let value_nonce = rest.first_chunk().expect("another was drawn");
 
-    let wrapped = wrap(master, &wrap_nonce, &Binding::of(WRAPPING, context, name), &data_key)?;
-    let mut sealed = payload::begin(name, &wrapped, &wrap_nonce, &value_nonce, value.len() + TAG_LEN);
+    let wrapped = wrap(master, wrap_nonce, &Binding::of(WRAPPING, context, name), data_key)?;
+    let mut sealed = payload::begin(name, &wrapped, wrap_nonce, value_nonce, value.len() + TAG_LEN);
     let start = sealed.len();
     sealed.extend_from_slice(value.expose_plaintext());
     let binding = Binding::of(VALUE, context, name);
-    let tag =
-        XChaCha20Poly1305::of(&data_key, &value_nonce).seal(binding.as_bytes(), &mut sealed[start..])?;
+    let tag = XChaCha20Poly1305::of(data_key, value_nonce).seal(binding.as_bytes(), &mut sealed[start..])?;
     sealed.extend_from_slice(&tag);
     Ok(sealed)
 }
