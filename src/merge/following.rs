@@ -19,6 +19,9 @@ use super::{
 /// Secrets looked at, or changes followed, between two turns of other tasks. Few: a request may wait for the thread as
 /// long.
 pub(super) const SECRETS_PER_TURN: usize = 64;
+/// Stretches cut in a turn. Together with what is cut off one at once it is more than the changes of a turn need, wherever
+/// they are; it bounds what a turn takes when many stretches become too long together.
+const CUTS_PER_TURN: usize = 8;
 
 impl Records {
     /// Has the index follow the next changes that were committed, if there is one; gives how many. To be called every
@@ -54,7 +57,11 @@ impl Records {
         let whereabouts = self.in_index(false, |index| index.whereabouts(items)).await?;
         let mut found = BTreeSet::new();
         for span in &whereabouts.spans {
-            self.each_of(span, |path| found.extend(whereabouts.has(&path).then_some(path))).await?;
+            let find = |path| {
+                found.extend(whereabouts.has(&path).then_some(path));
+                true
+            };
+            self.each_of(span, find).await?;
         }
         Ok(found.into_iter().take(NAMED_MAX).collect())
     }
@@ -77,31 +84,33 @@ impl Records {
         // Those of one secret side by side, in the order in which they were made.
         some.sort_by(|one, other| one.path.cmp(&other.path));
         some.chunk_by(|one, other| one.path == other.path).for_each(|of_one| index.follow(of_one));
-        // Each cut would look through the names of what is not followed yet.
-        if some.len() < SECRETS_PER_TURN {
-            while let Some((mut cut, span)) = index.begin_cut() {
-                self.each_of(&span, |path| index.lay(&mut cut, path)).await?;
-            }
+        for _ in 0..CUTS_PER_TURN {
+            let Some((mut cut, span)) = index.begin_cut() else { break };
+            let all_laid = self.each_of(&span, |path| index.lay(&mut cut, path)).await?;
+            index.end_cut(cut, all_laid);
         }
         Ok((index, some.len()))
     }
 
-    /// Hands to `each` the secrets of a span whose names exist, in their order.
+    /// Hands to `each` the secrets of a span whose names exist, in their order, until it says that it is enough. Whether it
+    /// never did.
     async fn each_of(
         &self,
         Span { from, until }: &Span,
-        mut each: impl FnMut(SecretPath),
-    ) -> Result<(), StoreError> {
+        mut each: impl FnMut(SecretPath) -> bool,
+    ) -> Result<bool, StoreError> {
         let (mut last, mut more) = (None::<SecretPath>, true);
         while more {
             let after = last.as_ref().map(Bound::Excluded).or(from.as_ref().map(Bound::Included));
             let range = (after.unwrap_or(Bound::Unbounded), until.as_ref());
             let some = self.store().view()?.rows().secrets_within(range, SECRETS_PER_TURN)?;
             (last, more) = (some.last().cloned(), some.len() == SECRETS_PER_TURN);
-            some.into_iter().for_each(&mut each);
+            if !some.into_iter().all(&mut each) {
+                return Ok(false);
+            }
             yield_now().await;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The index of all there is.

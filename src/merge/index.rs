@@ -17,7 +17,7 @@ use serde_bytes::ByteArray;
 
 use super::{
     message::SEARCH_BYTES_MAX,
-    stretches::{Cut, Span, Stretches},
+    stretches::{self, Span, Stretches},
 };
 
 /// Differences that one search finds at most; the next one finds the rest.
@@ -68,6 +68,17 @@ struct Indexed {
 /// share them.
 type Order = [u8; 6];
 
+/// Pieces that are cut off a stretch at once.
+const PIECES_MAX: u32 = 3;
+
+/// A stretch off whose beginning pieces are cut.
+pub struct Cut {
+    of: u32,
+    /// Its secrets since the last piece.
+    since: Vec<Order>,
+    pieces: u32,
+}
+
 /// Where some secrets are that are looked for.
 #[derive(Debug, Default)]
 pub struct Whereabouts {
@@ -92,31 +103,50 @@ impl Index {
 
     /// Follows changes of one secret, in the order in which they were made. They may have been seen by what was added.
     pub fn follow(&mut self, changes: &[Change]) {
-        let Some(Change { path, .. }) = changes.first() else { return };
-        let secret = path.id();
+        let Some(Change { path, secret, .. }) = changes.first() else { return };
         let told = changes.iter().flat_map(|change| change.before.iter().chain([&change.now]));
-        let told: Vec<_> = told.map(|newest| ItemId::new(&secret, newest)).collect();
-        let (Some(now), order) = (told.last(), order_of(&secret)) else { return };
+        let told: Vec<_> = told.map(|newest| ItemId::new(secret, newest)).collect();
+        let (Some(now), order) = (told.last(), order_of(secret)) else { return };
         let held = told.iter().filter_map(|item| self.remove(order, *item)).last();
         let stretch = held.unwrap_or_else(|| self.stretches.insert(path));
         self.insert(order, *now, stretch);
     }
 
-    /// Begins to cut a stretch that has become too long, if there is one. All secrets that the store has in its span
-    /// are to be laid, in their order.
+    /// Begins to cut a stretch that has become too long, if there is one. The secrets that the store has in its span are to
+    /// be laid, from the first one on.
     pub fn begin_cut(&mut self) -> Option<(Cut, Span)> {
-        let cut = self.stretches.begin_cut()?;
-        let span = self.stretches.span(cut.of);
-        Some((cut, span))
+        let (of, span) = self.stretches.long()?;
+        Some((Cut { of, since: Vec::new(), pieces: 0 }, span))
     }
 
-    /// Lays the next secret of a stretch that is being cut into its piece, if it has an item.
-    pub fn lay(&mut self, cut: &mut Cut, path: SecretPath) {
-        let (order, of) = (order_of(&path.id()), cut.of.to_be_bytes());
-        let heap = &mut self.heaps[heap_of(order)];
-        if let Some(indexed) = heap.iter_mut().find(|held| held.order == order && held.stretch == of) {
-            indexed.stretch = self.stretches.cut(cut, path).to_be_bytes();
+    /// Lays the next secret of a stretch that is being cut, if it has an item: those before it are a piece by themselves
+    /// once they are enough for one. Whether to go on.
+    pub fn lay(&mut self, cut: &mut Cut, path: SecretPath) -> bool {
+        let order = order_of(&path.id());
+        if self.in_stretch(order, cut.of).is_none() {
+            return true;
         }
+        if cut.since.len() == stretches::LEN as usize {
+            let piece = self.stretches.cut_off(cut.of, path).to_be_bytes();
+            for order in cut.since.drain(..) {
+                if let Some(indexed) = self.in_stretch(order, cut.of) {
+                    indexed.stretch = piece;
+                }
+            }
+            cut.pieces += 1;
+        }
+        cut.since.push(order);
+        cut.pieces < PIECES_MAX
+    }
+
+    /// Ends a cut. What was not laid is cut later, unless all was.
+    pub fn end_cut(&mut self, cut: Cut, all_laid: bool) {
+        self.stretches.was_cut(cut.of, all_laid.then_some(cut.since.len() as u32));
+    }
+
+    fn in_stretch(&mut self, order: Order, number: u32) -> Option<&mut Indexed> {
+        let (heap, of) = (&mut self.heaps[heap_of(order)], number.to_be_bytes());
+        heap.iter_mut().find(|held| held.order == order && held.stretch == of)
     }
 
     /// Where the secrets are whose items these are. Looks through all items; that is far less than what is done with

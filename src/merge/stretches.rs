@@ -2,12 +2,14 @@
 //! side. The path of every secret took three times the memory of what an index else has.
 //! Knows nothing of items, and of the disk only in which order secrets stand there.
 
+use std::mem;
+
 use covault_model::name::SecretPath;
 
 /// Secrets that a stretch is made of.
-const LEN: u32 = 16;
+pub const LEN: u32 = 16;
 /// A stretch of more than so many is to be cut.
-const LEN_MAX: u32 = 2 * LEN;
+const LEN_MAX: u32 = 4 * LEN;
 
 /// Stretches side by side, so that every secret there may be is in one.
 #[derive(Default)]
@@ -36,14 +38,6 @@ pub struct Span {
     pub until: Option<SecretPath>,
 }
 
-/// A stretch that is being cut, into pieces of [`LEN`].
-pub struct Cut {
-    /// Its number.
-    pub of: u32,
-    /// The number of the last piece.
-    piece: u32,
-}
-
 impl Stretches {
     /// Counts a secret that comes after all that were counted; gives the number of its stretch.
     pub fn append(&mut self, path: &SecretPath) -> u32 {
@@ -60,7 +54,7 @@ impl Stretches {
         };
         let stretch = &mut self.all[number as usize];
         if *path < stretch.first {
-            // It is before the first stretch. Pieces that are cut off it are to come after what stays in it.
+            // It is before the first stretch.
             stretch.first = path.clone();
         }
         self.count(number)
@@ -73,20 +67,34 @@ impl Stretches {
         Span { from: (1 < after).then(|| first(&number)), until: self.rising.get(after).map(first) }
     }
 
-    /// Begins to cut a stretch that has become too long, if there is one.
-    pub fn begin_cut(&mut self) -> Option<Cut> {
-        let of = self.long.pop()?;
-        self.all[of as usize].len = 0;
-        Some(Cut { of, piece: of })
+    /// The number of one that is to be cut, if there is one, and where its secrets are. It is not told again before
+    /// [`Self::was_cut`].
+    pub fn long(&mut self) -> Option<(u32, Span)> {
+        let number = self.long.pop()?;
+        // What is before the first stretch and not counted yet may be much.
+        let from = Some(self.all[number as usize].first.clone());
+        Some((number, Span { from, ..self.span(number) }))
     }
 
-    /// Counts the next secret of a stretch that is being cut; gives the number of the piece that it is in.
-    pub fn cut(&mut self, cut: &mut Cut, path: SecretPath) -> u32 {
-        if self.all[cut.piece as usize].len < LEN {
-            return self.count(cut.piece);
+    /// Cuts off the beginning of a stretch, which has [`LEN`] secrets; what stays begins with `rest`. Gives the number of
+    /// the piece.
+    pub fn cut_off(&mut self, of: u32, rest: SecretPath) -> u32 {
+        let (piece, rank) = (self.all.len() as u32, self.rank_after(&self.all[of as usize].first) - 1);
+        let stretch = &mut self.all[of as usize];
+        stretch.len = stretch.len.saturating_sub(LEN);
+        let first = mem::replace(&mut stretch.first, rest);
+        self.all.push(Stretch { first, len: LEN });
+        self.rising.insert(rank, piece);
+        piece
+    }
+
+    /// No more is cut off a stretch now; it has so many secrets, if they were counted.
+    pub fn was_cut(&mut self, of: u32, counted: Option<u32>) {
+        let stretch = &mut self.all[of as usize];
+        stretch.len = counted.unwrap_or(stretch.len);
+        if LEN_MAX < stretch.len {
+            self.long.push(of);
         }
-        cut.piece = self.begin(path);
-        cut.piece
     }
 
     fn count(&mut self, number: u32) -> u32 {

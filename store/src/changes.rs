@@ -8,7 +8,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use covault_model::{id::RecordId, name::SecretPath};
+use covault_model::{
+    id::{RecordId, SecretId},
+    name::SecretPath,
+};
 
 use crate::rows::SecretView;
 
@@ -36,6 +39,8 @@ impl Newest {
 pub struct Change {
     /// The secret.
     pub path: SecretPath,
+    /// Its id.
+    pub secret: SecretId,
     /// What it had before; absent when this was its first record.
     pub before: Option<Newest>,
     /// What it has now.

@@ -194,7 +194,12 @@ impl Txn<'_> {
                 view.heads.insert(at, HeadRow { id: record.id(), depth: header.depth });
             }
         }
-        self.changed_mut().note(Change { path: path.clone(), before, now: Newest::of(&view) });
+        self.changed_mut().note(Change {
+            path: path.clone(),
+            secret: header.secret,
+            before,
+            now: Newest::of(&view),
+        });
         Ok(view)
     }
 

@@ -35,7 +35,7 @@ fn each_record_is_told_once_with_what_was_the_newest_before() {
     store.write_now(move |txn| txn.apply(&beginning)).unwrap();
     assert!(write_marks(&store, &second));
     assert!(!write_marks(&store, &second), "it is there already");
-    let change = |before, now| Change { path: secret("s"), before, now };
+    let change = |before, now| Change { path: secret("s"), secret: secret("s").id(), before, now };
     let expected =
         [change(None, newest(&[&first.record])), change(Some(newest(&[&first.record])), newest(&[&second]))];
     assert_eq!(store.take_changes(usize::MAX).unwrap(), expected);

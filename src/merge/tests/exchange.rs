@@ -199,18 +199,71 @@ fn two_secrets_that_look_the_same_are_both_found() {
     // Found by trying: the ids of these begin with the same six bytes.
     let twins = ["t/8387514", "t/13729538"];
     assert_eq!(path(twins[0]).id().0[..6], path(twins[1]).id().0[..6]);
-    let mut all: Vec<SecretPath> = names(40).iter().map(String::as_str).chain(twins).map(path).collect();
+    let mut all: Vec<SecretPath> = names(80).iter().map(String::as_str).chain(twins).map(path).collect();
     all.sort_unstable();
     let mut index = Index::default();
     for path in &all {
-        index.follow(&[Change { path: path.clone(), before: None, now: newest(&[1], &[]) }]);
+        index.follow(&[Change {
+            path: path.clone(),
+            secret: path.id(),
+            before: None,
+            now: newest(&[1], &[]),
+        }]);
     }
     let (mut cut, span) = index.begin_cut().unwrap();
-    assert_eq!(span, Span::default(), "all of them are in one stretch, which is too long");
-    all.iter().for_each(|path| index.lay(&mut cut, path.clone()));
+    let all_of_them = Span { from: Some(all[0].clone()), until: None };
+    assert_eq!(span, all_of_them, "they are in one stretch, which is too long");
+    let all_laid = all.iter().all(|path| index.lay(&mut cut, path.clone()));
+    index.end_cut(cut, all_laid);
     for path in &all {
         let item = ItemId::new(&path.id(), &newest(&[1], &[]));
         assert!(looked_up(&index, &[item], &all).contains(path));
+    }
+}
+
+/// Has an index follow these as they come, 64 at a time and cutting some stretches in between, while the store has all of
+/// them already. Gives it with how many names were read at most for one cut, and for all of them.
+fn followed(coming: &[SecretPath]) -> (Index, usize, usize) {
+    let store: BTreeSet<&SecretPath> = coming.iter().collect();
+    let (mut index, mut most, mut all) = (Index::default(), 0, 0);
+    for turn in coming.chunks(64) {
+        for path in turn {
+            let now = newest(&[1], &[]);
+            index.follow(&[Change { path: path.clone(), secret: path.id(), before: None, now }]);
+        }
+        for _ in 0..8 {
+            let Some((mut cut, Span { from, until })) = index.begin_cut() else { break };
+            let within = store.range::<SecretPath, _>(from.as_ref().unwrap()..);
+            let mut within = within.take_while(|path| until.as_ref().is_none_or(|until| **path < until));
+            let mut read = 0;
+            let all_laid = within.all(|path| {
+                read += 1;
+                index.lay(&mut cut, (*path).clone())
+            });
+            index.end_cut(cut, all_laid);
+            (most, all) = (most.max(read), all + read);
+        }
+    }
+    (index, most, all)
+}
+
+#[test]
+fn stretches_are_cut_bit_by_bit_in_whatever_order_secrets_come() {
+    let rising: Vec<SecretPath> = names(6400).iter().map(|name| path(name)).collect();
+    let falling: Vec<SecretPath> = rising.iter().rev().cloned().collect();
+    let mut mixed = rising.clone();
+    mixed.sort_by_key(SecretPath::id);
+    for (coming, most_read, read_for_each) in [(&rising, 49, 2), (&falling, 65, 2), (&mixed, 6400, 8)] {
+        let (index, most, all) = followed(coming);
+        assert!(most <= most_read && all <= read_for_each * 6400, "{most} at once, {all} in all");
+        for path in coming.iter().step_by(97) {
+            let spans = index.whereabouts(&[ItemId::new(&path.id(), &newest(&[1], &[]))]).spans;
+            let Some(Span { from, until }) = spans.first() else { panic!("it is somewhere") };
+            let within = rising.iter().filter(|other| from.as_ref().is_none_or(|from| from <= other));
+            let within = within.filter(|other| until.as_ref().is_none_or(|until| *other < until));
+            assert!(within.clone().any(|other| other == path), "it is where it is said to be");
+            assert!(within.count() <= 64, "and among few");
+        }
     }
 }
 
