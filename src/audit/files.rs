@@ -19,6 +19,9 @@ use crate::audit::{
 
 /// Bytes of disk allocated at once (1 MiB).
 const ALLOCATE_BYTES: u64 = 1 << 20;
+/// Bytes that are sent on their way to the disk at once (128 KiB). Those of a busy second together kept it busy for
+/// milliseconds, in which no other sync of this machine went on.
+const SEND_OFF_BYTES: u64 = 128 << 10;
 
 const _: () = assert!(LINE_BYTES_MAX as u64 <= ALLOCATE_BYTES && ALLOCATE_BYTES <= SEGMENT_BYTES_MAX);
 
@@ -30,6 +33,8 @@ pub(super) struct Files {
     segment: u64,
     /// Bytes written to the segment.
     size: u64,
+    /// Bytes of the segment that are on their way to the disk, or there.
+    sent_off: u64,
     /// Bytes of the segment that the file system holds for us.
     allocated: u64,
     /// What is to be written next; empty unless that has failed.
@@ -62,6 +67,7 @@ impl Files {
             file: Arc::new(file),
             segment,
             size,
+            sent_off: size,
             allocated: size,
             bytes: Vec::with_capacity(LINE_BYTES_MAX),
             head,
@@ -84,8 +90,17 @@ impl Files {
             self.file.write_all_at(&self.bytes, self.size)?;
             self.size += self.bytes.len() as u64;
             self.bytes.clear();
+            self.send_off();
         }
         Ok(())
+    }
+
+    fn send_off(&mut self) {
+        let whole = self.size - self.size % SEND_OFF_BYTES;
+        if self.sent_off < whole {
+            segment::send_off(&self.file, self.sent_off..whole);
+            self.sent_off = whole;
+        }
     }
 
     /// Whether the last attempt to write failed.
@@ -111,7 +126,7 @@ impl Files {
         let allocated = allocate(&next, 0, room)?;
         let last = mem::replace(&mut self.file, Arc::new(next));
         self.finished.push((last, self.size));
-        (self.segment, self.size, self.allocated) = (self.segment + 1, 0, allocated);
+        (self.segment, self.size, self.sent_off, self.allocated) = (self.segment + 1, 0, 0, allocated);
         Ok(())
     }
 

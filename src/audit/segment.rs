@@ -5,13 +5,14 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
+    num::NonZeroU64,
     ops::Range,
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use rustix::{
-    fs::{FallocateFlags, fallocate},
+    fs::{Advice, FallocateFlags, fadvise, fallocate},
     io::{Errno, retry_on_intr},
 };
 
@@ -72,6 +73,14 @@ pub(super) fn allocate(file: &File, range: Range<u64>) -> io::Result<()> {
     match retry_on_intr(|| fallocate(file, FallocateFlags::KEEP_SIZE, range.start, len)) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         outcome => Ok(outcome?),
+    }
+}
+
+/// Has the system begin to bring the bytes of `range` to the disk, and forget them once they are there. Advice only: whoever
+/// needs them there syncs.
+pub(super) fn send_off(file: &File, range: Range<u64>) {
+    if let Some(len) = NonZeroU64::new(range.end - range.start) {
+        let _ = fadvise(file, range.start, Some(len), Advice::DontNeed);
     }
 }
 
