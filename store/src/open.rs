@@ -109,7 +109,7 @@ impl Store {
         let env = open_env(dir, options.map_bytes, flags)?;
         add_tables(&env).map_err(|error| damaged(dir, error))?;
         let tables = Arc::new(read_tables(dir, &env)?);
-        let log = Some(Mutex::new(open_log(dir, &env, &tables, options.sync)?));
+        let log = Some(Mutex::new(open_log(dir, &env, &tables, &options)?));
         let unsettled = Arc::new(Unsettled::default());
         let feed = Arc::new(Feed::default());
         let unfiled = Arc::new(load_unfiled(dir, &env, &tables)?);
@@ -392,7 +392,12 @@ fn add_tables(env: &Env<WithoutTls>) -> Result<(), heed::Error> {
 }
 
 /// Opens the log beside the tables, and makes it where there is none yet to miss.
-fn open_log(dir: &Path, env: &Env<WithoutTls>, tables: &Tables, sync: bool) -> Result<RaftLog, OpenError> {
+fn open_log(
+    dir: &Path,
+    env: &Env<WithoutTls>,
+    tables: &Tables,
+    options: &Options,
+) -> Result<RaftLog, OpenError> {
     let io = |why| OpenError::Io { path: dir.into(), why };
     let (format, has_voted) = {
         let read = || -> Result<_, heed::Error> {
@@ -412,7 +417,7 @@ fn open_log(dir: &Path, env: &Env<WithoutTls>, tables: &Tables, sync: bool) -> R
     if is_older {
         leave_log_table(env, tables).map_err(|error| damaged(dir, error))?;
     }
-    RaftLog::open(dir, sync)
+    RaftLog::open(dir, options.sync, options.writer == WriterMode::Thread)
 }
 
 /// From the format before: with one voter everything in its log was applied in the same transaction, so that

@@ -18,13 +18,15 @@ use std::{
     ops::RangeInclusive,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use covault_model::mutant::Mutant;
 
 use self::{
     frame::{FrameAt, Rest, Scan},
-    segment::Segment,
+    segment::{Removed, Segment},
 };
 use crate::error::{OpenError, StoreError};
 
@@ -33,6 +35,8 @@ pub(crate) use segment::SET_ASIDE;
 
 /// The folder of the log in a data directory.
 pub(crate) const FOLDER: &str = "raft";
+/// How long others have the disk between two bits of a removed file.
+const GIVES_BACK_EVERY: Duration = Duration::from_millis(10);
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub struct LogEntry {
 pub struct RaftLog {
     dir: PathBuf,
     sync: bool,
+    /// Whether a thread of its own takes back the room of removed files. Not in a simulation, which has one thread.
+    threaded: bool,
     /// Rising by number; the last one takes the next frame, unless it is full.
     segments: VecDeque<Segment>,
     /// Index of the first entry of `places`.
@@ -79,10 +85,11 @@ impl RaftLog {
         }
     }
 
-    /// Opens the log in a data directory. `sync` is whether an append waits for the disk.
-    pub(crate) fn open(data: &Path, sync: bool) -> Result<Self, OpenError> {
+    /// Opens the log in a data directory. `sync` is whether an append waits for the disk, `threaded` whether it may have a
+    /// thread.
+    pub(crate) fn open(data: &Path, sync: bool, threaded: bool) -> Result<Self, OpenError> {
         let mut log = Self::look(data)?;
-        (log.sync, log.failed) = (sync, false);
+        (log.sync, log.threaded, log.failed) = (sync, threaded, false);
         if let Some(last) = log.segments.back_mut() {
             // A process that was killed, or whose sync failed, may have left an append whole and not synced. It counts
             // from now on.
@@ -101,9 +108,10 @@ impl RaftLog {
         let numbers = segment::list(&dir).map_err(io)?;
         let next_number = numbers.last().map_or(1, |last| last + 1);
         let (segments, places) = (VecDeque::new(), VecDeque::new());
-        let (dir_of_log, sync, failed) = (dir.clone(), false, true);
-        let ahead = None;
-        let mut log = Self { dir: dir_of_log, sync, segments, first: 0, places, ahead, next_number, failed };
+        let (dir_of_log, ahead) = (dir.clone(), None);
+        let (sync, threaded, failed) = (false, false, true);
+        let mut log =
+            Self { dir: dir_of_log, sync, threaded, segments, first: 0, places, ahead, next_number, failed };
         for number in &numbers {
             let (mut segment, bytes) = Segment::open(&dir, *number).map_err(io)?;
             let Scan { frames, rest } = frame::scan(&bytes);
@@ -242,15 +250,17 @@ impl RaftLog {
         let gone = index.saturating_sub(self.first).min(self.places.len() as u64);
         self.places.drain(..gone as usize);
         self.first += gone;
-        let mut removed = false;
+        let mut removed = Vec::new();
         while self.segments.front().is_some_and(|segment| segment.last.is_none_or(|last| last < index)) {
             if let Some(segment) = self.segments.pop_front() {
-                segment.remove()?;
-                removed = true;
+                removed.push(segment.remove()?);
             }
         }
-        if removed && self.sync {
+        if self.sync && !removed.is_empty() {
             File::open(&self.dir)?.sync_all()?;
+        }
+        if self.threaded && !removed.is_empty() {
+            give_back(removed);
         }
         Ok(())
     }
@@ -271,6 +281,14 @@ impl RaftLog {
         self.next_number += 1;
         Ok(())
     }
+}
+
+/// Has the file system take back the room of files that were removed. For several megabytes that can keep the disk for
+/// milliseconds, in which nothing would be agreed: so whoever appends does not wait for it, and it goes bit by bit.
+fn give_back(removed: Vec<Removed>) {
+    let bit_by_bit = move || removed.into_iter().for_each(|file| file.give_back(GIVES_BACK_EVERY));
+    // If there can be no thread they are closed here.
+    let _ = thread::Builder::new().name("covault-log".into()).spawn(bit_by_bit);
 }
 
 fn damaged(data: &Path, number: u64, why: &str) -> OpenError {

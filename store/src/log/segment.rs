@@ -8,6 +8,8 @@ use std::{
     ops::Range,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use super::frame::Rest;
@@ -35,6 +37,26 @@ pub(super) struct Segment {
     len: u64,
     /// Whether something that is no frame follows the last one.
     torn: bool,
+}
+
+/// A file that was taken away. Its room is free at the latest when this is dropped.
+#[derive(Debug)]
+pub(super) struct Removed {
+    file: File,
+    len: u64,
+}
+
+impl Removed {
+    /// Frees its room a megabyte at a time, with a pause after each.
+    pub fn give_back(mut self, pause: Duration) {
+        while self.len != 0 {
+            self.len = self.len.saturating_sub(1 << 20);
+            if self.file.set_len(self.len).is_err() {
+                return;
+            }
+            thread::sleep(pause);
+        }
+    }
 }
 
 /// The numbers of the files in `dir`, rising. Other files are none of ours.
@@ -157,7 +179,8 @@ impl Segment {
     }
 
     /// Takes the file away. What was in it cannot be read through the file system any more.
-    pub fn remove(self) -> io::Result<()> {
-        std::fs::remove_file(&self.path)
+    pub fn remove(self) -> io::Result<Removed> {
+        std::fs::remove_file(&self.path)?;
+        Ok(Removed { file: self.file, len: self.len })
     }
 }
