@@ -43,7 +43,7 @@ impl ItemId {
 pub struct Garbled;
 
 /// Items stand in so many heaps, by the beginning of their secrets' ids, so that one comes among few others.
-const HEAPS: usize = 1 << 10;
+const HEAPS: usize = 1 << 12;
 /// The stretch of an item whose secret may be anywhere.
 const ANYWHERE: u32 = u32::MAX;
 
@@ -145,8 +145,8 @@ impl Index {
     }
 
     fn in_stretch(&mut self, order: Order, number: u32) -> Option<&mut Indexed> {
-        let (heap, of) = (&mut self.heaps[heap_of(order)], number.to_be_bytes());
-        heap.iter_mut().find(|held| held.order == order && held.stretch == of)
+        let of = number.to_be_bytes();
+        of_order(&mut self.heaps[heap_of(order)], order).find(|held| held.stretch == of)
     }
 
     /// Where the secrets are whose items these are. Looks through all items; that is far less than what is done with
@@ -173,7 +173,7 @@ impl Index {
         let heap = &mut self.heaps[heap_of(order)];
         let mut indexed = Indexed { order, id: *item.0, stretch: stretch.to_be_bytes() };
         // A stretch is cut by looking for what is of this order in it, and that must be of one secret.
-        for other in heap.iter_mut().filter(|other| other.order == order) {
+        for other in of_order(heap, order) {
             (other.stretch, indexed.stretch) = (ANYWHERE.to_be_bytes(), ANYWHERE.to_be_bytes());
         }
         if heap.len() == heap.capacity() {
@@ -311,6 +311,12 @@ impl Search {
 fn order_of(secret: &SecretId) -> Order {
     let [a, b, c, d, e, f, ..] = *secret.as_bytes();
     [a, b, c, d, e, f]
+}
+
+/// Those of a heap that are of this order.
+fn of_order(heap: &mut [Indexed], order: Order) -> impl Iterator<Item = &mut Indexed> {
+    let first = heap.partition_point(|held| held.order < order);
+    heap[first..].iter_mut().take_while(move |held| held.order == order)
 }
 
 fn heap_of([first, second, ..]: Order) -> usize {
