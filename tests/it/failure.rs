@@ -1,4 +1,4 @@
-//! What three nodes answer while one or two of them are killed, paused, left alone, without the right key or on an
+//! What three and five nodes answer while one or two of them are killed, paused, left alone, without the right key or on an
 //! empty disk, cell by cell of the table in docs/failure.md; and that afterwards everything acknowledged is on every
 //! node and all tell the same (D1, E2, V3, X5, X7, R1, R2, S3, T2). `faults.rs` harms the wires between them instead.
 
@@ -92,8 +92,12 @@ fn two_of_five_nodes_killed_or_paused_stop_nothing() {
 
 #[test]
 fn a_node_that_comes_back_on_an_old_copy_of_its_disk_is_brought_level() {
-    let mut trial = Trial::start(3);
-    let old = (trial.cluster.leader(0) + 1) % 3;
+    [3, 5].into_iter().for_each(come_back_on_an_old_copy);
+}
+
+fn come_back_on_an_old_copy(nodes: usize) {
+    let mut trial = Trial::start(nodes);
+    let old = (trial.cluster.leader(0) + 1) % nodes;
     let (data, copy) = (trial.cluster.data(old), trial.cluster.folder().join("copy"));
     trial.cluster.kill(old);
     copy_folder(&data, &copy);
@@ -206,9 +210,13 @@ fn a_node_with_a_wrong_master_key_says_so_and_keeps_what_the_others_write() {
 
 #[test]
 fn an_empty_disk_joins_anew_and_has_everything() {
-    let mut trial = Trial::start(3);
-    let lost = (trial.cluster.leader(0) + 1) % 3;
-    let left = (lost + 1) % 3;
+    [3, 5].into_iter().for_each(join_anew_on_an_empty_disk);
+}
+
+fn join_anew_on_an_empty_disk(nodes: usize) {
+    let mut trial = Trial::start(nodes);
+    let lost = (trial.cluster.leader(0) + 1) % nodes;
+    let left = (lost + 1) % nodes;
     trial.cluster.kill(lost);
     let (data, aside) = (trial.cluster.data(lost), trial.cluster.folder().join("aside"));
     fs::rename(&data, &aside).unwrap();
@@ -222,7 +230,7 @@ fn an_empty_disk_joins_anew_and_has_everything() {
     trial.check_comes_to(left, &SERVES);
     let admin = trial.cluster.admin(left);
     admin.delete(&format!("/v1/members/{}", trial.cluster.id(lost))).expect(204);
-    until_all_vote(&admin, 2);
+    until_all_vote(&admin, nodes - 1);
     trial.cluster.join_anew(lost);
     let member = trial.cluster.member(lost);
     trial.note(&member.create("by/the/newcomer", "takes part"));
